@@ -1,0 +1,92 @@
+# Needs Python 3.11 to 3.13, git and make. Everything else is set up here.
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+SHELL  := /bin/bash -o pipefail
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+LOCKS  := requirements
+export UV_PYTHON_DOWNLOADS = never
+export UV_NO_PROGRESS = 1
+export UV_LINK_MODE = copy
+export DAGSTER_DISABLE_TELEMETRY = 1
+# The first interpreter that really runs and is new enough: a pyenv shim can exist and fail.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do $$p -c 'import sys; raise SystemExit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
+SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+help: ## list what can be done
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
+
+$(BIN)/uv: $(LOCKS)/uv.txt
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.13 found. Install one, or say: make PYTHON=/path/to/python3.11"; exit 3; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv >/dev/null; \
+	  else echo "Python's venv is missing: sudo apt-get install python3-venv"; exit 3; fi; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r $<
+	@touch $@
+
+# run.txt is a subset of dev.txt, at the same versions: dev serves both.
+$(VENV)/.run: $(LOCKS)/run.txt pyproject.toml | $(BIN)/uv
+	@test -e $(VENV)/.dev || VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps --require-hashes -r $<
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: $(LOCKS)/dev.txt pyproject.toml | $(BIN)/uv
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync -q --require-hashes $<
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps --no-build-isolation -e .
+	@touch $@ $(VENV)/.run
+
+.PHONY: help setup run dev test test-all lint fix bench lock check-locks system hooks clean
+setup: $(VENV)/.run ## prepare .venv, with the mesh command at .venv/bin/mesh
+
+run: $(VENV)/.run ## set everything up, run the shipped mesh, say where to look
+	$(BIN)/mesh run
+	@echo
+	@echo "Look at it:   $(BIN)/mesh status"
+	@echo "              $(BIN)/mesh sql 'from launch_analytics.weekly_report limit 5'"
+	@echo "In Dagster:   $(BIN)/mesh dev     then open http://127.0.0.1:3000/asset-groups"
+
+dev: $(VENV)/.run ## Dagster's web server and daemon for the shipped mesh
+	$(BIN)/mesh dev
+
+test: $(VENV)/.dev ## set everything up, then all tests but the slow ones
+	@$(MAKE) --no-print-directory system
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
+
+test-all: $(VENV)/.dev ## all tests, the slow ones too
+	@$(MAKE) --no-print-directory system
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lint: $(VENV)/.dev ## ruff, ty, import-linter
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/ty check mesh_assets
+	$(BIN)/lint-imports
+
+fix: $(VENV)/.dev ## format, and mend what ruff can mend
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+hooks: $(VENV)/.dev ## run the linters before each commit
+	$(BIN)/prek install
+
+# PostgreSQL, from Debian's packages (does nothing where it is).
+system:
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || if command -v apt-get >/dev/null && { [ "$$(id -u)" = 0 ] || [ -n "$$CI" ]; }; then \
+	  $(SUDO) mkdir -p /etc/postgresql-common && { [ -e /etc/postgresql-common/createcluster.conf ] || echo 'create_main_cluster = false' | $(SUDO) tee /etc/postgresql-common/createcluster.conf >/dev/null; }; \
+	  $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confold -o Dpkg::Options::=--force-unsafe-io postgresql >/dev/null; \
+	else echo "note: tests that need PostgreSQL will be skipped"; fi
+
+COMPILE = UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate
+lock: ## resolve again (UPGRADE=1 takes newer releases)
+	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --all-extras -o $(LOCKS)/dev.txt
+	$(COMPILE) pyproject.toml --extra build -c $(LOCKS)/dev.txt -o $(LOCKS)/run.txt
+	awk '/^[a-z]/{p = /^uv==/} p' $(LOCKS)/dev.txt > $(LOCKS)/uv.txt
+	@$(MAKE) --no-print-directory check-locks
+
+check-locks: ## no lock file names a host, and there is no uv.lock
+	@! grep -nE '://|--index|--find-links' $(LOCKS)/*.txt
+	@! git ls-files --error-unmatch uv.lock 2>/dev/null
+
+clean: ## remove the virtual environment and the mesh's state
+	rm -rf $(VENV) .mesh

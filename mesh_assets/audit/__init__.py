@@ -1,0 +1,1 @@
+"""Is this table what its contract says?"""

@@ -1,0 +1,191 @@
+"""The words of the mesh: domain, input port, output port, table."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from mesh_assets.contract import Contract
+from mesh_assets.errors import Place
+
+
+class OnFailure(StrEnum):
+    """What a reader does with an input version that fails its own expectations."""
+
+    STOP = "stop"  # do not run; own readers keep the last version
+    HOLD = "hold"  # go on with the last admitted version, and say so
+    WARN = "warn"  # take it
+
+
+class Consistency(StrEnum):
+    """Whether an input must be of the same generation as the others."""
+
+    STRICT = "strict"
+    LATEST = "latest"
+
+
+class Load(StrEnum):
+    """How a table's new rows meet its old ones."""
+
+    FULL = "full"
+    APPEND = "append"
+    UPSERT = "upsert"
+
+
+class Toolchain(StrEnum):
+    """What builds a table."""
+
+    SOURCE = "source"
+    SQL = "sql"
+    PYTHON = "python"
+    DBT = "dbt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Team:
+    """Who answers for a domain."""
+
+    name: str
+    owner: str = ""
+    support: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputPort:
+    """Another domain's output port that a domain reads; `table` is `domain.table`."""
+
+    table: str
+    contract: Contract | None = None
+    on_failure: OnFailure = OnFailure.STOP
+    consistency: Consistency = Consistency.STRICT
+    where: Place = Place("")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Raw files of an operational system; they become the table `domain.<table>`.
+
+    Attributes:
+        pattern: Relative to the domain's folder; `*`, `?` and `**` as in a shell.
+    """
+
+    pattern: str
+    table: str
+    contract: Contract | None = None
+    where: Place = Place("")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputPort:
+    """A table that other domains may read; `table` is its bare name."""
+
+    table: str
+    contract: Contract | None = None
+    compatibility: str = "backward"
+    where: Place = Place("")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partitions:
+    """Time partitions: rows belong to the partition that their value in `by` falls into."""
+
+    every: str  # daily, weekly or monthly
+    by: str
+    start: str  # ISO date of the first partition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Domain:
+    """A team's folder. `automation` is `eager`, `manual` or a cron expression."""
+
+    name: str
+    path: Path
+    title: str = ""
+    purpose: str = ""
+    team: Team = field(default_factory=lambda: Team(name=""))
+    inputs: tuple[InputPort, ...] = ()
+    sources: tuple[Source, ...] = ()
+    outputs: tuple[OutputPort, ...] = ()
+    automation: str = "eager"
+    executor: str = "in_process"  # or multiprocess
+    where: Place = Place("")
+
+    def input(self, table: str) -> InputPort | None:
+        """The input port that reads `domain.table`, or None."""
+        return next((port for port in self.inputs if port.table == table), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """One table of a domain, whatever builds it.
+
+    Attributes:
+        name: `domain.table`, as in SQL; Dagster's key is `domain/table`.
+        inputs: Names of the tables it reads, own and foreign, sorted; empty for a source.
+        code: Hash of all the text that decides what is built.
+        automation: The table's own, else its domain's.
+        artifact: It holds files (columns `name`, `media_type`, `content`), one row each.
+    """
+
+    name: str
+    toolchain: Toolchain
+    inputs: tuple[str, ...] = ()
+    contract: Contract | None = None
+    source: Source | None = None
+    load: Load = Load.FULL
+    key: tuple[str, ...] = ()
+    partitions: Partitions | None = None
+    automation: str = "eager"
+    artifact: bool = False
+    port: OutputPort | None = None
+    code: str = ""
+    path: Path = Path()
+    where: Place = Place("")
+
+    @property
+    def domain(self) -> str:
+        """Name of the domain that owns it."""
+        return self.name.partition(".")[0]
+
+    @property
+    def short(self) -> str:
+        """Its name within the domain."""
+        return self.name.partition(".")[2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LakeConfig:
+    """Where the lake is. Empty: embedded, under the mesh's home.
+
+    Attributes:
+        catalog: `sqlite:PATH` or `postgres:LIBPQ CONNECTION STRING`; may hold a password, so it is never shown.
+        data: Folder or URL of the Parquet files.
+        schema: PostgreSQL schema that holds the catalog.
+    """
+
+    catalog: str = ""
+    data: str = ""
+    schema: str = "mesh"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mesh:
+    """Everything that the files say, checked: what the rest of the library works on.
+
+    Attributes:
+        domains: By name, in the order of the names.
+        tables: By `domain.table`, upstream before downstream.
+        broken: Domains that could not be loaded, with what is wrong: by name, a tuple of problems.
+    """
+
+    name: str
+    root: Path
+    title: str = ""
+    lake: LakeConfig = field(default_factory=LakeConfig)
+    domains: Mapping[str, Domain] = field(default_factory=dict)
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    broken: Mapping[str, tuple] = field(default_factory=dict)
+
+    def port(self, reader: str, table: str) -> InputPort | None:
+        """The input port through which domain `reader` reads a foreign table; None for its own tables."""
+        return self.domains[reader].input(table) if reader in self.domains else None
