@@ -1,0 +1,334 @@
+"""Order of operations, decided from state alone: which tables to build now, and for every other one why not.
+
+Nothing here reads or writes anything. `mesh run`, the sensors, `mesh why` and the tests' simulator ask the same functions.
+Why generations are never mixed, and what it costs: docs/explanation/order.md.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from mesh_assets.domain import Mesh, OnFailure, Table, Toolchain
+from mesh_assets.generations import Disagreement, Generations, Seen, is_root, waived
+
+__all__ = [
+    "Attempt",
+    "Decision",
+    "Disagreement",
+    "Seen",
+    "Standing",
+    "State",
+    "Why",
+    "attempt",
+    "closure",
+    "disagreement",
+    "due",
+    "generation",
+    "is_root",
+    "promises",
+    "reason_to_build",
+]
+
+
+class Standing(StrEnum):
+    """Where a table stands, in one word."""
+
+    DUE = "due"  # build it now
+    RUNNING = "running"
+    WAITS = "waits"  # something upstream is due or running
+    MISSING = "missing"  # an input was never published, its domain is broken, or raw files are not there
+    DISAGREES = "disagrees"  # its inputs are of different generations; it keeps its last version
+    FAILED = "failed"  # on exactly these inputs; it keeps its last version
+    SCHEDULED = "scheduled"  # something changed, its time has not come
+    CURRENT = "current"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    """Where a table stands, and the sentence that says so to a person.
+
+    Attributes:
+        tables: The inputs that it is about, if any.
+        root: Where those inputs disagree on it, the table that they saw at different versions.
+    """
+
+    state: Standing
+    sentence: str
+    tables: tuple[str, ...] = ()
+    root: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """A table's last publish, confirmation or failure, as `attempt` makes it.
+
+    Attributes:
+        inputs: Fingerprint of every input that the pin *offered*; where a port held one back, that of the refused version.
+        raw: Content hash of a source's files; empty for other tables.
+    """
+
+    inputs: Mapping[str, str]
+    code: str
+    contract: str
+    raw: str = ""
+    failed: bool = False
+    run: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What lake and ledger know.
+
+    Attributes:
+        running: Table to the run that has taken it on; from the launch of the run, not from the step.
+        ticked: Tables whose schedule has come, or that someone asked for, since their last attempt.
+        raw: Source to content hash of its files now; empty or absent where there are none.
+    """
+
+    seen: Mapping[str, Seen] = field(default_factory=dict)
+    tried: Mapping[str, Attempt] = field(default_factory=dict)
+    running: Mapping[str, str] = field(default_factory=dict)
+    ticked: frozenset[str] = frozenset()
+    raw: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What to build now, upstream before downstream, and a `Why` for every table of the mesh."""
+
+    build: tuple[str, ...]
+    why: Mapping[str, Why]
+
+
+def due(mesh: Mesh, state: State, *, retry_failed: bool = False, only: frozenset[str] | None = None) -> Decision:
+    """Tables to build now, each on its own or together in one run.
+
+    Args:
+        retry_failed: Failed tables are due again, although nothing changed.
+        only: Leave all others out of `build`; they are waited for nevertheless.
+    """
+    generations = Generations(mesh, state.seen)
+    why: dict[str, Why] = {}
+    unsettled: set[str] = set()
+    for name, table in mesh.tables.items():
+        why[name] = _why(mesh, table, state, generations, unsettled, retry_failed=retry_failed)
+        if why[name].state in (Standing.DUE, Standing.RUNNING, Standing.WAITS):
+            unsettled.add(name)
+    build = (name for name, reason in why.items() if reason.state is Standing.DUE)
+    return Decision(build=tuple(name for name in build if only is None or name in only), why=why)
+
+
+def reason_to_build(mesh: Mesh, table: str, state: State, *, retry_failed: bool = False) -> str | None:
+    """What changed since the table's last attempt, for a person; None where building again would give the same.
+
+    A tick is a reason of its own, since code may look at the clock or outside; not for a source, which is its files.
+    """
+    it, last = mesh.tables[table], state.tried.get(table)
+    is_source = it.toolchain is Toolchain.SOURCE
+    if last is None:
+        return "first build"
+    if is_source and state.raw.get(table, "") not in ("", last.raw):
+        return "raw files changed"
+    if changed := [i for i in it.inputs if i in state.seen and state.seen[i].fingerprint != last.inputs.get(i)]:
+        return f"{'input' if len(changed) == 1 else 'inputs'} {_listed(changed)} changed"
+    if it.code != last.code:
+        return "code changed"
+    if promises(mesh, table) != last.contract:
+        return "contract changed"
+    if table in state.ticked and not is_source:
+        return "asked for" if it.automation == "manual" else "schedule"
+    return "retry" if last.failed and retry_failed else None
+
+
+def closure(mesh: Mesh, state: State, start: Iterable[str]) -> tuple[str, ...]:
+    """What one run, at one pin, should take along: `start` and everything eager downstream, in order.
+
+    Where sources never rest, runs of single tables can miss each other for ever: B is of a newer generation whenever C
+    is done. A run of the closure of all that is due has both at its pin. So that two such runs cannot miss each other
+    either, a table of `start` is left for the next run where its downstream meets that of a table in progress. Roots in
+    progress do not count: what they will publish begins a generation of its own.
+    """
+    busy = {name for name in state.running if name in mesh.tables and not is_root(mesh.tables[name])}
+    readers = _eager_readers(mesh)
+    blocked = _downstream(readers, busy)
+    starts = {name for name in start if name in mesh.tables and name not in state.running}
+    if blocked:
+        meets = _upstream_of(mesh, blocked)
+        starts = {name for name in starts if name not in meets}
+    taken = _downstream(readers, starts)
+    return tuple(name for name in mesh.tables if name in taken)
+
+
+def disagreement(
+    mesh: Mesh, table: str, seen: Mapping[str, Seen], *, held: frozenset[str] = frozenset()
+) -> Disagreement | None:
+    """The root on which two inputs of the table are of different generations, or None: then it may be built.
+
+    `due` asks this of the newest versions; the step asks again at its pin.
+
+    Args:
+        seen: What the step sees: its pin, and what its own run has published. Held inputs as the pin offers them.
+        held: Inputs that a `hold` port has refused; the step reads an older, admitted version of them.
+    """
+    inputs = _strict(mesh, mesh.tables[table], held)
+    return Generations(mesh, seen).disagreement(inputs)
+
+
+def generation(
+    mesh: Mesh, table: str, seen: Mapping[str, Seen], fingerprint: str, *, held: frozenset[str] = frozenset()
+) -> Mapping[str, str]:
+    """What a version of this table stands for that was built (or confirmed) from these inputs; recorded in its commit.
+
+    Args:
+        seen: As for `disagreement`.
+        fingerprint: Of the new version.
+        held: As for `disagreement`.
+    """
+    inputs = _strict(mesh, mesh.tables[table], held)
+    return Generations(mesh, seen).of_new(table, fingerprint, inputs)
+
+
+def attempt(
+    mesh: Mesh, table: str, seen: Mapping[str, Seen], *, raw: str = "", failed: bool = False, run: str = ""
+) -> Attempt:
+    """What to record of a publish, confirmation or failure, so that `due` compares like with like.
+
+    Args:
+        seen: What the step saw at its pin; never what there is by the time it ends, or updates get lost.
+        raw: Hash of the files that a source has read.
+        failed: Nothing was published.
+        run: The run.
+    """
+    it = mesh.tables[table]
+    return Attempt(
+        inputs={name: seen[name].fingerprint for name in it.inputs if name in seen},
+        code=it.code,
+        contract=promises(mesh, table),
+        raw=raw,
+        failed=failed,
+        run=run,
+    )
+
+
+def promises(mesh: Mesh, table: str) -> str:
+    """Hash of the table's contract, and of those of the input ports it reads through: a relaxed port makes it due again."""
+    it = mesh.tables[table]
+    own = it.contract.hash if it.contract else ""
+    ports = [(name, port) for name in it.inputs if (port := mesh.port(it.domain, name)) and port.contract]
+    if not ports:
+        return own
+    parts = [own, *(f"{name} {port.on_failure} {port.contract.hash}" for name, port in ports if port.contract)]
+    return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+
+
+def _why(  # noqa: PLR0911, PLR0913 - one line per standing, in the order in which they outrank each other
+    mesh: Mesh, table: Table, state: State, generations: Generations, unsettled: set[str], *, retry_failed: bool
+) -> Why:
+    name, eager = table.name, table.automation == "eager"
+    if name in state.running:
+        return Why(state=Standing.RUNNING, sentence=f"running in {state.running[name]}")
+    if unknown := [i for i in table.inputs if i not in mesh.tables]:
+        return _missing(unknown, f"reads {_listed(unknown)}, which could not be loaded")
+    if eager and (waits := next((i for i in table.inputs if i in unsettled), "")):
+        return Why(state=Standing.WAITS, sentence=f"waits for {_shown(waits)}", tables=(waits,))
+    if unpublished := [i for i in table.inputs if i not in state.seen]:
+        return _missing(unpublished, f"reads {_listed(unpublished)}, never published")
+    if table.toolchain is Toolchain.SOURCE and not state.raw.get(name):
+        return _missing([], "its raw files are missing")
+    reason = reason_to_build(mesh, name, state, retry_failed=retry_failed)
+    if reason is None:
+        return _at_rest(state, name)
+    if not _may_run(table, state):
+        manual = table.automation == "manual"
+        when = "is built when asked for" if manual else f"waits for its schedule {table.automation}"
+        return Why(state=Standing.SCHEDULED, sentence=f"{reason}; {when}")
+    if found := generations.disagreement(_strict(mesh, table, _still_held(mesh, table, state))):
+        return Why(
+            state=Standing.DISAGREES,
+            sentence=f"{_shown(found.one)} and {_shown(found.other)} disagree on {_shown(found.root)}",
+            tables=(found.one, found.other),
+            root=found.root,
+        )
+    return Why(state=Standing.DUE, sentence=reason)
+
+
+def _missing(tables: list[str], sentence: str) -> Why:
+    return Why(state=Standing.MISSING, sentence=sentence, tables=tuple(tables))
+
+
+def _at_rest(state: State, name: str) -> Why:
+    last = state.tried[name]
+    if last.failed:
+        run = f" in {last.run}" if last.run else ""
+        return Why(state=Standing.FAILED, sentence=f"failed{run}, and nothing has changed since")
+    return Why(state=Standing.CURRENT, sentence="up to date")
+
+
+def _may_run(table: Table, state: State) -> bool:
+    """A scheduled table's first build does not wait for its time: there is nothing to read yet. A manual one's does."""
+    if table.automation == "eager" or table.name in state.ticked:
+        return True
+    return table.automation != "manual" and table.name not in state.tried
+
+
+def _strict(mesh: Mesh, table: Table, held: frozenset[str]) -> list[str]:
+    return [name for name in table.inputs if name not in held and not waived(mesh, table.domain, name)]
+
+
+def _still_held(mesh: Mesh, table: Table, state: State) -> frozenset[str]:
+    """Inputs known to be refused: the version on offer is the one that the last publish found refused.
+
+    A newer version may be admitted, so it counts as strict until a step has asked. What is assumed here is never more
+    than what the step finds, or the two would send each other in circles.
+    """
+    seen, last = state.seen.get(table.name), state.tried.get(table.name)
+    if not seen or not seen.held or not last or last.failed or last.contract != promises(mesh, table.name):
+        return frozenset()
+    return frozenset(
+        name
+        for name in seen.held
+        if name in state.seen
+        and last.inputs.get(name) == state.seen[name].fingerprint
+        and (port := mesh.port(table.domain, name))
+        and port.on_failure is OnFailure.HOLD
+    )
+
+
+def _eager_readers(mesh: Mesh) -> dict[str, list[str]]:
+    readers: dict[str, list[str]] = {}
+    for name, table in mesh.tables.items():
+        if table.automation == "eager":
+            for read in table.inputs:
+                readers.setdefault(read, []).append(name)
+    return readers
+
+
+def _downstream(readers: Mapping[str, list[str]], start: Iterable[str]) -> set[str]:
+    found: set[str] = set()
+    todo = list(start)
+    while todo:
+        if (name := todo.pop()) not in found:
+            found.add(name)
+            todo.extend(readers.get(name, ()))
+    return found
+
+
+def _upstream_of(mesh: Mesh, tables: set[str]) -> set[str]:
+    """The tables themselves, and all whose eager downstream reaches one of them."""
+    found: set[str] = set()
+    todo = list(tables)
+    while todo:
+        if (name := todo.pop()) not in found:
+            found.add(name)
+            if name in mesh.tables and mesh.tables[name].automation == "eager":
+                todo.extend(mesh.tables[name].inputs)
+    return found
+
+
+def _shown(table: str) -> str:
+    return table.replace(".", "/", 1)
+
+
+def _listed(tables: Iterable[str]) -> str:
+    return ", ".join(_shown(name) for name in tables)
