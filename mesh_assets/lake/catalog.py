@@ -1,0 +1,309 @@
+"""Where DuckLake keeps its metadata: how it is attached, locked, read and copied. SQLite file or PostgreSQL schema."""
+
+import hashlib
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mesh_assets.errors import RunError, UsageError
+from mesh_assets.lake.sqltext import quoted, text
+from mesh_assets.lake.trouble import explained
+
+if TYPE_CHECKING:
+    import duckdb
+    import psycopg
+
+#: The alias of DuckLake's own metadata, once the lake is attached as `mesh`.
+METADATA = "__ducklake_metadata_mesh"
+#: DuckLake's format that the pinned extension reads and writes.
+FORMAT = "1.0"
+#: How long a publish waits for those before it; one takes some tens of milliseconds.
+PATIENCE = 120.0
+
+
+class SqliteCatalog:
+    """The metadata in one SQLite file on a local disk, WAL; publishes queue at a lock file beside it.
+
+    The file is only ever opened through DuckDB's SQLite extension within this process: POSIX locks belong to the process, so
+    closing it from a second SQLite library (Python's), or from `open()`, would silently drop the locks that DuckDB holds, and
+    another process could then overwrite the log that a reader is reading.
+    """
+
+    extensions = ("ducklake", "sqlite_scanner")
+    prefix = f"{METADATA}."
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __repr__(self) -> str:
+        return f"SqliteCatalog({str(self.path)!r})"
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """Tells this catalog from every other, also from a later one at the same place."""
+        stat = self.path.stat()
+        return (str(self.path), stat.st_dev, stat.st_ino)
+
+    def exists(self) -> bool:
+        """Whether there is a file; `metadata` says whether it is a lake."""
+        return self.path.exists()
+
+    def metadata(self, con: "duckdb.DuckDBPyConnection") -> dict[str, str] | None:
+        """DuckLake's settings; None when the file holds nothing; `RunError` when it holds something else."""
+        if not self.exists():
+            return None
+        con.execute(f"ATTACH {text(str(self.path))} AS probe (TYPE sqlite, READ_ONLY)")
+        try:
+            tables = {name for (name,) in con.execute("SELECT name FROM sqlite_query('probe', 'SELECT name FROM sqlite_master')").fetchall()}
+            if not tables:
+                return None
+            if "ducklake_metadata" not in tables:
+                raise foreign(str(self.path))
+            return dict(con.execute("SELECT key, value FROM probe.ducklake_metadata WHERE scope IS NULL").fetchall())
+        finally:
+            con.execute("DETACH probe")
+
+    def attach(self, con: "duckdb.DuckDBPyConnection", *, read_only: bool) -> None:
+        """Attach the lake as `mesh`."""
+        flags = "META_BUSY_TIMEOUT 30000" + (", READ_ONLY" if read_only else "")
+        con.execute(f"ATTACH {text(f'ducklake:sqlite:{self.path}')} AS mesh ({flags})")
+
+    def build(self, con: "duckdb.DuckDBPyConnection", data: str) -> None:
+        """Make the catalog beside its place and move it in whole: a kill leaves either none or all of it."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        new = self.path.with_name(f".{self.path.name}.{os.getpid()}.{random.getrandbits(32):08x}")  # noqa: S311 (a name)
+        try:
+            con.execute(f"ATTACH {text(f'ducklake:sqlite:{new}')} AS building (DATA_PATH {text(data)}, META_JOURNAL_MODE 'WAL')")
+            con.execute("CALL building.set_option('data_inlining_row_limit', 0)")
+            con.execute("DETACH building")
+            new.replace(self.path)
+        finally:
+            for leftover in (new, Path(f"{new}-wal"), Path(f"{new}-shm")):
+                leftover.unlink(missing_ok=True)
+
+    def relocate(self, con: "duckdb.DuckDBPyConnection", data: str) -> None:
+        """Say where the data folder is now, after the lake's home has moved."""
+        con.execute(f"ATTACH {text(str(self.path))} AS probe (TYPE sqlite)")
+        try:
+            con.execute(f"UPDATE probe.ducklake_metadata SET value = {text(data)} WHERE key = 'data_path' AND scope IS NULL")
+        finally:
+            con.execute("DETACH probe")
+
+    @contextmanager
+    def locked(self, tables: Iterable[str] = ()) -> Iterator[None]:  # noqa: ARG002 (one lock per lake: SQLite has one writer)
+        """Alone at the catalog. A killed process frees it at once."""
+        import fcntl
+
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with Path(f"{self.path}.lock").open("a+", encoding="utf-8") as file:
+            deadline = time.monotonic() + PATIENCE
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        file.seek(0)
+                        message = f"Process {file.read() or '?'} has held the lake for {PATIENCE:.0f} s ({file.name}).\n    Let it end, or end it."
+                        raise RunError(message) from None
+                    time.sleep(random.uniform(0.001, 0.01))  # noqa: S311 (jitter)
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield
+
+    def fork(self, folder: Path, statements: Sequence[str]) -> "SqliteCatalog":
+        """A copy in `folder`, changed by the statements before anybody can see it."""
+        new = folder / "catalog.sqlite"
+        # In a process of its own: see the class about a second SQLite library in this one.
+        done = subprocess.run(  # noqa: S603 (our own interpreter and script)
+            [sys.executable, "-I", "-S", "-c", _COPY, str(self.path), str(new)],
+            input=json.dumps(statements),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            message = f"Forking the lake: {done.stderr.strip().splitlines()[-1]}\n    Nothing was changed; run again."
+            raise RunError(message)
+        return SqliteCatalog(new)
+
+    def guard(self, data: str) -> str:
+        """Statement after which a clean-up in a fork never deletes a file that it inherited."""
+        return (
+            "CREATE TRIGGER mesh_delete_guard BEFORE INSERT ON ducklake_files_scheduled_for_deletion "
+            f"WHEN NEW.path_is_relative = 0 AND substr(NEW.path, 1, {len(data)}) <> {text(data)} BEGIN SELECT RAISE(IGNORE); END"
+        )
+
+    def remove(self) -> None:
+        """Delete the catalog; for forks."""
+        for file in (self.path, Path(f"{self.path}-wal"), Path(f"{self.path}-shm"), Path(f"{self.path}.lock")):
+            file.unlink(missing_ok=True)
+
+
+_COPY = """
+import json, os, sqlite3, sys
+source, target = sys.argv[1:]
+statements = json.load(sys.stdin)
+a, b = sqlite3.connect(f"file:{source.replace('%', '%25').replace('?', '%3f').replace('#', '%23')}?mode=ro", uri=True, timeout=30), sqlite3.connect(target)
+a.backup(b)
+b.isolation_level = None
+b.execute("BEGIN")
+for statement in statements:
+    b.execute(statement)
+b.execute("COMMIT")
+b.execute("PRAGMA journal_mode = WAL")
+b.close()
+"""
+
+
+class PostgresCatalog:
+    """The metadata in one schema of a PostgreSQL database; publishes of the same table queue at an advisory lock."""
+
+    extensions = ("ducklake", "postgres_scanner")
+
+    def __init__(self, conninfo: str, schema: str) -> None:
+        from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+        try:
+            parts = conninfo_to_dict(conninfo)
+        except Exception:
+            message = "`lake.catalog` is not a PostgreSQL connection string.\n    Write `postgres:host=… port=5432 dbname=… user=…`."
+            raise UsageError(message) from None
+        self._password = str(parts.pop("password", "") or "")
+        self._conninfo = make_conninfo(**parts)
+        self.schema = schema
+        self.prefix = f"{quoted(schema)}."
+
+    def __repr__(self) -> str:
+        return f"PostgresCatalog({self._conninfo!r}, {self.schema!r})"
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """Tells this catalog from every other, also from a later one of the same name."""
+        rows = self.rows(f"SELECT oid FROM pg_namespace WHERE nspname = {text(self.schema)}")
+        return (self._conninfo, self.schema, rows[0][0] if rows else None)
+
+    def connect(self) -> "psycopg.Connection":
+        """A connection of our own, beside DuckDB's."""
+        import psycopg
+
+        return psycopg.connect(self._conninfo, autocommit=True, connect_timeout=10, password=self._password or None)
+
+    def rows(self, sql: str) -> list[tuple]:
+        """What a query on the metadata gives."""
+        with explained("Reading the lake's catalog"), self.connect() as con:
+            return con.execute(sql).fetchall()  # ty: ignore
+
+    def exists(self) -> bool:
+        """Whether the schema has tables; `metadata` says whether it is a lake."""
+        return bool(self.rows(f"SELECT 1 FROM pg_tables WHERE schemaname = {text(self.schema)} LIMIT 1"))
+
+    def metadata(self, con: "duckdb.DuckDBPyConnection") -> dict[str, str] | None:  # noqa: ARG002 (as SqliteCatalog's)
+        """DuckLake's settings; None when the schema holds nothing; `RunError` when it holds something else."""
+        tables = {name for (name,) in self.rows(f"SELECT tablename FROM pg_tables WHERE schemaname = {text(self.schema)}")}
+        if not tables:
+            return None
+        if "ducklake_metadata" not in tables:
+            raise foreign(f"schema `{self.schema}`")
+        return dict(self.rows(f"SELECT key, value FROM {self.prefix}ducklake_metadata WHERE scope IS NULL"))
+
+    def attach(self, con: "duckdb.DuckDBPyConnection", *, read_only: bool) -> None:
+        """Attach the lake as `mesh`."""
+        self._attach(con, "mesh", *(["READ_ONLY"] if read_only else []))
+
+    def build(self, con: "duckdb.DuckDBPyConnection", data: str) -> None:
+        """Make the catalog; a kill in between leaves one without the setting, which the next `create` mends."""
+        self._attach(con, "building", f"DATA_PATH {text(data)}")
+        con.execute("CALL building.set_option('data_inlining_row_limit', 0)")
+        con.execute("DETACH building")
+
+    def _attach(self, con: "duckdb.DuckDBPyConnection", alias: str, *flags: str) -> None:
+        # As a secret, the password is neither in `duckdb_databases()` nor in DuckDB's errors.
+        con.execute(f"CREATE OR REPLACE TEMPORARY SECRET mesh_catalog (TYPE postgres, PASSWORD {text(self._password)})")
+        options = ", ".join([f"METADATA_SCHEMA {text(self.schema)}", "META_SECRET 'mesh_catalog'", *flags])
+        con.execute(f"ATTACH {text(f'ducklake:postgres:{self._conninfo}')} AS {alias} ({options})")
+
+    @contextmanager
+    def locked(self, tables: Iterable[str] = ()) -> Iterator[None]:
+        """Alone at these tables; without tables, alone at the lake. A killed process frees them at once."""
+        with explained("Waiting for the lake"):
+            con = self.connect()
+        try:
+            with explained("Waiting for the lake"):
+                con.execute(f"SET lock_timeout = {int(PATIENCE * 1000)}")  # ty: ignore
+                names = sorted(tables)
+                con.execute(f"SELECT pg_advisory_lock{'_shared' if names else ''}({self._key('')})")  # ty: ignore
+                for name in names:
+                    con.execute(f"SELECT pg_advisory_lock({self._key(name)})")  # ty: ignore
+            yield
+        finally:
+            with suppress(Exception):  # the server may be gone; its locks are gone with it
+                con.close()
+
+    def _key(self, name: str) -> int:
+        return int.from_bytes(hashlib.sha256(f"mesh {self.schema} {name}".encode()).digest()[:8], signed=True)
+
+    def fork(self, folder: Path, statements: Sequence[str]) -> "PostgresCatalog":
+        """A copy in a schema of its own, changed by the statements before anybody can see it."""
+        new = PostgresCatalog(self._conninfo, f"{self.schema[:30]}_fork_{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}")
+        new._password = self._password  # noqa: SLF001 (same class)
+        import psycopg
+
+        with explained("Forking the lake"), self.connect() as con, con.transaction():
+            con.isolation_level  # noqa: B018
+            con.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            tables = con.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s ORDER BY 1", [self.schema]).fetchall()
+            con.execute(f"CREATE SCHEMA {quoted(new.schema)}")  # ty: ignore
+            for (table,) in tables:
+                con.execute(f"CREATE TABLE {new.prefix}{quoted(table)} (LIKE {self.prefix}{quoted(table)} INCLUDING ALL)")  # ty: ignore
+                con.execute(f"INSERT INTO {new.prefix}{quoted(table)} SELECT * FROM {self.prefix}{quoted(table)}")  # ty: ignore
+            con.execute(f"SET LOCAL search_path = {quoted(new.schema)}")  # ty: ignore
+            for statement in statements:
+                con.execute(statement)  # ty: ignore
+        del psycopg
+        return new
+
+    def guard(self, data: str) -> str:
+        """Statements after which a clean-up in a fork never deletes a file that it inherited."""
+        return (
+            "CREATE FUNCTION mesh_delete_guard() RETURNS trigger LANGUAGE plpgsql AS $guard$ BEGIN "
+            f"IF NOT NEW.path_is_relative AND NOT starts_with(NEW.path, {text(data)}) THEN RETURN NULL; END IF; RETURN NEW; END $guard$; "
+            "CREATE TRIGGER mesh_delete_guard BEFORE INSERT ON ducklake_files_scheduled_for_deletion "
+            "FOR EACH ROW EXECUTE FUNCTION mesh_delete_guard()"
+        )
+
+    def remove(self) -> None:
+        """Delete the catalog; for forks."""
+        with explained("Removing the fork"), self.connect() as con:
+            con.execute(f"DROP SCHEMA IF EXISTS {quoted(self.schema)} CASCADE")  # ty: ignore
+
+
+Catalog = SqliteCatalog | PostgresCatalog
+
+
+def foreign(where: str) -> RunError:
+    """The error for a place that holds something else than a lake."""
+    return RunError(f"{where} holds data that is not a lake.\n    Name an empty place in `lake.catalog` of mesh.yaml.")
+
+
+def open_catalog(config: str, home: Path, schema: str) -> Catalog:
+    """The catalog that `lake.catalog` names; empty: the one embedded in the mesh's home."""
+    kind, _, rest = config.partition(":")
+    if not config:
+        return SqliteCatalog(home / "lake" / "catalog.sqlite")
+    if kind == "sqlite" and rest:
+        return SqliteCatalog((home / rest).resolve())
+    if kind == "postgres" and rest:
+        return PostgresCatalog(rest, schema)
+    if kind == "postgresql" and rest.startswith("//"):
+        return PostgresCatalog(config, schema)
+    message = "`lake.catalog` names no kind of catalog that we know.\n    Write `sqlite:PATH` or `postgres:CONNECTION STRING`."
+    raise UsageError(message)

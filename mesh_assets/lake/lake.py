@@ -1,0 +1,320 @@
+"""The lake: every table of one environment, every version of it. The only place that knows DuckLake."""
+
+import hashlib
+import json
+import os
+import threading
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mesh_assets.contract import Column
+from mesh_assets.domain import LakeConfig
+from mesh_assets.errors import RunError, UsageError
+from mesh_assets.lake import publishing, staging
+from mesh_assets.lake.catalog import FORMAT, PostgresCatalog, open_catalog
+from mesh_assets.lake.extensions import SETTINGS, load
+from mesh_assets.lake.sqltext import dotted, in_lake, quoted, text
+from mesh_assets.lake.trouble import explained
+from mesh_assets.lake.values import Commit, Publication, Staged
+
+if TYPE_CHECKING:
+    import duckdb
+
+#: One database per process and catalog, its extensions loaded; sessions are cursors of it.
+_databases: dict[tuple[object, ...], "duckdb.DuckDBPyConnection"] = {}
+_opening = threading.Lock()
+
+
+class Lake:
+    """A DuckLake with one schema per domain. Cheap to make; nothing is opened before it is used."""
+
+    def __init__(self, home: Path, config: LakeConfig = LakeConfig(), author: str = "mesh") -> None:  # noqa: B008 (frozen)
+        """A lake that `create` has made, or will.
+
+        Args:
+            home: The mesh's home; holds the embedded lake.
+            config: Where the catalog and the data are; empty: both under `home`.
+            author: Written into commits.
+        """
+        self.home = home.resolve()
+        self.author = author
+        self.parent: Lake | None = None
+        if "://" in config.data:
+            message = f"`lake.data` is a URL ({config.data.partition('://')[0]}://…); only folders are supported.\n    Name a folder that all workers share."
+            raise UsageError(message)
+        self.catalog = open_catalog(config.catalog, self.home, config.schema)
+        self.data = (self.home / config.data).resolve() if config.data else self.home / "lake" / "data"
+        self._embedded = not config.catalog
+
+    def __repr__(self) -> str:
+        return f"Lake({self.catalog!r})"
+
+    # Opening
+
+    def create(self) -> None:
+        """Make the lake where there is none yet. Safe from several processes at once.
+
+        Raises:
+            RunError: The place holds something else, a lake of another format, or a lake whose data is elsewhere.
+        """
+        with explained("Creating the lake"):
+            self.data.mkdir(parents=True, exist_ok=True)
+        con = self._database()
+        try:
+            with explained("Creating the lake"), self.catalog.locked():
+                metadata = self.catalog.metadata(con)
+                if metadata is None:
+                    self.catalog.build(con, self._data_path)
+                    return
+                self._check(metadata)
+                if metadata["data_path"] != self._data_path and self._embedded:
+                    self.catalog.relocate(con, self._data_path)
+                if metadata.get("data_inlining_row_limit") != "0":
+                    self.catalog.attach(con, read_only=False)
+                    con.execute("CALL mesh.set_option('data_inlining_row_limit', 0)")
+        finally:
+            con.close()
+
+    def connect(self, *, read_only: bool = False) -> "duckdb.DuckDBPyConnection":
+        """A database of its own in memory, with the lake attached as `mesh`. Some 150 ms: `session` is cheaper.
+
+        Raises:
+            RunError: There is no lake, or it cannot be opened.
+        """
+        con = self._database()
+        try:
+            with explained("Opening the lake"):
+                self._attach(con, read_only=read_only)
+        except BaseException:
+            con.close()
+            raise
+        return con
+
+    @contextmanager
+    def session(self) -> Iterator["duckdb.DuckDBPyConnection"]:
+        """A connection with an empty workspace of its own, in this process's one database. About a millisecond.
+
+        Views and tables that are made in it are seen by nobody else and are gone afterwards.
+        """
+        workspace = f"workspace_{uuid.uuid4().hex}"
+        con = self._shared().cursor()
+        try:
+            con.execute(f"ATTACH ':memory:' AS {workspace}")
+            con.execute(f"USE {workspace}")
+            yield con
+        finally:
+            with suppress(Exception):  # whatever state its user left it in
+                con.rollback()
+            with suppress(Exception):
+                con.execute("USE memory")
+                con.execute(f"DETACH {workspace}")
+            con.close()
+
+    def close(self) -> None:
+        """Let go of this process's database; the next use opens it again."""
+        with _opening, suppress(RunError, OSError):
+            if con := _databases.pop((os.getpid(), *self.catalog.identity), None):
+                con.close()
+
+    # Reading
+
+    def head(self) -> int:
+        """The newest version of the lake."""
+        return int(self._rows(f"SELECT max(snapshot_id) FROM {self.catalog.prefix}ducklake_snapshot")[0][0])
+
+    def commits(self, after: int = 0) -> tuple[Commit, ...]:
+        """What the mesh has published after a version, oldest first; what others did to the lake is not in it."""
+        p = self.catalog.prefix
+        rows = self._rows(
+            "SELECT c.snapshot_id, s.snapshot_time, c.author, c.commit_message, c.commit_extra_info "
+            f"FROM {p}ducklake_snapshot_changes c JOIN {p}ducklake_snapshot s ON s.snapshot_id = c.snapshot_id "
+            f"WHERE c.snapshot_id > {int(after)} AND c.commit_extra_info IS NOT NULL ORDER BY 1"
+        )
+        return tuple(commit for row in rows if (commit := _commit(row)))
+
+    def tables(self, version: int | None = None) -> tuple[str, ...]:
+        """Names of the tables that existed at a version (default: now), sorted."""
+        p = self.catalog.prefix
+        when = f"{int(version)}" if version is not None else f"(SELECT max(snapshot_id) FROM {p}ducklake_snapshot)"
+        rows = self._rows(
+            f"SELECT s.schema_name, t.table_name FROM {p}ducklake_table t JOIN {p}ducklake_schema s ON s.schema_id = t.schema_id "
+            + " AND ".join(
+                ["WHERE true", *(f"{a}.begin_snapshot <= {when} AND (({a}.end_snapshot IS NULL) OR ({a}.end_snapshot > {when}))" for a in "ts")]
+            )
+        )
+        return tuple(sorted(f"{schema}.{table}" for schema, table in rows))
+
+    def relation(self, table: str, version: int) -> str:
+        """A version of a table, as SQL."""
+        return f"{in_lake(table)} AT (VERSION => {int(version)})"
+
+    def show(self, con: "duckdb.DuckDBPyConnection", table: str, version: int, *, as_name: str | None = None) -> None:
+        """Make a version of a table readable as `domain.table` (or another name) on this connection."""
+        name = as_name or table
+        if "." in name:
+            con.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(name.partition('.')[0])}")
+        target = dotted(name) if "." in name else quoted(name)
+        con.execute(f"CREATE OR REPLACE VIEW {target} AS FROM {self.relation(table, version)}")
+
+    def columns(self, con: "duckdb.DuckDBPyConnection", table: str, version: int) -> tuple[tuple[str, str], ...]:
+        """(name, type) of every column of a version, in order."""
+        return staging.described(con, self.relation(table, version))
+
+    def fingerprint(self, con: "duckdb.DuckDBPyConnection", relation: str) -> str:
+        """A text that two relations share when they have the same columns and the same rows, in whatever order.
+
+        DuckDB may hash differently in another version, so its version is part of it.
+        """
+        import duckdb
+
+        columns = staging.described(con, relation)
+        names = ", ".join(f"r.{quoted(name)}" for name, _ in columns)
+        rows, total = con.execute(f"SELECT count(*), coalesce(sum(hash({names})::HUGEINT), 0) FROM {relation} AS r").fetchone()
+        shape = hashlib.sha256(json.dumps([duckdb.__version__, columns]).encode()).hexdigest()[:16]
+        return f"{rows}-{int(total):x}-{shape}"
+
+    # Writing
+
+    def stage(
+        self, con: "duckdb.DuckDBPyConnection", table: str, query: str, *, columns: Sequence[Column] = (), folder: Path | None = None
+    ) -> Staged:
+        """Write a query's result to a file that no reader sees, in the contract's types. Holds no lock.
+
+        Args:
+            con: Where the query's tables are.
+            table: `domain.table` that it is a candidate for.
+            query: One `SELECT`.
+            columns: The contract's; columns that it does not name keep their types.
+            folder: Default: where the table's published files are, so that publishing moves nothing.
+
+        Raises:
+            RunError: The disk is full, a column's type has no place in a file, or two columns share a name.
+            duckdb.Error: The query is wrong.
+        """
+        return staging.stage(con, table, query, columns, folder or self.folder(table))
+
+    def folder(self, table: str) -> Path:
+        """Where the files of a table are."""
+        domain, _, name = table.partition(".")
+        return self.data / domain / name
+
+    def candidate(self, publication: Publication) -> str:
+        """The table as it would be once published, as a relation in SQL."""
+        return publishing.candidate(publication, self.relation)
+
+    def publish(
+        self, con: "duckdb.DuckDBPyConnection", publications: Sequence[Publication], *, run: str, pin: int, message: str = ""
+    ) -> int:
+        """Publish candidates together: readers see all of them or none.
+
+        Returns:
+            The version under which they can be read.
+
+        Raises:
+            Superseded: A run with a newer pin has published one of the tables, or the version that a candidate was computed
+                against is not the table's last any more. Nothing was published.
+            RunError: It could not be written. Nothing was published.
+        """
+        return publishing.publish(self, con, publications, run=run, pin=pin, message=message)
+
+    def discard(self, staged: Staged) -> None:
+        """Delete a candidate that was never published."""
+        for file in staged.files:
+            Path(file).unlink(missing_ok=True)
+
+    # Within
+
+    def moved(self, table: str) -> int | None:
+        """The last version in which anything about a table changed, whoever changed it; None when there is no such table."""
+        p, (domain, _, name) = self.catalog.prefix, table.partition(".")
+        ids = (
+            f"SELECT t.table_id FROM {p}ducklake_table t JOIN {p}ducklake_schema s ON s.schema_id = t.schema_id "
+            f"WHERE s.schema_name = {text(domain)} AND t.table_name = {text(name)} AND t.end_snapshot IS NULL AND s.end_snapshot IS NULL"
+        )
+        changes = " UNION ALL ".join(
+            f"SELECT {when}_snapshot AS v FROM {p}ducklake_{kind} WHERE table_id IN ({ids})"
+            for kind in ("table", "column", "data_file", "delete_file")
+            for when in ("begin", "end")
+        )
+        last = self._rows(f"SELECT max(v) FROM ({changes}) AS changes")[0][0]
+        return None if last is None else int(last)
+
+    def last_commit(self, table: str) -> Commit | None:
+        """The newest commit of the mesh that published a table."""
+        p = self.catalog.prefix
+        rows = self._rows(
+            "SELECT c.snapshot_id, s.snapshot_time, c.author, c.commit_message, c.commit_extra_info "
+            f"FROM {p}ducklake_snapshot_changes c JOIN {p}ducklake_snapshot s ON s.snapshot_id = c.snapshot_id "
+            f"WHERE position({text(json.dumps(table))} IN c.commit_extra_info) > 0 ORDER BY 1 DESC"
+        )
+        return next((commit for row in rows if (commit := _commit(row)) and table in commit.info.get("tables", {})), None)
+
+    @property
+    def _data_path(self) -> str:
+        return f"{self.data}/"
+
+    def _database(self) -> "duckdb.DuckDBPyConnection":
+        import duckdb
+
+        with explained("Opening DuckDB"):
+            con = duckdb.connect(config=SETTINGS)
+            load(con, *self.catalog.extensions)
+            # A query must mean the same wherever it runs, and find tables only, never a Python variable of their name.
+            con.execute("SET GLOBAL TimeZone = 'UTC'")
+            con.execute("SET python_enable_replacements = false")
+            con.execute(f"SET temp_directory = {text(str(self.home / 'tmp'))}")
+        return con
+
+    def _shared(self) -> "duckdb.DuckDBPyConnection":
+        if not self.catalog.exists():
+            raise _no_lake()
+        key = (os.getpid(), *self.catalog.identity)
+        with _opening:
+            if key not in _databases:
+                _databases[key] = self.connect()
+            return _databases[key]
+
+    def _attach(self, con: "duckdb.DuckDBPyConnection", *, read_only: bool) -> None:
+        metadata = self.catalog.metadata(con)
+        if metadata is None:
+            raise _no_lake()
+        self._check(metadata)
+        if metadata["data_path"] != self._data_path and self._embedded:
+            with self.catalog.locked():
+                self.catalog.relocate(con, self._data_path)
+        self.catalog.attach(con, read_only=read_only)
+
+    def _check(self, metadata: Mapping[str, str]) -> None:
+        if (version := metadata.get("version", "")) != FORMAT:
+            message = f"The lake has DuckLake's format {version}; this version of the mesh reads {FORMAT}.\n    "
+            message += "Upgrade the mesh: a newer one has written here." if version > FORMAT else "Open it once with the version that made it."
+            raise RunError(message)
+        if metadata["data_path"] != self._data_path and not self._embedded:
+            message = f"The lake keeps its data in {metadata['data_path']}, not in {self._data_path}.\n    Say so in `lake.data` of mesh.yaml."
+            raise RunError(message)
+
+    def _rows(self, sql: str) -> list[tuple]:
+        if isinstance(self.catalog, PostgresCatalog):
+            if not self.catalog.exists():
+                raise _no_lake()
+            return self.catalog.rows(sql)
+        with explained("Reading the lake's catalog"), self._shared().cursor() as con:
+            return con.execute(sql).fetchall()
+
+
+def _no_lake() -> RunError:
+    return RunError("There is no lake yet.\n    `mesh run` makes it.")
+
+
+def _commit(row: tuple) -> Commit | None:
+    version, time, author, message, extra = row
+    with suppress(ValueError, TypeError, AttributeError):
+        info = json.loads(extra)
+        if info.get("mesh") == 1:
+            when = time if isinstance(time, datetime) else datetime.fromisoformat(time)
+            return Commit(version=version, time=when.astimezone(UTC), author=author or "", message=message or "", info=info)
+    return None

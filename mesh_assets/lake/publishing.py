@@ -1,0 +1,202 @@
+"""Candidates become versions: one short transaction, all of them or none."""
+
+import json
+import os
+import random
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mesh_assets.errors import RunError, Superseded, UsageError
+from mesh_assets.lake.sqltext import in_lake, parquet, quoted, text
+from mesh_assets.lake.staging import described
+from mesh_assets.lake.trouble import explained, trouble
+from mesh_assets.lake.values import Mode, Publication
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from mesh_assets.lake.lake import Lake
+
+#: A publish that another one got in the way of is tried again so often.
+ATTEMPTS = 12
+_IN_THE_WAY = ("conflict", "database is locked", "concurrent", "primary key", "could not serialize", "deadlock")
+
+
+def candidate(publication: Publication, relation: Callable[[str, int], str]) -> str:
+    """See `Lake.candidate`."""
+    files = parquet(publication.staged.files)
+    if publication.mode is Mode.REPLACE or publication.base is None:
+        return files
+    base = f"(FROM {relation(publication.staged.table, publication.base)}) AS b"
+    kept = {
+        Mode.APPEND: f"FROM {base}",
+        Mode.UPSERT: f"SELECT b.* FROM {base} WHERE NOT EXISTS (FROM {files} AS f WHERE {_same_key(publication)})",
+        Mode.PARTITION: f"FROM {base} WHERE ({_within(publication)}) IS NOT TRUE",
+    }[publication.mode]
+    return f"({kept} UNION ALL BY NAME FROM {files})"
+
+
+def publish(lake: "Lake", con: "duckdb.DuckDBPyConnection", publications: Sequence[Publication], *, run: str, pin: int, message: str) -> int:
+    """See `Lake.publish`."""
+    _check(con, publications)
+    tables = sorted(publication.staged.table for publication in publications)
+    info = json.dumps(
+        {
+            "mesh": 1,
+            "run": run,
+            "pin": pin,
+            "commit": uuid.uuid4().hex,
+            "tables": {p.staged.table: {**p.record, "mode": str(p.mode), "rows": p.staged.rows} for p in publications},
+        },
+        default=str,
+    )
+    doing = f"Publishing {', '.join(tables)}"
+    for attempt in range(1, ATTEMPTS + 1):
+        with explained(doing), lake.catalog.locked(tables):
+            _refuse_when_overtaken(lake, publications, run, pin)
+            before = lake.head()
+            try:
+                _transact(con, lake, publications, info, message)
+            except Exception as error:
+                # A connection can break after the commit and before its answer: then it is published.
+                if version := _version_of(lake, info, before):
+                    return version
+                if attempt == ATTEMPTS or not any(words in str(error).casefold() for words in _IN_THE_WAY):
+                    raise
+            else:
+                return _version_of(lake, info, before)
+        time.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 6)))  # noqa: S311 (jitter)
+    raise trouble(doing, RuntimeError("others were always faster"))
+
+
+def _check(con: "duckdb.DuckDBPyConnection", publications: Sequence[Publication]) -> None:
+    """What can be known before anybody has to wait for us."""
+    for table, count in Counter(publication.staged.table for publication in publications).items():
+        if count > 1:
+            message = f"{table} is in one publish twice.\n    Publish it once."
+            raise UsageError(message)
+    for publication in publications:
+        table, files = publication.staged.table, parquet(publication.staged.files)
+        with explained(f"Publishing {table}"):
+            for file in publication.staged.files:
+                _to_disk(Path(file))
+            if publication.mode is Mode.UPSERT:
+                if not publication.key:
+                    message = f"{table} is loaded by key and has none.\n    Name its `key` in domain.yaml."
+                    raise UsageError(message)
+                keys = ", ".join(map(quoted, publication.key))
+                (twice,) = con.execute(f"SELECT count(*) FROM (SELECT 1 FROM {files} GROUP BY {keys} HAVING count(*) > 1)").fetchone()
+                if twice:
+                    message = f"{table}: {twice} keys ({', '.join(publication.key)}) come more than once.\n    Keep one row per key."
+                    raise RunError(message)
+            if publication.mode is Mode.PARTITION:
+                (outside,) = con.execute(f"SELECT count(*) FROM {files} WHERE ({_within(publication)}) IS NOT TRUE").fetchone()
+                if outside:
+                    column, start, end = publication.partition
+                    message = f"{table}: {outside} rows are outside the partition, {start} <= {column} < {end}.\n    Give this partition's rows only."
+                    raise RunError(message)
+
+
+def _refuse_when_overtaken(lake: "Lake", publications: Sequence[Publication], run: str, pin: int) -> None:
+    for publication in publications:
+        table = publication.staged.table
+        moved = lake.moved(table)
+        if moved is None:
+            continue
+        last = lake.last_commit(table)
+        if last and last.info.get("run") != run and int(last.info.get("pin", 0)) > pin:
+            message = f"{table} was published as version {last.version} by a run that read newer data (pin {last.info['pin']}, ours {pin})."
+            raise Superseded(f"{message}\n    Nothing to do: the newer version stands.")
+        if publication.mode is not Mode.REPLACE and (publication.base is None or moved > publication.base):
+            message = f"{table} changed in version {moved}, after the version that this was computed against ({publication.base})."
+            raise Superseded(f"{message}\n    Run it again: it will build on the new version.")
+
+
+def _transact(con: "duckdb.DuckDBPyConnection", lake: "Lake", publications: Sequence[Publication], info: str, message: str) -> None:
+    con.execute("BEGIN")
+    try:
+        con.execute("CALL mesh.set_commit_message(?, ?, extra_info => ?)", [lake.author, message, info])
+        for publication in publications:
+            _register(con, publication)
+        con.execute("COMMIT")
+    except BaseException:
+        with suppress(Exception):  # a failed COMMIT has rolled back already
+            con.execute("ROLLBACK")
+        raise
+
+
+def _register(con: "duckdb.DuckDBPyConnection", publication: Publication) -> None:
+    staged = publication.staged
+    name, files = in_lake(staged.table), parquet(staged.files)
+    old = _columns(con, staged.table)
+    if old is None or (publication.mode is Mode.REPLACE and old != staged.columns):
+        domain = staged.table.partition(".")[0]
+        con.execute(f"CREATE SCHEMA IF NOT EXISTS mesh.{quoted(domain)}")
+        columns = ", ".join(f"{quoted(column)} {kind}" for column, kind in staged.columns)
+        con.execute(f"CREATE OR REPLACE TABLE {name} ({columns})")
+    elif publication.mode is Mode.REPLACE:
+        con.execute(f"DELETE FROM {name}")
+    else:
+        _widen(con, publication, dict(old))
+        if publication.mode is Mode.UPSERT:
+            con.execute(f"DELETE FROM {name} AS b WHERE EXISTS (FROM {files} AS f WHERE {_same_key(publication)})")
+        if publication.mode is Mode.PARTITION:
+            con.execute(f"DELETE FROM {name} WHERE {_within(publication)}")
+    if staged.rows:
+        domain, _, table = staged.table.partition(".")
+        for file in staged.files:
+            con.execute(f"CALL ducklake_add_data_files('mesh', {text(table)}, {text(file)}, schema => {text(domain)}, allow_missing => true)")
+
+
+def _columns(con: "duckdb.DuckDBPyConnection", table: str) -> tuple[tuple[str, str], ...] | None:
+    import duckdb
+
+    try:
+        return described(con, in_lake(table))
+    except duckdb.CatalogException:
+        return None
+
+
+def _widen(con: "duckdb.DuckDBPyConnection", publication: Publication, old: dict[str, str]) -> None:
+    """Give the table the columns that its new rows bring."""
+    table = publication.staged.table
+    folded = {name.casefold(): kind for name, kind in old.items()}
+    for column, kind in publication.staged.columns:
+        was = folded.get(column.casefold())
+        if was is None:
+            con.execute(f"ALTER TABLE {in_lake(table)} ADD COLUMN {quoted(column)} {kind}")
+        elif was != kind:
+            message = f"{table}: column `{column}` is {was} in the published rows and {kind} in the new ones.\n    Load the table whole once."
+            raise RunError(message)
+
+
+def _same_key(publication: Publication) -> str:
+    return " AND ".join(f"f.{quoted(column)} IS NOT DISTINCT FROM b.{quoted(column)}" for column in publication.key)
+
+
+def _within(publication: Publication) -> str:
+    if publication.partition is None:
+        message = f"{publication.staged.table} is published by partition, and no partition was named.\n    Name its column, start and end."
+        raise UsageError(message)
+    column, start, end = publication.partition
+    return f"{quoted(column)} >= {text(start)} AND {quoted(column)} < {text(end)}"
+
+
+def _version_of(lake: "Lake", info: str, before: int) -> int:
+    """The version that this very commit became; 0 when it did not."""
+    p = lake.catalog.prefix
+    rows = lake._rows(  # noqa: SLF001 (one room)
+        f"SELECT snapshot_id FROM {p}ducklake_snapshot_changes WHERE snapshot_id > {before} AND commit_extra_info = {text(info)}"
+    )
+    return int(rows[0][0]) if rows else 0
+
+
+def _to_disk(file: Path) -> None:
+    # The catalog must never name a file that a power cut can still take back.
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())

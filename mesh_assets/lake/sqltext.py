@@ -1,0 +1,27 @@
+"""Names and values, spelled as SQL."""
+
+
+def quoted(name: str) -> str:
+    """A name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def text(value: str) -> str:
+    """A value as an SQL string."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def dotted(table: str) -> str:
+    """`domain.table` as a qualified SQL name."""
+    domain, _, name = table.partition(".")
+    return f"{quoted(domain)}.{quoted(name)}"
+
+
+def in_lake(table: str) -> str:
+    """`domain.table` as it is named in the attached lake."""
+    return f"mesh.{dotted(table)}"
+
+
+def parquet(files: tuple[str, ...]) -> str:
+    """Parquet files as one SQL relation."""
+    return f"read_parquet([{', '.join(map(text, files))}])"

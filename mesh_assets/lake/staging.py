@@ -1,0 +1,184 @@
+"""A query's result as Parquet files of the contract's types, outside the published tables."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mesh_assets.contract import Column
+from mesh_assets.errors import RunError
+from mesh_assets.lake.sqltext import parquet, quoted, text
+from mesh_assets.lake.trouble import explained
+from mesh_assets.lake.values import Staged
+
+if TYPE_CHECKING:
+    import duckdb
+    from duckdb.typing import DuckDBPyType
+
+SAMPLE = 10
+_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")
+_WHOLE = frozenset({*_INTEGERS, *(f"U{name}" for name in _INTEGERS), "HUGEINT", "UHUGEINT"})
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One column on its way from the result to the file. `mine`: its type is our choice, no contract names it."""
+
+    name: str
+    source: str
+    was: str
+    type: str
+    mine: bool
+
+    @property
+    def safe(self) -> bool:
+        """Whether no value can be lost on the way."""
+        if self.was == self.type or self.type == "VARCHAR" or self.was == '"NULL"':
+            return True
+        return self.was in _INTEGERS and self.type in _INTEGERS[_INTEGERS.index(self.was) :]
+
+    @property
+    def cast(self) -> str:
+        """The column in its new type, NULL where a value does not fit it."""
+        return quoted(self.source) if self.was == self.type else f"CASE WHEN {self.fits} THEN TRY_CAST({quoted(self.source)} AS {self.type}) END"
+
+    @property
+    def fits(self) -> str:
+        """Whether a value survives: a fraction is not a whole number, a time of day is not a date."""
+        value = quoted(self.source)
+        fits = f"TRY_CAST({value} AS {self.type}) IS NOT NULL"
+        if self.type in _WHOLE and (self.was in ("VARCHAR", "DOUBLE", "FLOAT") or self.was.startswith("DECIMAL")):
+            # 64-bit floats hold no fraction where they are inexact.
+            return f"({fits} AND coalesce(TRY_CAST({value} AS DOUBLE) = trunc(TRY_CAST({value} AS DOUBLE)), true))"
+        if self.type == "DATE" and (self.was == "VARCHAR" or self.was.startswith("TIMESTAMP")):
+            return f"({fits} AND coalesce(TRY_CAST({value} AS TIMESTAMP) = TRY_CAST({value} AS DATE)::TIMESTAMP, true))"
+        return fits
+
+    @property
+    def lost(self) -> str:
+        """Whether a value is there and does not fit."""
+        return f"({quoted(self.source)} IS NOT NULL AND NOT {self.fits})"
+
+
+def stage(con: "duckdb.DuckDBPyConnection", table: str, query: str, columns: Sequence[Column], folder: Path) -> Staged:
+    """See `Lake.stage`."""
+    query = query.strip().rstrip(";")
+    result = con.sql(f"FROM (\n{query}\n)")
+    cells = _cells(con, table, dict(zip(result.columns, result.types, strict=True)), result.columns, columns)
+    have = {cell.name for cell in cells}
+    file = folder / f"{uuid.uuid4()}.parquet"
+    with explained(f"Staging {table}", only_known=True):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            if all(cell.safe for cell in cells):
+                rows, lost, samples = _copy(con, cells, f"(\n{query}\n)", file), {}, {}
+            else:
+                rows, lost, samples = _cast_and_copy(con, table, cells, query, file)
+        except BaseException:
+            file.unlink(missing_ok=True)
+            raise
+    return Staged(
+        table=table,
+        files=(str(file),),
+        rows=rows,
+        columns=described(con, parquet((str(file),))),
+        lost=lost,
+        lost_sample=samples,
+        missing=tuple(column.name for column in columns if column.name not in have),
+        extra=tuple(cell.name for cell in cells if cell.mine),
+    )
+
+
+def described(con: "duckdb.DuckDBPyConnection", relation: str) -> tuple[tuple[str, str], ...]:
+    """(name, type) of every column of a relation, in order."""
+    result = con.sql(f"FROM {relation}")
+    return tuple(zip(result.columns, map(str, result.types), strict=True))
+
+
+def storable(kind: "DuckDBPyType") -> str:
+    """The type in which Parquet and DuckLake keep a value; `HUGEINT` and `ENUM` exist in neither, also not inside another."""
+    if kind.id in ("hugeint", "uhugeint"):
+        return "BIGINT"
+    if kind.id == "enum":
+        return "VARCHAR"
+    if kind.id == "sqlnull":
+        return "INTEGER"
+    if kind.id in ("list", "array"):
+        return f"{storable(kind.children[0][1])}[]"
+    if kind.id == "struct":
+        return f"STRUCT({', '.join(f'{quoted(name)} {storable(child)}' for name, child in kind.children)})"
+    if kind.id == "map":
+        key, value = (storable(child) for _, child in kind.children)
+        return f"MAP({key}, {value})"
+    return str(kind)
+
+
+def _cells(
+    con: "duckdb.DuckDBPyConnection", table: str, types: dict[str, "DuckDBPyType"], names: Sequence[str], columns: Sequence[Column]
+) -> list[Cell]:
+    folded: dict[str, str] = {}
+    for name in names:
+        if name.casefold() in folded:
+            message = f"{table}: the result has two columns named `{name}`.\n    Rename one of them."
+            raise RunError(message)
+        folded[name.casefold()] = name
+    cells = []
+    for column in columns:
+        source = folded.pop(column.name.casefold(), None)
+        if source is not None:
+            wanted = con.sql(f"SELECT NULL::{column.type} AS x").types[0]
+            if storable(wanted) != _plain(con, wanted):
+                message = f"{table}: column `{column.name}` is to be {column.type}, which no file can hold.\n    Use BIGINT, DECIMAL(38,0) or VARCHAR."
+                raise RunError(message)
+            cells.append(Cell(column.name, source, str(types[source]), str(wanted), mine=False))
+    for source in folded.values():
+        kept = con.sql(f"SELECT NULL::{storable(types[source])} AS x").types[0]
+        cells.append(Cell(source, source, str(types[source]), str(kept), mine=True))
+    if not cells:
+        message = f"{table}: the result has no columns.\n    Select at least one."
+        raise RunError(message)
+    return cells
+
+
+def _plain(con: "duckdb.DuckDBPyConnection", kind: "DuckDBPyType") -> str:
+    return storable(kind) if kind.id in ("struct", "list", "map") and "HUGEINT" not in str(kind) and "ENUM" not in str(kind) else str(kind)
+
+
+def _copy(con: "duckdb.DuckDBPyConnection", cells: Sequence[Cell], relation: str, file: Path) -> int:
+    picked = ", ".join(
+        f"{quoted(cell.source) if cell.was == cell.type else f'CAST({quoted(cell.source)} AS {cell.type})'} AS {quoted(cell.name)}" for cell in cells
+    )
+    done = con.execute(f"COPY (SELECT {picked} FROM {relation}) TO {text(str(file))} (FORMAT parquet)").fetchone()
+    return int(done[0]) if done else 0
+
+
+def _cast_and_copy(
+    con: "duckdb.DuckDBPyConnection", table: str, cells: Sequence[Cell], query: str, file: Path
+) -> tuple[int, dict[str, int], dict[str, tuple[dict[str, str | None], ...]]]:
+    # Computed once: it may be expensive, or not give the same twice.
+    temporary = f"temp.mesh_stage_{uuid.uuid4().hex}"
+    con.execute(f"CREATE TEMP TABLE {temporary.removeprefix('temp.')} AS FROM (\n{query}\n)")
+    try:
+        risky = [cell for cell in cells if not cell.safe]
+        counts = con.execute(f"SELECT {', '.join(f'count(*) FILTER (WHERE {cell.lost})' for cell in risky)} FROM {temporary}").fetchone() or ()
+        lost = {cell.name: int(count) for cell, count in zip(risky, counts, strict=True) if count}
+        for cell in risky:
+            if cell.mine and cell.name in lost:
+                message = (
+                    f"{table}: {lost[cell.name]} values of column `{cell.name}` ({cell.was}) do not fit {cell.type}, "
+                    "and files know no larger integer.\n    Cast it to DECIMAL(38,0) or VARCHAR, or give it a type in the contract."
+                )
+                raise RunError(message)
+        picked = ", ".join(f"{cell.cast} AS {quoted(cell.name)}" for cell in cells)
+        done = con.execute(f"COPY (SELECT {picked} FROM {temporary}) TO {text(str(file))} (FORMAT parquet)").fetchone()
+        samples = {cell.name: _sample(con, cells, temporary, cell) for cell in risky if cell.name in lost}
+        return int(done[0]) if done else 0, lost, samples
+    finally:
+        con.execute(f"DROP TABLE IF EXISTS {temporary}")
+
+
+def _sample(con: "duckdb.DuckDBPyConnection", cells: Sequence[Cell], temporary: str, bad: Cell) -> tuple[dict[str, str | None], ...]:
+    values = ", ".join(f"CAST({quoted(cell.source)} AS VARCHAR)" for cell in cells)
+    rows = con.execute(f"SELECT {values} FROM {temporary} WHERE {bad.lost} LIMIT {SAMPLE}").fetchall()
+    return tuple(dict(zip((cell.name for cell in cells), row, strict=True)) for row in rows)
