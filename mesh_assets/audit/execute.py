@@ -1,0 +1,315 @@
+"""Is this table what its contract says? Every test of the contract, answered by DuckDB.
+
+The meaning is that of the pandera schema (`schema.py`); this is the executor: a pushed-down `count(*)` per test, those
+that need one pass and no memory in a single statement, and samples only of what fails. No test can take another down:
+what cannot be executed is a result of its own, which says why and stops the version as a failure does.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from fractions import Fraction
+from functools import cache
+
+import duckdb
+
+from mesh_assets.audit.guard import guarded, time_limit
+from mesh_assets.audit.questions import Question, Target, question
+from mesh_assets.audit.result import Result, Status
+from mesh_assets.audit.sample import MASK, plain, shown
+from mesh_assets.audit.values import CannotAnswer, ColumnType, column_type, number
+from mesh_assets.audit.words import OPERATORS, broken, demanded, measured, named
+from mesh_assets.contract import Contract, Kind, Severity, Test
+from mesh_assets.errors import UsageError, nearest
+
+METRICS = (Kind.ROW_COUNT, Kind.NULL_VALUES, Kind.MISSING_VALUES, Kind.INVALID_VALUES, Kind.DUPLICATE_VALUES)
+STORED_AS = {"TIMESTAMP_S": "TIMESTAMP", "TIMESTAMP_MS": "TIMESTAMP", "BIT": "VARCHAR", "TIME_NS": "VARCHAR"}
+"""Types that Parquet has not, and what they are read back as."""
+
+
+def audit(
+    con: duckdb.DuckDBPyConnection,
+    relation: str,
+    contract: Contract,
+    *,
+    related: Callable[[str], str | None] = lambda _: None,
+    lost: Mapping[str, int] | None = None,
+    lost_sample: Mapping[str, tuple[Mapping[str, object], ...]] | None = None,
+    tests: Collection[str] | None = None,
+    sample: int = 10,
+    seconds: float = 30.0,
+) -> tuple[Result, ...]:
+    """One result per test, in the contract's order.
+
+    Args:
+        con: Outside a transaction: in one, an error of one test would end it for all.
+        relation: SQL that can follow FROM, such as a quoted name or `read_parquet([…])`.
+        related: SQL of another table, by `domain.table`, at the version to compare with; None: it cannot be read. For a
+            reference of a table to itself this must be the candidate's own SQL.
+        lost: Values by column that could not be cast to the contract's type; they count in the test of the types.
+        lost_sample: Rows in which they were lost, by column.
+        tests: Names of the tests to execute; None: all.
+        sample: Failing rows to show, at most.
+        seconds: How long a `type: sql` rule may take.
+
+    Raises:
+        UsageError: `tests` names one that the contract has not.
+    """
+    chosen = _chosen(contract, tests)
+    return _Audit(con, relation, contract, related, lost or {}, lost_sample or {}, sample, seconds).run(chosen)
+
+
+def _chosen(contract: Contract, tests: Collection[str] | None) -> tuple[Test, ...]:
+    known = {test.name for test in contract.tests}
+    for name in sorted(set(tests or ()) - known):
+        msg = f"`{name}` is no test of {contract.name}. {nearest(name, known)}"
+        raise UsageError(msg)
+    return tuple(test for test in contract.tests if tests is None or test.name in tests)
+
+
+class _Audit:
+    """One table, one contract, one pass."""
+
+    def __init__(self, con, relation, contract, related, lost, lost_sample, sample, seconds) -> None:  # noqa: ANN001, PLR0913 - as `audit`
+        self.con, self.relation, self.contract = con, relation, contract
+        self.related, self.target = related, cache(self._target)
+        self.lost, self.lost_sample, self.sample, self.seconds = lost, lost_sample, sample, seconds
+        self.types: Mapping[str, ColumnType] = {}
+        self.total = 0
+
+    def run(self, tests: Sequence[Test]) -> tuple[Result, ...]:
+        try:
+            self.types = _types(self.con, self.relation)
+            asked = {test.name: self.ask(test) for test in tests}
+            counts = self.count([question for question in asked.values() if isinstance(question, Question)])
+        except duckdb.Error as error:
+            return tuple(self.unanswered(test, f"the table cannot be read: {self.reason(error)}") for test in tests)
+        return tuple(self.answer(test, asked[test.name], counts.get(test.name)) for test in tests)
+
+    def ask(self, test: Test) -> Question | CannotAnswer | None:
+        """The test as SQL, or why there is none; None for tests that need no such query."""
+        if test.kind in (Kind.COLUMNS, Kind.TYPES):
+            return None
+        if missing := [column for column in test.columns if column not in self.types]:
+            return CannotAnswer(f"column {named(missing)} is missing")
+        if test.kind in (Kind.ROW_COUNT, Kind.SQL):
+            return None
+        try:
+            return question(test, self.relation, self.types, self.target)
+        except CannotAnswer as why:
+            return why
+
+    def count(self, questions: Sequence[Question]) -> dict[str, int | CannotAnswer]:
+        """What each question counts, by the name of its test."""
+        light = [question for question in questions if question.light]
+        counts: dict[str, int | CannotAnswer] = {}
+        total = f"SELECT count(*) FROM {self.relation}"
+        branches = [f"SELECT {number} AS i, ({question.count}) AS n" for number, question in enumerate(light)]
+        with suppress(duckdb.Error):  # one of them is at fault: each is asked on its own, below
+            rows = self.con.execute(" UNION ALL ".join([f"SELECT -1 AS i, ({total}) AS n", *branches])).fetchall()
+            found = dict(rows)
+            self.total = found.pop(-1)
+            counts = {light[number].test.name: value for number, value in found.items()}
+        if len(counts) < len(light) or not light:
+            self.total = self.con.execute(total).fetchone()[0]
+        return counts | {q.test.name: self.count_one(q) for q in questions if q.test.name not in counts}
+
+    def count_one(self, question: Question) -> int | CannotAnswer:
+        try:
+            return self.con.execute(question.count).fetchone()[0]
+        except duckdb.Error as error:
+            return CannotAnswer(self.reason(error))
+
+    def answer(self, test: Test, asked: Question | CannotAnswer | None, count: int | CannotAnswer | None) -> Result:
+        query = asked.count if isinstance(asked, Question) else ""
+        for why in (asked, count):
+            if isinstance(why, CannotAnswer):
+                return self.unanswered(test, str(why), query)
+        try:
+            match test.kind:
+                case Kind.COLUMNS:
+                    return self.columns(test)
+                case Kind.TYPES:
+                    return self.declared_types(test)
+                case Kind.SQL:
+                    return self.sql(test)
+                case kind if kind in METRICS:
+                    return self.metric(test, asked, self.total if kind is Kind.ROW_COUNT else count)
+        except CannotAnswer as why:
+            return self.unanswered(test, str(why), query)
+        return self.result(test, not count, count, broken(test, count, self.total), asked)
+
+    def columns(self, test: Test) -> Result:
+        """Names are compared to the letter: readers in Python would not find `ID` under `id`."""
+        declared = test.columns or tuple(column.name for column in self.contract.columns)
+        missing = [column for column in declared if column not in self.types]
+        found = [f"`{column}` is missing. {nearest(column, self.types)}" for column in missing]
+        return self.result(
+            test, not missing, len(missing), " ".join(found) or f"All {len(declared)} columns are there."
+        )
+
+    def declared_types(self, test: Test) -> Result:
+        """Columns of another type, and values that were lost when the table was cast to the contract's types."""
+        declared = [column for column in self.contract.columns if not test.columns or column.name in test.columns]
+        present = [column for column in declared if column.name in self.types]
+        expected = {column.name: _canonical(self.con, column.type) for column in present}
+        wrong = [name for name, type_ in expected.items() if self.types[name].name not in (type_, STORED_AS.get(type_))]
+        lost = [name for name in expected if self.lost.get(name)]
+        if len(present) < len(declared) and not wrong and not lost:
+            msg = f"column {named(column.name for column in declared if column not in present)} is missing"
+            raise CannotAnswer(msg)
+        said = [f"`{name}` is {self.types[name].name}, not {expected[name]}" for name in wrong]
+        said += [f"{self.lost[name]:,} values of `{name}` cannot be read as {expected[name]}" for name in lost]
+        failing = len(wrong) + sum(self.lost[name] for name in lost)
+        message = "; ".join(said) + "." if said else "Every column has its type."
+        rows = [self.masked(row) for name in lost for row in self.lost_sample.get(name, ())]
+        return _with(self.result(test, not failing, failing, message), sample=tuple(rows[: self.sample]))
+
+    def metric(self, test: Test, asked: Question | None, count: int) -> Result:
+        """The counted rows are reported whether or not there are too many of them."""
+        operator, threshold = _demand(test)
+        unit = test.arguments.get("unit") or "rows"
+        if unit not in ("rows", "percent") or (unit == "percent" and asked is None):
+            msg = f"the unit `{unit}` cannot be used here"
+            raise CannotAnswer(msg)
+        value = Fraction(count) if unit == "rows" else Fraction(100 * count, self.total or 1)
+        ok = _holds(value, operator, _numbers(operator, threshold))
+        failing = count if asked else int(not ok)
+        result = self.result(test, ok, failing, measured(test, value, operator, threshold), asked)
+        return result if asked else _with(result, query=f"SELECT count(*) FROM {self.relation}")
+
+    def sql(self, test: Test) -> Result:
+        """Without an operator the value must be 0: the query counts what is wrong."""
+        operator, threshold = _demand(test, otherwise=("mustBe", 0))
+        column = test.columns[0] if test.columns else None
+        query = guarded(self.con, test.arguments.get("query"), self.relation, self.contract.name, column, self.related)
+        try:
+            with time_limit(self.con, self.seconds):
+                cursor = self.con.execute(query.sql)
+                width, rows = len(cursor.description), cursor.fetchall()
+        except duckdb.InterruptException:
+            return self.unanswered(test, f"the query took longer than {self.seconds:g} seconds", query.sql)
+        except duckdb.Error as error:
+            return self.unanswered(test, self.reason(error), query.sql)
+        if len(rows) != 1 or width != 1:
+            size = "more than one row" if len(rows) > 1 else f"{len(rows)} rows"
+            return self.unanswered(test, f"the query must return one value, not {size} of {width} columns", query.sql)
+        value = rows[0][0]
+        ok = value is not None and _compares(value, operator, threshold)
+        hidden = not query.counts and (
+            query.columns & {name.lower() for name in self.contract.masked} or "*" in query.columns
+        )
+        told = MASK if hidden and self.contract.masked else "nothing" if value is None else plain(value)
+        result = self.result(test, ok, int(not ok), f"The query returned {told}; it {demanded(operator, threshold)}.")
+        return _with(result, query=query.sql)
+
+    def result(self, test: Test, ok: bool, failing: int, message: str, asked: Question | None = None) -> Result:  # noqa: FBT001
+        status = Status.PASS if ok else Status.FAIL if test.severity is Severity.ERROR else Status.WARN
+        rows: tuple[Mapping[str, object], ...] = ()
+        if asked and not ok and failing:
+            rows = shown(self.con, asked, self.types, self.contract, self.sample)
+        return Result(
+            test=test,
+            status=status,
+            failing_rows=failing,
+            total_rows=self.total,
+            sample=rows,
+            query=asked.count if asked else "",
+            message=message,
+        )
+
+    def unanswered(self, test: Test, why: str, query: str = "") -> Result:
+        message = f"{test.name} could not be executed: {why.rstrip('.')}."
+        return Result(test=test, status=Status.ERROR, total_rows=self.total, query=query, message=message)
+
+    def reason(self, error: duckdb.Error) -> str:
+        """DuckDB's first line. Errors in the data quote values, so they are kept back where a column is masked."""
+        if self.contract.masked and not isinstance(
+            error, duckdb.BinderException | duckdb.CatalogException | duckdb.ParserException
+        ):
+            return f"{type(error).__name__} (its words may hold masked values)"
+        return str(error).splitlines()[0]
+
+    def masked(self, row: Mapping[str, object]) -> dict[str, object]:
+        return {name: MASK if name in self.contract.masked else plain(value) for name, value in row.items()}
+
+    def _target(self, table: str) -> Target:
+        sql = self.related(table)
+        if sql is None:
+            msg = f"`{table}` cannot be read here"
+            raise CannotAnswer(msg)
+        try:
+            return Target(sql, _types(self.con, sql))
+        except duckdb.Error as error:
+            msg = f"`{table}` cannot be read: {self.reason(error)}"
+            raise CannotAnswer(msg) from None
+
+
+def _types(con: duckdb.DuckDBPyConnection, relation: str) -> dict[str, ColumnType]:
+    return {row[0]: column_type(row[1]) for row in con.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
+
+
+def _canonical(con: duckdb.DuckDBPyConnection, declared: str) -> str:
+    try:
+        return str(con.sqltype(declared))
+    except duckdb.Error:
+        msg = f"`{declared}` is not a type"
+        raise CannotAnswer(msg) from None
+
+
+def _demand(test: Test, otherwise: tuple[str, object] | None = None) -> tuple[str, object]:
+    operator = test.arguments.get("operator")
+    if operator is None and otherwise:
+        return otherwise
+    if operator not in OPERATORS:
+        msg = f"`{operator}` is not an operator. {nearest(str(operator), OPERATORS)}"
+        raise CannotAnswer(msg)
+    return str(operator), test.arguments.get("threshold")
+
+
+def _numbers(operator: str, threshold: object) -> tuple[Fraction, ...]:
+    wanted = 2 if operator.endswith("Between") else 1
+    listed = threshold if isinstance(threshold, list | tuple) else (threshold,)
+    numbers = tuple(number(one) for one in listed)
+    if len(numbers) != wanted or not all(isinstance(one, Fraction) for one in numbers):
+        msg = f"`{operator}` needs {wanted} number{'s' if wanted > 1 else ''}, not `{threshold}`"
+        raise CannotAnswer(msg)
+    return numbers
+
+
+def _holds(value: Fraction, operator: str, than: tuple) -> bool:
+    match operator:
+        case "mustBe":
+            return value == than[0]
+        case "mustNotBe":
+            return value != than[0]
+        case "mustBeGreaterThan":
+            return value > than[0]
+        case "mustBeGreaterOrEqualTo":
+            return value >= than[0]
+        case "mustBeLessThan":
+            return value < than[0]
+        case "mustBeLessOrEqualTo":
+            return value <= than[0]
+    inside = than[0] <= value <= than[1]
+    return inside if operator == "mustBeBetween" else not inside
+
+
+def _compares(value: object, operator: str, threshold: object) -> bool:
+    """A query's value against the threshold: numbers as numbers, anything else as its text, and only for equality."""
+    if isinstance(value, bool) or isinstance(threshold, bool):
+        return _same(operator, value is threshold)
+    with suppress(CannotAnswer, ValueError, OverflowError):
+        return _holds(Fraction(str(value)), operator, _numbers(operator, threshold))
+    return _same(operator, str(plain(value)) == str(plain(threshold)))
+
+
+def _same(operator: str, same: bool) -> bool:  # noqa: FBT001
+    if operator not in ("mustBe", "mustNotBe"):
+        msg = f"`{operator}` compares numbers, and the query returned none"
+        raise CannotAnswer(msg)
+    return same if operator == "mustBe" else not same
+
+
+def _with(result: Result, **changes: object) -> Result:
+    return replace(result, **changes)

@@ -1,0 +1,222 @@
+"""A contract's own SQL, let in only when it reads nothing but the tables it may read.
+
+The connection that audits has the lake attached and can read files, so the query is judged before it runs, on the tree
+of DuckDB's own parser: one SELECT, of the audited table and the tables that its contract may refer to, with table
+functions that make rows out of nothing. Whatever the tree holds that is not known here is refused.
+"""
+
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import duckdb
+
+from mesh_assets.audit.values import CannotAnswer, quoted
+
+TABLE = "mesh_table"
+TABLE_FUNCTIONS = frozenset({"range", "generate_series", "unnest", "json_each", "json_tree"})
+FORBIDDEN = frozenset(
+    {
+        "nextval",
+        "currval",
+        "setseed",
+        "write_log",
+        "sleep_ms",
+        "getenv",
+        "getvariable",
+        "current_setting",
+        "current_query",
+    }
+)
+_TABLE_PLACEHOLDER = re.compile(r'"?\$?\{(?:table|object|schema)\}"?')
+_COLUMN_PLACEHOLDER = re.compile(r'"?\$?\{(?:column|property|field)\}"?')
+_REFERENCES = frozenset(
+    {"BASE_TABLE", "SUBQUERY", "JOIN", "TABLE_FUNCTION", "EMPTY", "EMPTY_FROM", "EXPRESSION_LIST", "PIVOT"}
+)
+_NODES = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE"})
+_COUNTS = frozenset({"count", "count_star", "count_if"})
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """A query that may run.
+
+    Attributes:
+        sql: Complete, with the tables that it reads as common table expressions.
+        columns: Names of columns it mentions, in lower case; `*` where it takes all.
+        counts: Its value is a count, whatever it reads.
+    """
+
+    sql: str
+    columns: frozenset[str]
+    counts: bool
+
+
+def guarded(
+    con: duckdb.DuckDBPyConnection,
+    query: object,
+    relation: str,
+    name: str,
+    column: str | None,
+    related: Callable[[str], str | None],
+) -> Guarded:
+    """The query of a `type: sql` rule, ready to run.
+
+    `{table}`, `${table}`, `{object}` and `${object}` stand for the table, as its name does; `{column}`, `${column}`,
+    `{property}` and `${property}` for the column that the rule belongs to.
+
+    Raises:
+        CannotAnswer: It is not one SELECT, or reads what it must not.
+    """
+    body = _statement(con, _filled(query, column))
+    walk = _Walk(name, related)
+    tree = _tree(con, body)
+    for statement in tree["statements"]:
+        walk.node(statement["node"], frozenset())
+    tables = {TABLE: relation, name: relation} if name else {TABLE: relation}
+    if walk.tables:
+        tables |= {alias: sql for alias, sql in walk.tables.values()}
+        body = con.execute("SELECT json_deserialize_sql(CAST($1 AS JSON))", [json.dumps(tree)]).fetchone()[0]
+    expressions = ", ".join(
+        f"{quoted(alias)} AS NOT MATERIALIZED (SELECT * FROM {sql})" for alias, sql in tables.items()
+    )
+    return Guarded(f"WITH {expressions} SELECT * FROM (\n{body}\n) LIMIT 2", frozenset(walk.columns), _counts(tree))
+
+
+@contextmanager
+def time_limit(con: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[None]:
+    """Interrupts what the connection executes, after so many seconds."""
+    over, lock = threading.Event(), threading.Lock()
+
+    def stop() -> None:
+        with lock:  # an interrupt after the query is done would hit the next one
+            if not over.is_set():
+                con.interrupt()
+
+    timer = threading.Timer(seconds, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        with lock:
+            over.set()
+        timer.cancel()
+
+
+def _filled(query: object, column: str | None) -> str:
+    if not isinstance(query, str) or not query.strip():
+        msg = "there is no query"
+        raise CannotAnswer(msg)
+    if _COLUMN_PLACEHOLDER.search(query):
+        if column is None:
+            msg = "the query says `{column}`, and the rule belongs to no column"
+            raise CannotAnswer(msg)
+        query = _COLUMN_PLACEHOLDER.sub(lambda _: quoted(column), query)
+    return _TABLE_PLACEHOLDER.sub(TABLE, query)
+
+
+def _statement(con: duckdb.DuckDBPyConnection, query: str) -> str:
+    try:
+        statements = con.extract_statements(query)
+    except duckdb.Error as error:
+        msg = f"the query cannot be read: {str(error).splitlines()[0]}"
+        raise CannotAnswer(msg) from None
+    if len(statements) != 1:
+        msg = f"there must be one query, not {len(statements)}"
+        raise CannotAnswer(msg)
+    if statements[0].type != duckdb.StatementType.SELECT:
+        msg = f"the query must be a SELECT, not {statements[0].type.name}"
+        raise CannotAnswer(msg)
+    return statements[0].query.strip().rstrip(";")
+
+
+def _tree(con: duckdb.DuckDBPyConnection, query: str) -> dict:
+    tree = json.loads(con.execute("SELECT json_serialize_sql(CAST($1 AS VARCHAR))", [query]).fetchone()[0])
+    if tree.get("error") or len(tree["statements"]) != 1:
+        msg = f"the query must be one plain SELECT ({tree.get('error_message', 'it is not')})"
+        raise CannotAnswer(msg)
+    return tree
+
+
+def _counts(tree: dict) -> bool:
+    node = tree["statements"][0]["node"]
+    outer = node.get("select_list", [])
+    return len(outer) == 1 and outer[0].get("class") == "FUNCTION" and outer[0].get("function_name") in _COUNTS
+
+
+@dataclass
+class _Walk:
+    """Every part of the tree, with the names that `WITH` gave at that place. Table references are renamed in place."""
+
+    name: str
+    related: Callable[[str], str | None]
+    tables: dict[str, tuple[str, str]] = field(default_factory=dict)  # by name, alias and SQL
+    columns: set[str] = field(default_factory=set)
+
+    def node(self, part: object, given: frozenset[str]) -> None:
+        if isinstance(part, list):
+            for item in part:
+                self.node(item, given)
+        if not isinstance(part, dict):
+            return
+        given = self.common(part, given)
+        self.judge(part, given)
+        for key, value in part.items():
+            if key in ("from_table", "left", "right") and isinstance(value, dict) and "class" not in value:
+                known = _REFERENCES | _NODES
+                if value.get("type") not in known:
+                    raise self.refused(f"{value.get('type')} is not allowed in it")
+            if key != "cte_map":
+                self.node(value, given)
+
+    def common(self, part: dict, given: frozenset[str]) -> frozenset[str]:
+        """The names that hold within this part: an expression sees those before it, and itself when recursive."""
+        for entry in part.get("cte_map", {}).get("map", []):
+            name, inner = entry["key"].lower(), entry["value"]["query"]
+            recursive = inner.get("node", inner).get("type") == "RECURSIVE_CTE_NODE"
+            self.node(inner, given | {name} if recursive else given)
+            given |= {name}
+        return given
+
+    def judge(self, part: dict, given: frozenset[str]) -> None:
+        match part.get("type"):
+            case "BASE_TABLE":
+                self.table(part, given)
+            case "TABLE_FUNCTION" if part["function"].get("function_name", "").lower() not in TABLE_FUNCTIONS:
+                raise self.refused(f"it may not call `{part['function'].get('function_name')}`")
+            case "SHOW_REF":
+                raise self.refused("it must be a SELECT, not DESCRIBE, SHOW or SUMMARIZE")
+            case str() as type_ if type_.endswith("_NODE") and type_ not in _NODES:
+                raise self.refused(f"{type_} is not allowed in it")
+            case "FUNCTION" if part.get("function_name", "").lower() in FORBIDDEN:
+                raise self.refused(f"it may not call `{part['function_name']}`")
+            case "COLUMN_REF":
+                self.columns.update(name.lower() for name in part.get("column_names", []))
+            case "STAR":
+                self.columns.add("*")
+
+    def table(self, part: dict, given: frozenset[str]) -> None:
+        schema, table = part.get("schema_name", ""), part.get("table_name", "")
+        if part.get("catalog_name"):
+            raise self.refused(f"`{part['catalog_name']}.{schema}.{table}` is outside the mesh")
+        if part.get("at_clause"):
+            raise self.refused("it may not choose a version: it reads the one that is tested")
+        if not schema:
+            if table.lower() in given | {TABLE, self.name.lower()}:
+                return
+            raise self.refused(f"it may read the table as `{{table}}` and others as `domain.table`, not `{table}`")
+        full = f"{schema}.{table}"
+        if full not in self.tables:
+            sql = self.related(full)
+            if sql is None:
+                raise self.refused(f"`{full}` cannot be read here")
+            self.tables[full] = (f"mesh_related_{len(self.tables) + 1}", sql)
+        part["alias"] = part.get("alias") or table
+        part["schema_name"], part["table_name"] = "", self.tables[full][0]
+
+    def refused(self, why: str) -> CannotAnswer:
+        return CannotAnswer(f"the query is refused: {why}")

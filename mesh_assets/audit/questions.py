@@ -1,0 +1,255 @@
+"""A test, put as a question to the table: SQL that counts what it asks for, and SQL that shows it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from mesh_assets.audit.patterns import Engine, compiled, whole
+from mesh_assets.audit.values import (
+    HOLDS,
+    INTEGERS,
+    NUMBERS,
+    CannotAnswer,
+    ColumnType,
+    Family,
+    bound,
+    exact,
+    literal,
+    quoted,
+    spelt,
+    step,
+    text,
+)
+from mesh_assets.contract import Kind, Test
+
+Types = Mapping[str, ColumnType]
+OPPOSITE = {">=": "<", "<=": ">", ">": "<=", "<": ">="}
+INTEGER_FORMATS = {
+    f"{sign}{bits}": INTEGERS[("U" if sign == "u" else "") + name]
+    for name, bits in {"TINYINT": 8, "SMALLINT": 16, "INTEGER": 32, "BIGINT": 64, "HUGEINT": 128}.items()
+    for sign in "iu"
+}
+TYPED = (Family.DATE, Family.TIMESTAMP, Family.TIMESTAMPTZ, Family.TIME, Family.FLOAT, Family.DECIMAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One test as SQL.
+
+    Attributes:
+        count: A query of one number.
+        rows: What follows `SELECT …` to show the counted rows; the table is called `_r`.
+        light: It needs one pass and no memory, so that it can share a statement with others.
+    """
+
+    test: Test
+    count: str
+    rows: str
+    light: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Another table that a reference points to: its SQL and its columns."""
+
+    sql: str
+    types: Types
+
+
+def question(test: Test, relation: str, types: Types, target: Callable[[str], Target]) -> Question:
+    """The test as SQL over the relation, whose columns are known to be there.
+
+    Raises:
+        CannotAnswer: It makes no sense for a column of that type, or its arguments are not what they must be.
+    """
+    match test.kind:
+        case Kind.UNIQUE | Kind.PRIMARY_KEY | Kind.DUPLICATE_VALUES:
+            return _repeats(test, relation, types)
+        case Kind.REFERENCE:
+            return _reference(test, relation, types, target)
+    condition = fails(test, types)
+    return Question(
+        test,
+        f"SELECT count(*) FROM {relation} WHERE {condition}",
+        f"FROM (SELECT * FROM {relation} WHERE {condition}) AS _r",
+    )
+
+
+def fails(test: Test, types: Types) -> str:
+    """What is true of a row that the test counts, and of no other."""
+    if test.kind in (Kind.REQUIRED, Kind.NULL_VALUES):
+        return " OR ".join(_missing(column, types[column]) for column in test.columns)
+    if len(test.columns) != 1:
+        msg = f"a test of kind `{test.kind}` is asked of one column, not {len(test.columns)}"
+        raise CannotAnswer(msg)
+    (name,) = test.columns
+    type_, column = types[name], quoted(name)
+    match test.kind:
+        case kind if kind in HOLDS:
+            operator, value = bound(kind, test.arguments.get("value"), type_)
+            return f"{column} {OPPOSITE[operator]} {literal(value, type_)}"
+        case Kind.MULTIPLE_OF:
+            return _no_multiple(column, type_, test.arguments.get("value"))
+        case Kind.PATTERN:
+            return _unlike(column, type_, compiled(test.arguments.get("pattern"), Engine.DUCKDB))
+        case Kind.FORMAT:
+            return _misformed(column, type_, test.arguments.get("format"))
+        case Kind.MIN_LENGTH | Kind.MAX_LENGTH:
+            return f"length({_text(column, type_)}) {'<' if test.kind is Kind.MIN_LENGTH else '>'} {_length(test)}"
+        case Kind.MISSING_VALUES:
+            return _missing_values(name, type_, test)
+        case Kind.INVALID_VALUES:
+            return _invalid_values(column, type_, test)
+    msg = f"tests of kind `{test.kind}` cannot be executed yet"
+    raise CannotAnswer(msg)
+
+
+def values(test: Test, argument: str, type_: ColumnType) -> list:
+    """The listed values that the column's type can hold; null is left out."""
+    listed = test.arguments.get(argument)
+    if not isinstance(listed, list | tuple):
+        msg = f"`{argument}` must be a list of values, not {spelt(listed)}"
+        raise CannotAnswer(msg)
+    found = [exact(value, type_) for value in listed if value is not None]
+    return [value for value in found if value is not None]
+
+
+def length(test: Test) -> int:
+    """How long a text must be at least, or may be at most."""
+    value = test.arguments.get("value")
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        msg = f"a length must be a whole number, not {spelt(value)}"
+        raise CannotAnswer(msg)
+    return min(value, 2**62)
+
+
+_length = length
+
+
+def pattern_of_format(name: object, type_: ColumnType) -> str:
+    """The regular expression of a format; empty for a column whose type says more than any format."""
+    if type_.family in TYPED or (type_.family is Family.INTEGER and name in INTEGER_FORMATS):
+        return ""
+    return whole(str(name))
+
+
+def _missing(name: str, type_: ColumnType) -> str:
+    """NaN counts as missing, as in the reference."""
+    column = quoted(name)
+    return f"({column} IS NULL OR isnan({column}))" if type_.family is Family.FLOAT else f"{column} IS NULL"
+
+
+def _no_multiple(column: str, type_: ColumnType, value: object) -> str:
+    of = step(value, type_)
+    if type_.family is Family.FLOAT:
+        quotient = f"(CAST({column} AS DOUBLE) / {of!r}::DOUBLE)"
+        near, relative = (1e-9, 1e-15) if type_.name == "DOUBLE" else (1e-6, 1e-6)
+        off = f"abs({quotient} - round({quotient}))"
+        return (
+            f"NOT isfinite({column}) OR ({off} > {near!r}::DOUBLE AND {off} > abs({quotient}) * {relative!r}::DOUBLE)"
+        )
+    if type_.family is Family.DECIMAL:
+        return f"{column} % {literal(exact_step(of, type_), type_)} <> 0" if of <= type_.high else f"{column} <> 0"
+    if of > INTEGERS["HUGEINT"][1]:
+        return f"{column} <> 0"
+    return f"{column} % {of} <> 0" if of <= type_.high else f"CAST({column} AS HUGEINT) % {of} <> 0"
+
+
+def exact_step(of: int, type_: ColumnType) -> object:
+    """Units of a decimal's last digit, as a decimal."""
+    from decimal import Decimal
+
+    return Decimal(f"{of}e-{type_.scale}")
+
+
+def _text(column: str, type_: ColumnType) -> str:
+    if type_.family is Family.TEXT:
+        return column
+    if type_.family is Family.UUID:
+        return f"CAST({column} AS VARCHAR)"
+    msg = f"it asks for text, and the column is {type_.name}"
+    raise CannotAnswer(msg)
+
+
+def _unlike(column: str, type_: ColumnType, pattern: str) -> str:
+    return f"NOT regexp_matches({_text(column, type_)}, {text(pattern)})"
+
+
+def _misformed(column: str, type_: ColumnType, name: object) -> str:
+    if pattern := pattern_of_format(name, type_):
+        return _unlike(column, type_, compiled(pattern, Engine.DUCKDB))
+    if type_.family is Family.INTEGER:
+        low, high = (
+            str(end) if abs(end) < 2**63 else f"CAST('{end}' AS UHUGEINT)" if end > 0 else f"CAST('{end}' AS HUGEINT)"
+            for end in INTEGER_FORMATS[str(name)]
+        )
+        return f"{column} < {low} OR {column} > {high}"
+    return "FALSE"
+
+
+def _missing_values(name: str, type_: ColumnType, test: Test) -> str:
+    listed = values(test, "missing_values", type_) if "missing_values" in test.arguments else []
+    if "missing_values" not in test.arguments and type_.family is Family.TEXT:
+        listed = [""]
+    missing = _missing(name, type_)
+    return (
+        f"{missing} OR {quoted(name)} IN ({', '.join(literal(value, type_) for value in listed)})"
+        if listed
+        else missing
+    )
+
+
+def _invalid_values(column: str, type_: ColumnType, test: Test) -> str:
+    conditions = []
+    if "valid_values" in test.arguments:
+        listed = ", ".join(literal(value, type_) for value in values(test, "valid_values", type_))
+        conditions.append(f"{column} NOT IN ({listed})" if listed else f"{column} IS NOT NULL")
+    if "pattern" in test.arguments:
+        conditions.append(_unlike(column, type_, compiled(test.arguments["pattern"], Engine.DUCKDB)))
+    if not conditions:
+        msg = "`invalidValues` needs `validValues` or a `pattern` to know what is valid"
+        raise CannotAnswer(msg)
+    return " OR ".join(conditions)
+
+
+def _repeats(test: Test, relation: str, types: Types) -> Question:
+    """All rows that share their values with another row. `unique` takes null for a value, `duplicateValues` does not."""
+    names = ", ".join(map(quoted, test.columns))
+    condition, where = "count(*) > 1", ""
+    if test.kind is Kind.PRIMARY_KEY:
+        condition = " OR ".join([condition, *(_missing(column, types[column]) for column in test.columns)])
+    elif test.kind is Kind.DUPLICATE_VALUES:
+        where = " WHERE " + " AND ".join(f"{quoted(column)} IS NOT NULL" for column in test.columns)
+    groups = f"FROM {relation}{where} GROUP BY {names} HAVING {condition}"
+    same = " AND ".join(f"_r.{quoted(column)} IS NOT DISTINCT FROM _g.{quoted(column)}" for column in test.columns)
+    return Question(
+        test,
+        f"SELECT coalesce(sum(n), 0)::BIGINT FROM (SELECT count(*) AS n {groups})",
+        f"FROM (SELECT * FROM {relation}) AS _r SEMI JOIN (SELECT {names} {groups} ORDER BY ALL LIMIT 10) AS _g ON {same}"
+        f" ORDER BY {', '.join(f'_r.{quoted(column)}' for column in test.columns)}",
+        light=False,
+    )
+
+
+def _reference(test: Test, relation: str, types: Types, target: Callable[[str], Target]) -> Question:
+    table, columns = str(test.arguments.get("to_table")), test.arguments.get("to_columns")
+    if not isinstance(columns, list | tuple) or len(columns) != len(test.columns):
+        msg = f"a reference to `{table}` needs as many columns there as here"
+        raise CannotAnswer(msg)
+    there = target(table)
+    for ours, theirs in zip(test.columns, columns, strict=True):
+        if theirs not in there.types:
+            msg = f"`{table}` has no column `{theirs}`"
+            raise CannotAnswer(msg)
+        if not _comparable(types[ours], there.types[theirs]):
+            msg = f"`{ours}` is {types[ours].name} and `{table}.{theirs}` is {there.types[theirs].name}: they do not compare"
+            raise CannotAnswer(msg)
+    same = " AND ".join(
+        f"_r.{quoted(ours)} = _t.{quoted(theirs)}" for ours, theirs in zip(test.columns, columns, strict=True)
+    )
+    known = " AND ".join(f"_r.{quoted(ours)} IS NOT NULL" for ours in test.columns)
+    rows = f"FROM (SELECT * FROM {relation}) AS _r ANTI JOIN (SELECT * FROM {there.sql}) AS _t ON {same} WHERE {known}"
+    return Question(test, f"SELECT count(*) {rows}", rows, light=False)
+
+
+def _comparable(ours: ColumnType, theirs: ColumnType) -> bool:
+    return ours.name == theirs.name or ours.family is theirs.family or {ours.family, theirs.family} <= set(NUMBERS)

@@ -1,0 +1,73 @@
+"""A few failing rows, fit to be shown: plain values, only the columns that help, masked ones never read."""
+
+import datetime as dt
+import math
+from collections.abc import Mapping
+from decimal import Decimal
+
+import duckdb
+
+from mesh_assets.audit.questions import Question
+from mesh_assets.audit.values import ColumnType, Family, quoted
+from mesh_assets.contract import Contract, Kind
+
+MASK = "•••"
+COLUMNS = 8
+LONGEST = 200
+_AS_TEXT = (Family.DATE, Family.TIMESTAMP, Family.TIME, Family.UUID)  # Python's own types end at the year 9999
+
+
+def shown(
+    con: duckdb.DuckDBPyConnection, question: Question, types: Mapping[str, ColumnType], contract: Contract, limit: int
+) -> tuple[dict[str, object], ...]:
+    """Rows that the question counts; none when they cannot be fetched, for the count stands without them."""
+    names = _columns(question, types, contract)
+    listed = ", ".join(_selected(name, types[name], contract) for name in names)
+    try:
+        rows = con.execute(f"SELECT {listed} {question.rows} LIMIT {limit}").fetchall()
+    except duckdb.Error:
+        return ()
+    return tuple({name: plain(value) for name, value in zip(names, row, strict=True)} for row in rows)
+
+
+def plain(value: object) -> object:
+    """The value as JSON can hold it; text is cut to 200 characters."""
+    match value:
+        case None | bool() | int():
+            return value
+        case float():
+            return value if math.isfinite(value) else str(value)
+        case str():
+            return value if len(value) <= LONGEST else f"{value[:LONGEST]}…"
+        case bytes() | bytearray():
+            return f"{len(value)} bytes"
+        case Decimal():
+            return f"{value:f}"
+        case dt.datetime():
+            return value.isoformat(" ")
+        case dt.date() | dt.time():
+            return value.isoformat()
+        case list() | tuple():
+            return [plain(item) for item in value[:COLUMNS]]
+        case dict():
+            return {str(key): plain(item) for key, item in value.items()}
+    return plain(str(value))
+
+
+def _columns(question: Question, types: Mapping[str, ColumnType], contract: Contract) -> list[str]:
+    """Those that find the row, those that were tested, and a few more in the contract's order."""
+    keys = [name for test in contract.tests if test.kind is Kind.PRIMARY_KEY for name in test.columns]
+    keys += [column.name for column in contract.columns if column.primary_key]
+    tested = list(question.test.columns)
+    others = [column.name for column in contract.columns]
+    first = dict.fromkeys(name for name in (*keys, *tested) if name in types)
+    return list(dict.fromkeys([*first, *(name for name in others if name in types)]))[: max(COLUMNS, len(first))]
+
+
+def _selected(name: str, type_: ColumnType, contract: Contract) -> str:
+    column = f"_r.{quoted(name)}"
+    if name in contract.masked:
+        return f"'{MASK}'"
+    if type_.family is Family.TIMESTAMPTZ:
+        return f"CAST({column} AT TIME ZONE 'UTC' AS VARCHAR) || '+00'"
+    return f"CAST({column} AS VARCHAR)" if type_.family in _AS_TEXT else column

@@ -1,0 +1,92 @@
+"""What a result says: one sentence for a person, and one shape for machines."""
+
+from collections.abc import Iterable
+from fractions import Fraction
+
+from mesh_assets.audit.result import Result
+from mesh_assets.contract import Kind, Test
+
+OPERATORS = {
+    "mustBe": "must be {}",
+    "mustNotBe": "must not be {}",
+    "mustBeGreaterThan": "must be greater than {}",
+    "mustBeGreaterOrEqualTo": "must be at least {}",
+    "mustBeLessThan": "must be less than {}",
+    "mustBeLessOrEqualTo": "must be at most {}",
+    "mustBeBetween": "must be between {} and {}",
+    "mustNotBeBetween": "must not be between {} and {}",
+}
+_BROKEN = {
+    Kind.REQUIRED: "have no {columns}",
+    Kind.UNIQUE: "share their {columns} with another row",
+    Kind.PRIMARY_KEY: "have no {columns}, or share it with another row",
+    Kind.MINIMUM: "have a {columns} below {value}",
+    Kind.MAXIMUM: "have a {columns} above {value}",
+    Kind.EXCLUSIVE_MINIMUM: "have a {columns} that is not above {value}",
+    Kind.EXCLUSIVE_MAXIMUM: "have a {columns} that is not below {value}",
+    Kind.MULTIPLE_OF: "have a {columns} that is no multiple of {value}",
+    Kind.PATTERN: "have a {columns} that does not match `{pattern}`",
+    Kind.FORMAT: "have a {columns} that is not of the format `{format}`",
+    Kind.MIN_LENGTH: "have a {columns} shorter than {value} characters",
+    Kind.MAX_LENGTH: "have a {columns} longer than {value} characters",
+    Kind.REFERENCE: "have a {columns} that is not in {to_table}",
+}
+_COUNTED = {
+    Kind.NULL_VALUES: "rows without {columns}",
+    Kind.MISSING_VALUES: "rows whose {columns} is missing",
+    Kind.INVALID_VALUES: "rows whose {columns} is not valid",
+    Kind.DUPLICATE_VALUES: "rows that share their {columns} with another row",
+}
+
+
+def broken(test: Test, failing: int, total: int) -> str:
+    """How many rows break the rule, and how."""
+    if not failing:
+        return f"Holds for all {total:,} rows." if total else "Holds: there are no rows."
+    words = _BROKEN[test.kind].format_map({**test.arguments, "columns": named(test.columns)})
+    return f"{failing:,} of {total:,} rows {words}."
+
+
+def measured(test: Test, value: Fraction | int, operator: str, threshold: object) -> str:
+    """What a metric came to, and what it must be."""
+    percent = test.arguments.get("unit") == "percent"
+    shown = f"{float(value):.6g} %" if percent else f"{int(value):,}"
+    what = _COUNTED.get(test.kind, "rows").format(columns=named(test.columns))
+    return f"{shown} {'of ' if percent else ''}{what}; it {demanded(operator, threshold)}{' %' if percent else ''}."
+
+
+def demanded(operator: str, threshold: object) -> str:
+    """`must be at least 5`."""
+    values = threshold if isinstance(threshold, list | tuple) else (threshold,)
+    return OPERATORS[operator].format(*values)
+
+
+def named(columns: Iterable[str]) -> str:
+    """Column names for a sentence."""
+    return ", ".join(f"`{column}`" for column in columns)
+
+
+def result_json(result: Result, table: str) -> dict[str, object]:
+    """One result as `mesh test --json` shows it.
+
+    Args:
+        table: `domain.table`; it is spelt `domain/table` outside.
+    """
+    test = result.test
+    return {
+        "table": table.replace(".", "/", 1),
+        "name": test.name,
+        "type": str(test.kind),
+        "column": ", ".join(test.columns) or None,
+        "severity": str(test.severity),
+        "status": str(result.status),
+        "failing_rows": result.failing_rows,
+        "total_rows": result.total_rows,
+        "sample": [dict(row) for row in result.sample],
+        "message": result.message,
+    }
+
+
+def rows_json(results: Iterable[Result], table: str) -> list[dict[str, object]]:
+    """All results of a table, as `mesh test --json` lists them."""
+    return [result_json(result, table) for result in results]
