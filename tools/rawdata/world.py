@@ -109,7 +109,7 @@ def territories() -> list[tuple[str, str, str, tuple[tuple[str, str, str], ...]]
 
 
 def national_provider_id(number: int) -> str:
-    """A ten-digit identifier whose last digit is the Luhn check digit, as the real ones have."""
+    """A ten-digit identifier that begins with 1 and ends with a Luhn check digit, as the real ones do."""
     base = f"{100_000_000 + number:09d}"
     doubled = sum(int("0246813579"[int(digit)]) for digit in base[::2])
     return base + str(-(24 + doubled + sum(map(int, base[1::2]))) % 10)
@@ -120,7 +120,7 @@ def physicians() -> list[Physician]:
     rng = stream("physicians")
     names = list(SPECIALTIES)
     shares = np.array([SPECIALTIES[name][1] for name in names])
-    numbers = rng.choice(899_999_999, PHYSICIANS, replace=False)
+    numbers = rng.choice(99_999_999, PHYSICIANS, replace=False)
     places = [(*city, name, region) for _, name, region, cities in territories() for city in cities]
     people, emails = [], set()
     for number in numbers:

@@ -1,0 +1,2 @@
+select ndc, product_id
+from {{ source('products', 'packs') }}

@@ -1,0 +1,2 @@
+select rep_id, territory_id
+from {{ source('sales', 'reps') }}
