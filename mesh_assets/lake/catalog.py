@@ -37,6 +37,7 @@ class SqliteCatalog:
     """
 
     extensions = ("ducklake", "sqlite_scanner")
+    options = {"meta_busy_timeout": 30000}  # noqa: RUF012 (never changed)
     prefix = f"{METADATA}."
 
     def __init__(self, path: Path) -> None:
@@ -50,6 +51,15 @@ class SqliteCatalog:
         """Tells this catalog from every other, also from a later one at the same place."""
         stat = self.path.stat()
         return (str(self.path), stat.st_dev, stat.st_ino)
+
+    @property
+    def uri(self) -> str:
+        """How DuckLake names it."""
+        return f"sqlite:{self.path}"
+
+    def environment(self) -> dict[str, str]:
+        """What another program needs to open it."""
+        return {}
 
     def exists(self) -> bool:
         """Whether there is a file; `metadata` says whether it is a lake."""
@@ -191,6 +201,20 @@ class PostgresCatalog:
         rows = self.rows(f"SELECT oid FROM pg_namespace WHERE nspname = {text(self.schema)}")
         return (self._conninfo, self.schema, rows[0][0] if rows else None)
 
+    @property
+    def uri(self) -> str:
+        """How DuckLake names it; without the password."""
+        return f"postgres:{self._conninfo}"
+
+    @property
+    def options(self) -> dict[str, object]:
+        """What DuckLake must be told beside its name."""
+        return {"metadata_schema": self.schema}
+
+    def environment(self) -> dict[str, str]:
+        """What another program needs to open it."""
+        return {"PGPASSWORD": self._password} if self._password else {}
+
     def connect(self) -> "psycopg.Connection":
         """A connection of our own, beside DuckDB's."""
         import psycopg
@@ -255,10 +279,7 @@ class PostgresCatalog:
         """A copy in a schema of its own, changed by the statements before anybody can see it."""
         new = PostgresCatalog(self._conninfo, f"{self.schema[:30]}_fork_{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}")
         new._password = self._password  # noqa: SLF001 (same class)
-        import psycopg
-
         with explained("Forking the lake"), self.connect() as con, con.transaction():
-            con.isolation_level  # noqa: B018
             con.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             tables = con.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s ORDER BY 1", [self.schema]).fetchall()
             con.execute(f"CREATE SCHEMA {quoted(new.schema)}")  # ty: ignore
@@ -268,7 +289,6 @@ class PostgresCatalog:
             con.execute(f"SET LOCAL search_path = {quoted(new.schema)}")  # ty: ignore
             for statement in statements:
                 con.execute(statement)  # ty: ignore
-        del psycopg
         return new
 
     def guard(self, data: str) -> str:

@@ -1,6 +1,7 @@
 """DuckDB's extensions, from their wheels: no network, nothing written to the home folder."""
 
 import importlib.util
+import uuid
 from functools import cache
 from pathlib import Path
 
@@ -27,3 +28,21 @@ def load(con: object, *names: str) -> None:
     """Load extensions into a connection's database; 50 to 300 ms each, so keep the connection."""
     for name in names:
         con.execute(f"LOAD {text(str(extension_file(name)))}")
+
+
+def extension_folder(folder: Path, *names: str) -> Path:
+    """A folder for `extension_directory`, for programs that say `LOAD ducklake` themselves: links to the wheels' files."""
+    import duckdb
+
+    con = duckdb.connect(config=SETTINGS)
+    (platform,) = con.execute("PRAGMA platform").fetchone()
+    con.close()
+    place = folder / f"v{duckdb.__version__}" / platform
+    place.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        link = place / f"{name}.duckdb_extension"
+        if not link.exists():
+            fresh = place / f".{name}.{uuid.uuid4().hex}"
+            fresh.symlink_to(extension_file(name))
+            fresh.replace(link)  # whole at once: several processes may be here
+    return folder

@@ -1,25 +1,27 @@
 """The lake: every table of one environment, every version of it. The only place that knows DuckLake."""
 
+import copy
 import hashlib
 import json
 import os
+import shutil
 import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mesh_assets.contract import Column
 from mesh_assets.domain import LakeConfig
 from mesh_assets.errors import RunError, UsageError
-from mesh_assets.lake import publishing, staging
+from mesh_assets.lake import forks, publishing, reading, staging
 from mesh_assets.lake.catalog import FORMAT, PostgresCatalog, open_catalog
 from mesh_assets.lake.extensions import SETTINGS, load
 from mesh_assets.lake.sqltext import dotted, in_lake, quoted, text
-from mesh_assets.lake.trouble import explained
-from mesh_assets.lake.values import Commit, Publication, Staged
+from mesh_assets.lake.trouble import explained, mend_of, trouble, without_passwords
+from mesh_assets.lake.values import Commit, Mode, Publication, Staged
 
 if TYPE_CHECKING:
     import duckdb
@@ -94,6 +96,14 @@ class Lake:
             raise
         return con
 
+    def attachment(self) -> dict[str, object]:
+        """How another program's DuckDB attaches this lake as `mesh`: `path` and `options`, without a password (see `environment`)."""
+        return {"path": f"ducklake:{self.catalog.uri}", "alias": "mesh", "options": dict(self.catalog.options)}
+
+    def environment(self) -> dict[str, str]:
+        """Environment variables that such a program needs beside it: the catalog's password, if any."""
+        return self.catalog.environment()
+
     @contextmanager
     def session(self) -> Iterator["duckdb.DuckDBPyConnection"]:
         """A connection with an empty workspace of its own, in this process's one database. About a millisecond.
@@ -116,9 +126,11 @@ class Lake:
 
     def close(self) -> None:
         """Let go of this process's database; the next use opens it again."""
-        with _opening, suppress(RunError, OSError):
-            if con := _databases.pop((os.getpid(), *self.catalog.identity), None):
-                con.close()
+        with suppress(RunError, OSError):  # the catalog may be gone
+            key = (os.getpid(), *self.catalog.identity)
+            with _opening:
+                if con := _databases.pop(key, None):
+                    con.close()
 
     # Reading
 
@@ -177,6 +189,42 @@ class Lake:
         shape = hashlib.sha256(json.dumps([duckdb.__version__, columns]).encode()).hexdigest()[:16]
         return f"{rows}-{int(total):x}-{shape}"
 
+    def sql(
+        self, query: str, *, at: int | None = None, versions: Mapping[str, int] | None = None
+    ) -> tuple[tuple[str, ...], list[tuple]]:
+        """Answer one reading statement over the published tables, and nothing else: (names of the columns, rows).
+
+        Args:
+            query: Tables are named `domain.table`.
+            at: The version to read; default: now.
+            versions: Versions of single tables; they go before `at`.
+
+        Raises:
+            UsageError: The query is wrong, or wants more than to read published tables.
+        """
+        import duckdb
+
+        version = self.head() if at is None else at
+        chosen = dict.fromkeys(self.tables(version), version) | dict(versions or {})
+        if reading.asks_for_tables(query):
+            return ("table",), [(table,) for table in sorted(chosen)]
+        con = self.connect(read_only=True)
+        try:
+            for table in reading.tables_of(con, query, chosen):
+                self.show(con, table, chosen[table])
+            # The second wall, should the first have a hole: no file but the lake's can be opened.
+            con.execute(f"SET allowed_directories = [{text(self._data_path)}]")
+            con.execute("SET enable_external_access = false")
+            con.execute("SET lock_configuration = true")
+            result = con.execute(query)
+            return tuple(column[0] for column in result.description or ()), result.fetchall()
+        except duckdb.Error as error:
+            if mend_of(str(error)) and isinstance(error, duckdb.IOException):
+                raise trouble("Reading the lake", error) from None
+            raise UsageError(f"{without_passwords(str(error).strip())}\n    Mend the query.") from None
+        finally:
+            con.close()
+
     # Writing
 
     def stage(
@@ -225,6 +273,85 @@ class Lake:
         """Delete a candidate that was never published."""
         for file in staged.files:
             Path(file).unlink(missing_ok=True)
+
+    def quarantine(self, staged: Staged, run: str) -> Path:
+        """Put a candidate aside for people to look at, and say where; no clean-up of the lake touches it there."""
+        domain, _, name = staged.table.partition(".")
+        folder = self.home / "quarantine" / domain / name / run
+        with explained(f"Putting {staged.table} into quarantine"):
+            folder.mkdir(parents=True, exist_ok=True)
+            for file in staged.files:
+                shutil.move(file, folder / Path(file).name)
+        return folder
+
+    def clean(self, older_than: timedelta) -> int:
+        """Delete files that no version names and that nobody has touched for so long; how many there were.
+
+        Candidates that are still to be published look the same: leave them more time than any run takes.
+        """
+        p, oldest = self.catalog.prefix, datetime.now(UTC) - older_than
+        with self.catalog.locked():
+            named = {
+                Path(path).name
+                for kind in ("data_file", "delete_file", "files_scheduled_for_deletion")
+                for (path,) in self._rows(f"SELECT path FROM {p}ducklake_{kind}")
+            }
+            with explained("Cleaning the lake"):
+                orphans = [
+                    file
+                    for file in sorted(self.data.rglob("*.parquet"))
+                    if file.name not in named and datetime.fromtimestamp(file.stat().st_mtime, UTC) < oldest
+                ]
+                for file in orphans:
+                    file.unlink()
+        return len(orphans)
+
+    # Forking
+
+    def fork(self, folder: Path, versions: Mapping[str, int]) -> "Lake":
+        """A lake of its own over the same files: the named tables, each as it was at its version, and no other.
+
+        Costs some 40 ms and no data. Whatever is done in it, this lake's files stay. `remove` it in the end.
+
+        Raises:
+            UsageError: A table has no such version.
+        """
+        folder = folder.resolve()
+        with explained("Forking the lake"):
+            (folder / "data").mkdir(parents=True, exist_ok=True)
+        fork = copy.copy(self)
+        fork.home, fork.data, fork.parent, fork._embedded = folder, folder / "data", self, False
+        fork.catalog = forks.fork(self.catalog, folder, self.data, fork.data, forks.table_ids(self, versions))
+        return fork
+
+    def harvest(self, con: "duckdb.DuckDBPyConnection", table: str, *, columns: Sequence[Column] = ()) -> tuple[Staged, Mode] | None:
+        """What has become of a table in this fork, as a candidate for the lake that it was forked from.
+
+        Files that the fork wrote are taken as they are (linked) where they are of the contract's types; else rewritten.
+
+        Args:
+            con: A connection of this fork.
+            table: `domain.table`.
+            columns: The contract's.
+
+        Returns:
+            The candidate, and `APPEND` when rows were only added, else `REPLACE`. None when nothing has changed.
+        """
+        return forks.harvest(self, self._of(), con, table, columns)
+
+    def remove(self) -> None:
+        """Delete this fork: its catalog and its own files."""
+        self._of()
+        self.close()
+        self.catalog.remove()
+        with explained("Removing the fork"):
+            shutil.rmtree(self.home)
+
+    def _of(self) -> "Lake":
+        if self.parent is None:
+            message = f"{self!r} is not a fork.\n    Fork it first."
+            raise UsageError(message)
+        return self.parent
 
     # Within
 

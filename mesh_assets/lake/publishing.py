@@ -120,7 +120,8 @@ def _refuse_when_overtaken(lake: "Lake", publications: Sequence[Publication], ru
 def _transact(con: "duckdb.DuckDBPyConnection", lake: "Lake", publications: Sequence[Publication], info: str, message: str) -> None:
     con.execute("BEGIN")
     try:
-        con.execute("CALL mesh.set_commit_message(?, ?, extra_info => ?)", [lake.author, message, info])
+        # As literals: the first parameter makes DuckDB import pandas, which takes a second.
+        con.execute(f"CALL mesh.set_commit_message({text(lake.author)}, {text(message)}, extra_info => {text(info)})")
         for publication in publications:
             _register(con, publication)
         con.execute("COMMIT")

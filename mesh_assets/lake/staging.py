@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mesh_assets.contract import Column
 from mesh_assets.errors import RunError
-from mesh_assets.lake.sqltext import parquet, quoted, text
+from mesh_assets.lake.sqltext import in_lake, parquet, quoted, text
 from mesh_assets.lake.trouble import explained
 from mesh_assets.lake.values import Staged
 
@@ -90,6 +90,13 @@ def stage(con: "duckdb.DuckDBPyConnection", table: str, query: str, columns: Seq
     )
 
 
+def is_as_promised(con: "duckdb.DuckDBPyConnection", table: str, columns: Sequence[Column]) -> bool:
+    """Whether a table of the attached lake has the contract's columns in their order and types, as files can keep them."""
+    result = con.sql(f"FROM {in_lake(table)}")
+    cells = _cells(con, table, dict(zip(result.columns, result.types, strict=True)), result.columns, columns)
+    return all(cell.was == cell.type for cell in cells) and [cell.name for cell in cells] == list(result.columns)
+
+
 def described(con: "duckdb.DuckDBPyConnection", relation: str) -> tuple[tuple[str, str], ...]:
     """(name, type) of every column of a relation, in order."""
     result = con.sql(f"FROM {relation}")
@@ -128,7 +135,7 @@ def _cells(
         source = folded.pop(column.name.casefold(), None)
         if source is not None:
             wanted = con.sql(f"SELECT NULL::{column.type} AS x").types[0]
-            if storable(wanted) != _plain(con, wanted):
+            if any(kind in str(wanted) for kind in ("HUGEINT", "ENUM")):
                 message = f"{table}: column `{column.name}` is to be {column.type}, which no file can hold.\n    Use BIGINT, DECIMAL(38,0) or VARCHAR."
                 raise RunError(message)
             cells.append(Cell(column.name, source, str(types[source]), str(wanted), mine=False))
@@ -139,10 +146,6 @@ def _cells(
         message = f"{table}: the result has no columns.\n    Select at least one."
         raise RunError(message)
     return cells
-
-
-def _plain(con: "duckdb.DuckDBPyConnection", kind: "DuckDBPyType") -> str:
-    return storable(kind) if kind.id in ("struct", "list", "map") and "HUGEINT" not in str(kind) and "ENUM" not in str(kind) else str(kind)
 
 
 def _copy(con: "duckdb.DuckDBPyConnection", cells: Sequence[Cell], relation: str, file: Path) -> int:

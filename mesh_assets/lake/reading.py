@@ -1,0 +1,76 @@
+"""A person's query on published tables: it can read them and nothing else."""
+
+import json
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+from mesh_assets.errors import UsageError, nearest
+from mesh_assets.lake.sqltext import text
+
+if TYPE_CHECKING:
+    import duckdb
+
+#: Table functions that touch nothing but their arguments. Others read files, catalogs or other databases, or delete files.
+HARMLESS = frozenset({"range", "generate_series", "unnest", "repeat", "repeat_row"})
+
+
+def tables_of(con: "duckdb.DuckDBPyConnection", query: str, known: Collection[str]) -> tuple[str, ...]:
+    """The tables that a query reads, sorted.
+
+    Args:
+        con: Any connection; the query is only parsed.
+        query: What somebody typed.
+        known: Tables that it may read, as `domain.table`.
+
+    Raises:
+        UsageError: It is not one reading statement, or it reads something else.
+    """
+    import duckdb
+
+    try:
+        statements = con.extract_statements(query)
+    except duckdb.Error as error:
+        raise UsageError(f"The query cannot be read: {' '.join(str(error).split())}\n    Mend it.") from None
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        message = "Only one statement that reads can be given.\n    Use SELECT, FROM, WITH, DESCRIBE, SUMMARIZE or SHOW TABLES."
+        raise UsageError(message)
+    tree = json.loads(con.execute(f"SELECT json_serialize_sql({text(query)})").fetchone()[0])
+    if tree.get("error"):
+        message = "The query has a form that cannot be checked.\n    Use SELECT, FROM, WITH, DESCRIBE or SUMMARIZE."
+        raise UsageError(message)
+    nodes = list(_nodes(tree))
+    named = {entry["key"].casefold() for node in nodes if "cte_map" in node for entry in node["cte_map"]["map"]}
+    spelled = {table.casefold(): table for table in known}
+    found = set()
+    for node in nodes:
+        match node.get("type"):
+            case "TABLE_FUNCTION":
+                function = node.get("function", {}).get("function_name", "").casefold()
+                if function not in HARMLESS:
+                    message = f"`{function}` is not allowed here.\n    Read published tables, as in `from domain.table`."
+                    raise UsageError(message)
+            case "BASE_TABLE":
+                name = ".".join(part for part in (node["catalog_name"], node["schema_name"], node["table_name"]) if part)
+                if name.casefold() in spelled:
+                    found.add(spelled[name.casefold()])
+                elif name.casefold() not in named:
+                    raise UsageError(f"There is no published table `{name}`.\n    {nearest(name, known)}")
+            case "SHOW_REF" if node.get("table_name"):
+                message = f"`SHOW {node['table_name']}` is not allowed here.\n    Use DESCRIBE domain.table, or SHOW TABLES."
+                raise UsageError(message)
+    return tuple(sorted(found))
+
+
+def asks_for_tables(query: str) -> bool:
+    """Whether it is `SHOW TABLES`, which DuckDB would answer for one schema only."""
+    return query.strip().rstrip(";").casefold().split() in (["show", "tables"], ["show", "all", "tables"])
+
+
+def _nodes(tree: object) -> Iterator[dict]:
+    if isinstance(tree, dict):
+        yield tree
+        for value in tree.values():
+            yield from _nodes(value)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from _nodes(value)
