@@ -8,17 +8,17 @@ what cannot be executed is a result of its own, which says why and stops the ver
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from fractions import Fraction
 from functools import cache
 
 import duckdb
 
 from mesh_assets.audit.guard import guarded, time_limit
+from mesh_assets.audit.metric import compares, demand, holds, measure, numbers
 from mesh_assets.audit.questions import Question, Target, question
 from mesh_assets.audit.result import Result, Status
 from mesh_assets.audit.sample import MASK, plain, shown
-from mesh_assets.audit.values import CannotAnswer, ColumnType, column_type, number
-from mesh_assets.audit.words import OPERATORS, broken, demanded, measured, named
+from mesh_assets.audit.values import CannotAnswer, ColumnType, column_type
+from mesh_assets.audit.words import broken, demanded, measured, named
 from mesh_assets.contract import Contract, Kind, Severity, Test
 from mesh_assets.errors import UsageError, nearest
 
@@ -167,20 +167,16 @@ class _Audit:
 
     def metric(self, test: Test, asked: Question | None, count: int) -> Result:
         """The counted rows are reported whether or not there are too many of them."""
-        operator, threshold = _demand(test)
-        unit = test.arguments.get("unit") or "rows"
-        if unit not in ("rows", "percent") or (unit == "percent" and asked is None):
-            msg = f"the unit `{unit}` cannot be used here"
-            raise CannotAnswer(msg)
-        value = Fraction(count) if unit == "rows" else Fraction(100 * count, self.total or 1)
-        ok = _holds(value, operator, _numbers(operator, threshold))
+        operator, threshold = demand(test)
+        value = measure(test, count, self.total)
+        ok = holds(value, operator, numbers(operator, threshold))
         failing = count if asked else int(not ok)
         result = self.result(test, ok, failing, measured(test, value, operator, threshold), asked)
         return result if asked else _with(result, query=f"SELECT count(*) FROM {self.relation}")
 
     def sql(self, test: Test) -> Result:
         """Without an operator the value must be 0: the query counts what is wrong."""
-        operator, threshold = _demand(test, otherwise=("mustBe", 0))
+        operator, threshold = demand(test, otherwise=("mustBe", 0))
         column = test.columns[0] if test.columns else None
         query = guarded(self.con, test.arguments.get("query"), self.relation, self.contract.name, column, self.related)
         try:
@@ -195,7 +191,7 @@ class _Audit:
             size = "more than one row" if len(rows) > 1 else f"{len(rows)} rows"
             return self.unanswered(test, f"the query must return one value, not {size} of {width} columns", query.sql)
         value = rows[0][0]
-        ok = value is not None and _compares(value, operator, threshold)
+        ok = value is not None and compares(value, operator, threshold)
         hidden = not query.counts and (
             query.columns & {name.lower() for name in self.contract.masked} or "*" in query.columns
         )
@@ -255,60 +251,6 @@ def _canonical(con: duckdb.DuckDBPyConnection, declared: str) -> str:
     except duckdb.Error:
         msg = f"`{declared}` is not a type"
         raise CannotAnswer(msg) from None
-
-
-def _demand(test: Test, otherwise: tuple[str, object] | None = None) -> tuple[str, object]:
-    operator = test.arguments.get("operator")
-    if operator is None and otherwise:
-        return otherwise
-    if operator not in OPERATORS:
-        msg = f"`{operator}` is not an operator. {nearest(str(operator), OPERATORS)}"
-        raise CannotAnswer(msg)
-    return str(operator), test.arguments.get("threshold")
-
-
-def _numbers(operator: str, threshold: object) -> tuple[Fraction, ...]:
-    wanted = 2 if operator.endswith("Between") else 1
-    listed = threshold if isinstance(threshold, list | tuple) else (threshold,)
-    numbers = tuple(number(one) for one in listed)
-    if len(numbers) != wanted or not all(isinstance(one, Fraction) for one in numbers):
-        msg = f"`{operator}` needs {wanted} number{'s' if wanted > 1 else ''}, not `{threshold}`"
-        raise CannotAnswer(msg)
-    return numbers
-
-
-def _holds(value: Fraction, operator: str, than: tuple) -> bool:
-    match operator:
-        case "mustBe":
-            return value == than[0]
-        case "mustNotBe":
-            return value != than[0]
-        case "mustBeGreaterThan":
-            return value > than[0]
-        case "mustBeGreaterOrEqualTo":
-            return value >= than[0]
-        case "mustBeLessThan":
-            return value < than[0]
-        case "mustBeLessOrEqualTo":
-            return value <= than[0]
-    inside = than[0] <= value <= than[1]
-    return inside if operator == "mustBeBetween" else not inside
-
-
-def _compares(value: object, operator: str, threshold: object) -> bool:
-    """A query's value against the threshold: numbers as numbers, anything else as its text, and only for equality."""
-    if isinstance(value, bool) or isinstance(threshold, bool):
-        return _same(operator, value is threshold)
-    with suppress(CannotAnswer, ValueError, OverflowError):
-        return _holds(Fraction(str(value)), operator, _numbers(operator, threshold))
-    return _same(operator, str(plain(value)) == str(plain(threshold)))
-
-
-def _same(operator: str, same: bool) -> bool:  # noqa: FBT001
-    if operator not in ("mustBe", "mustNotBe"):
-        msg = f"`{operator}` compares numbers, and the query returned none"
-        raise CannotAnswer(msg)
-    return same if operator == "mustBe" else not same
 
 
 def _with(result: Result, **changes: object) -> Result:

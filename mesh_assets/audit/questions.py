@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 from mesh_assets.audit.patterns import Engine, compiled, whole
 from mesh_assets.audit.values import (
@@ -94,7 +95,9 @@ def fails(test: Test, types: Types) -> str:
         case Kind.FORMAT:
             return _misformed(column, type_, test.arguments.get("format"))
         case Kind.MIN_LENGTH | Kind.MAX_LENGTH:
-            return f"length({_text(column, type_)}) {'<' if test.kind is Kind.MIN_LENGTH else '>'} {_length(test)}"
+            return (
+                f"length({as_text(type_).format(column)}) {'<' if test.kind is Kind.MIN_LENGTH else '>'} {length(test)}"
+            )
         case Kind.MISSING_VALUES:
             return _missing_values(name, type_, test)
         case Kind.INVALID_VALUES:
@@ -122,9 +125,6 @@ def length(test: Test) -> int:
     return min(value, 2**62)
 
 
-_length = length
-
-
 def pattern_of_format(name: object, type_: ColumnType) -> str:
     """The regular expression of a format; empty for a column whose type says more than any format."""
     if type_.family in TYPED or (type_.family is Family.INTEGER and name in INTEGER_FORMATS):
@@ -148,30 +148,30 @@ def _no_multiple(column: str, type_: ColumnType, value: object) -> str:
             f"NOT isfinite({column}) OR ({off} > {near!r}::DOUBLE AND {off} > abs({quotient}) * {relative!r}::DOUBLE)"
         )
     if type_.family is Family.DECIMAL:
-        return f"{column} % {literal(exact_step(of, type_), type_)} <> 0" if of <= type_.high else f"{column} <> 0"
+        return (
+            f"{column} % {literal(Decimal(f'{of}e-{type_.scale}'), type_)} <> 0"
+            if of <= type_.high
+            else f"{column} <> 0"
+        )
     if of > INTEGERS["HUGEINT"][1]:
         return f"{column} <> 0"
     return f"{column} % {of} <> 0" if of <= type_.high else f"CAST({column} AS HUGEINT) % {of} <> 0"
 
 
-def exact_step(of: int, type_: ColumnType) -> object:
-    """Units of a decimal's last digit, as a decimal."""
-    from decimal import Decimal
+def as_text(type_: ColumnType) -> str:
+    """How such a column becomes text.
 
-    return Decimal(f"{of}e-{type_.scale}")
-
-
-def _text(column: str, type_: ColumnType) -> str:
-    if type_.family is Family.TEXT:
-        return column
-    if type_.family is Family.UUID:
-        return f"CAST({column} AS VARCHAR)"
-    msg = f"it asks for text, and the column is {type_.name}"
-    raise CannotAnswer(msg)
+    Raises:
+        CannotAnswer: It holds none.
+    """
+    if type_.family not in (Family.TEXT, Family.UUID):
+        msg = f"it asks for text, and the column is {type_.name}"
+        raise CannotAnswer(msg)
+    return "{}" if type_.family is Family.TEXT else "CAST({} AS VARCHAR)"
 
 
 def _unlike(column: str, type_: ColumnType, pattern: str) -> str:
-    return f"NOT regexp_matches({_text(column, type_)}, {text(pattern)})"
+    return f"NOT regexp_matches({as_text(type_).format(column)}, {text(pattern)})"
 
 
 def _misformed(column: str, type_: ColumnType, name: object) -> str:
@@ -186,11 +186,15 @@ def _misformed(column: str, type_: ColumnType, name: object) -> str:
     return "FALSE"
 
 
+def missing_words(test: Test, type_: ColumnType) -> list:
+    """The values that stand for a missing one, besides null; where the test lists none, the empty text."""
+    if "missing_values" in test.arguments:
+        return values(test, "missing_values", type_)
+    return [""] if type_.family is Family.TEXT else []
+
+
 def _missing_values(name: str, type_: ColumnType, test: Test) -> str:
-    listed = values(test, "missing_values", type_) if "missing_values" in test.arguments else []
-    if "missing_values" not in test.arguments and type_.family is Family.TEXT:
-        listed = [""]
-    missing = _missing(name, type_)
+    listed, missing = missing_words(test, type_), _missing(name, type_)
     return (
         f"{missing} OR {quoted(name)} IN ({', '.join(literal(value, type_) for value in listed)})"
         if listed

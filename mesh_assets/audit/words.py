@@ -3,19 +3,10 @@
 from collections.abc import Iterable
 from fractions import Fraction
 
+from mesh_assets.audit.metric import OPERATORS
 from mesh_assets.audit.result import Result
 from mesh_assets.contract import Kind, Test
 
-OPERATORS = {
-    "mustBe": "must be {}",
-    "mustNotBe": "must not be {}",
-    "mustBeGreaterThan": "must be greater than {}",
-    "mustBeGreaterOrEqualTo": "must be at least {}",
-    "mustBeLessThan": "must be less than {}",
-    "mustBeLessOrEqualTo": "must be at most {}",
-    "mustBeBetween": "must be between {} and {}",
-    "mustNotBeBetween": "must not be between {} and {}",
-}
 _BROKEN = {
     Kind.REQUIRED: "have no {columns}",
     Kind.UNIQUE: "share their {columns} with another row",
@@ -43,8 +34,13 @@ def broken(test: Test, failing: int, total: int) -> str:
     """How many rows break the rule, and how."""
     if not failing:
         return f"Holds for all {total:,} rows." if total else "Holds: there are no rows."
-    words = _BROKEN[test.kind].format_map({**test.arguments, "columns": named(test.columns)})
-    return f"{failing:,} of {total:,} rows {words}."
+    return f"{failing:,} of {total:,} rows {meaning(test)}."
+
+
+def meaning(test: Test) -> str:
+    """What is wrong with a row that fails the test, after `rows …`; for a metric, what is counted."""
+    words = _BROKEN.get(test.kind) or _COUNTED.get(test.kind, "are too few or too many")
+    return words.format_map({**test.arguments, "columns": named(test.columns)})
 
 
 def measured(test: Test, value: Fraction | int, operator: str, threshold: object) -> str:
