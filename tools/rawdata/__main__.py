@@ -13,10 +13,7 @@ def everything() -> Files:
     """All raw files, by path below the folder of the domains."""
     people = physicians()
     contacts = crm.exports(people)
-    ids = pl.concat(
-        frame.to_series(0).rename("contact_id") for path, frame in contacts.items() if "/crm_" in path
-    )
-    return {**contacts, **market.exports(people), **field.exports(people, ids)}
+    return {**contacts, **market.exports(people), **field.exports(people, crm.areas(contacts))}
 
 
 def write(frame: pl.DataFrame, path: Path) -> None:

@@ -52,6 +52,17 @@ def exports(people: list[Physician]) -> Files:
     }
 
 
+def areas(files: Files) -> pl.DataFrame:
+    """`contact_id` and `zip3` of the records of both systems."""
+    columns = {"contact_id": "zip", "record_id": "postal_code"}
+    return pl.concat(
+        frame.select(pl.col(key).alias("contact_id"), pl.col(code).str.slice(0, 3).alias("zip3"))
+        for frame in files.values()
+        for key, code in columns.items()
+        if key in frame.columns
+    )
+
+
 def east(people: list[Physician]) -> pl.DataFrame:
     """Typed by sales assistants: neat columns, careless content."""
     rng = stream("crm east")

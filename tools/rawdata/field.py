@@ -9,6 +9,7 @@ from tools.rawdata import Files
 from tools.rawdata.world import FIRST, LAST, LAUNCH, WEEKS, Physician, spread, stream, territories
 
 CALLS, REPS_PER_TERRITORY = 26_000, 3
+LEFT_ON, LEAVERS = date(2025, 6, 30), frozenset({(3, 1), (11, 2), (17, 0)})  # (territory, representative)
 CALL_FAULTS = {
     "contact unknown": 52,
     "product misspelt": 33,
@@ -23,8 +24,13 @@ SPEND_FAULTS = {"negative": 9, "impressions missing": 15, "state unknown": 6}
 CHANNELS = {"tv": 31_000.0, "streaming": 14_000.0, "search": 6_500.0, "social": 5_200.0, "print": 3_800.0}
 
 
-def exports(people: list[Physician], contacts: pl.Series) -> Files:
-    """Exports of the call reporting tool, of the mailing tool and of the media agency."""
+def exports(people: list[Physician], contacts: pl.DataFrame) -> Files:
+    """Exports of the call reporting tool, of the mailing tool and of the media agency.
+
+    Args:
+        people: Everyone who prescribes.
+        contacts: `contact_id` and `zip3` of every CRM record; representatives know no other ids.
+    """
     reps, calls = field_force(contacts)
     campaigns = all_campaigns()
     files = {
@@ -57,8 +63,8 @@ def territory_map() -> pl.DataFrame:
     ).sort("zip3")
 
 
-def field_force(contacts: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Representatives and their calls; everyone's favourites are called more often."""
+def field_force(contacts: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Representatives and their calls in their territories; everyone's favourites are called more often."""
     rng = stream("field")
     reps = pl.DataFrame(
         [
@@ -67,7 +73,7 @@ def field_force(contacts: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
                 "rep_name": f"{FIRST[rng.integers(len(FIRST))]} {LAST[rng.integers(len(LAST))]}",
                 "territory_id": number,
                 "hired_on": date(2019, 1, 7) + timedelta(days=int(rng.integers(0, 2_200))),
-                "left_on": date(2025, 6, 30) if (n, k) in ((3, 1), (11, 2), (17, 0)) else None,
+                "left_on": LEFT_ON if (n, k) in LEAVERS else None,
             }
             for n, (number, *_) in enumerate(territories())
             for k in range(REPS_PER_TERRITORY)
@@ -78,11 +84,16 @@ def field_force(contacts: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
     weight = np.array([1.0 if day < LAUNCH else 1.8 for day in days])
     likes = rng.pareto(2.2, len(contacts)) + 0.2
     n = rng.choice(len(days), CALLS, p=weight / weight.sum())
-    who = contacts.to_numpy()[rng.choice(len(contacts), CALLS, p=likes / likes.sum())]
+    who = rng.choice(len(contacts), CALLS, p=likes / likes.sum())
+    area = {prefix: n for n, (*_, cities) in enumerate(territories()) for *_, prefix in cities}
+    where = np.array([area[prefix] for prefix in contacts["zip3"]])[who]
+    turn = rng.integers(0, REPS_PER_TERRITORY, CALLS)
+    gone = np.array([days[k] > LEFT_ON and (t, r) in LEAVERS for k, t, r in zip(n, where, turn, strict=True)])
+    rep = where * REPS_PER_TERRITORY + (turn + gone) % REPS_PER_TERRITORY
     rows = pl.DataFrame(
         {
-            "rep_id": reps["rep_id"].to_numpy()[rng.integers(0, len(reps), CALLS)],
-            "contact_id": who,
+            "rep_id": reps["rep_id"].to_numpy()[rep],
+            "contact_id": contacts["contact_id"].to_numpy()[who],
             "call_date": pl.Series([days[k] for k in n]),
             "channel": np.array(["F2F", "REMOTE", "PHONE"])[rng.choice(3, CALLS, p=[0.7, 0.18, 0.12])],
             "product": np.where([days[k] >= LAUNCH for k in n], "Velmora", "Tensiva"),
