@@ -178,10 +178,8 @@ def _misformed(column: str, type_: ColumnType, name: object) -> str:
     if pattern := pattern_of_format(name, type_):
         return _unlike(column, type_, compiled(pattern, Engine.DUCKDB))
     if type_.family is Family.INTEGER:
-        low, high = (
-            str(end) if abs(end) < 2**63 else f"CAST('{end}' AS UHUGEINT)" if end > 0 else f"CAST('{end}' AS HUGEINT)"
-            for end in INTEGER_FORMATS[str(name)]
-        )
+        low, high = INTEGER_FORMATS[str(name)]
+        low, high = literal(max(low, type_.low), type_), literal(min(high, type_.high), type_)
         return f"{column} < {low} OR {column} > {high}"
     return "FALSE"
 

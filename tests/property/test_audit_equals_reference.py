@@ -1,0 +1,182 @@
+"""The executor comes to the verdicts and counts of the reference, pandera on polars: random tables, random tests."""
+
+import datetime as dt
+import math
+from decimal import Decimal
+
+import duckdb
+import polars as pl
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+
+from mesh_assets.audit.execute import METRICS, audit
+from mesh_assets.audit.result import Status
+from mesh_assets.audit.schema import counted, dtype, failures
+from mesh_assets.audit.values import INTEGERS, NUMBERS, Family, column_type, quoted
+from mesh_assets.contract import Column, Contract, Kind, Test
+
+CON = duckdb.connect()
+TYPES = [
+    *(name for name in INTEGERS if "HUGE" not in name),  # 128 bits have no Arrow type: tests/unit/test_audit_values.py
+    *("DOUBLE", "FLOAT", "VARCHAR", "BOOLEAN", "DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "TIME"),
+    *("DECIMAL(4,1)", "DECIMAL(18,3)", "DECIMAL(38,0)", "DECIMAL(38,10)"),
+]
+NAMES = ["id", "Ärger", "select", 'a "quoted" one', "two words", "it's", "🙂", "N"]
+CHARACTERS = st.sampled_from([*"abAZ09_-.@:/ '\"\\$^", "\n", "\t", "\0", "\u00a0", "é", "٣", "ß", "İ", "中", "🙂", "\u200d", "́"])
+TEXTS = st.one_of(
+    st.text(CHARACTERS, max_size=6),
+    st.sampled_from(["a@b.org", "2024-02-29", "10.0.0.1", "::1", "https://a.b/c", "123e4567-e89b-12d3-a456-426614174000"]),
+)
+MOMENTS = st.one_of(
+    st.datetimes(dt.datetime(1970, 1, 1), dt.datetime(2040, 1, 1)),
+    st.sampled_from([dt.datetime(2024, 1, 1), dt.datetime(2024, 1, 1, 12), dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31)]),
+)
+FLOATS = st.one_of(
+    st.floats(width=32), st.sampled_from([0.0, -0.0, 0.1, 0.3, 1e300, 2.0**53, math.nan, math.inf, -math.inf]), st.integers(-9, 9).map(float)
+)
+EDGES = [0, 1, -1, 2**53, 2**53 + 1, 127, 128, -128, 255, 2**31, 2**63 - 1, -(2**63), 2**64 - 1, 2**64, 10**38]
+ATOMS = [".", r"\d", r"\w", r"\s", r"\S", r"\W", "a", "[a-z]", "[^a-z0-9]", r"[\w.-]", r"\.", "é", r"[\s\d]", r"\u00e9", "(?:ab|c)", "@", r"\p{L}", r"[\]\[&~-]"]
+
+
+@st.composite
+def patterns(draw):
+    parts = draw(st.lists(st.tuples(st.sampled_from(ATOMS), st.sampled_from(["", "", "*", "+", "?", "{2}", "{1,3}", "+?"])), min_size=1, max_size=3))
+    body = draw(st.sampled_from(["{}", "^{}", "{}$", "^{}$", "^(?:{})$", "(?i){}", r"\b{}", "a|{}", "({})|^$"]))
+    return body.replace("{}", "".join(atom + times for atom, times in parts))
+
+
+def values_of(name):
+    type_ = column_type(name)
+    match type_.family:
+        case Family.INTEGER:
+            edges = [edge for edge in EDGES if type_.low <= edge <= type_.high]
+            return st.one_of(st.integers(max(-9, type_.low), 9), st.sampled_from(edges), st.integers(type_.low, type_.high))
+        case Family.DECIMAL:
+            units = st.one_of(st.integers(-200, 200), st.integers(type_.low, type_.high), st.sampled_from([type_.low, type_.high]))
+            return units.map(lambda number: Decimal(f"{number}e-{type_.scale}"))
+        case Family.FLOAT:
+            return FLOATS if name == "DOUBLE" else FLOATS.map(lambda number: pl.Series([number], dtype=pl.Float32)[0])
+        case Family.TEXT:
+            return TEXTS
+        case Family.BOOLEAN:
+            return st.booleans()
+        case Family.DATE:
+            return MOMENTS.map(dt.datetime.date)
+        case Family.TIME:
+            return MOMENTS.map(dt.datetime.time)
+        case Family.TIMESTAMPTZ:
+            return MOMENTS.map(lambda moment: moment.replace(tzinfo=dt.UTC))
+    return MOMENTS
+
+
+def bounds_of(name, present):
+    """What a contract may compare with: values that are there, near misses, and numbers of other kinds."""
+    family = column_type(name).family
+    near = [st.sampled_from(present)] if present else []
+    if family in NUMBERS:
+        return st.one_of(*near, st.sampled_from(EDGES), st.integers(-9, 9), st.floats(allow_nan=False), st.sampled_from([0.1, 10.5, -0.5, 1e20, "7.25"]))
+    if family in (Family.DATE, Family.TIMESTAMP, Family.TIMESTAMPTZ):
+        return st.one_of(*near, MOMENTS.map(dt.datetime.isoformat), st.sampled_from(["2024-01-01", "2024-01-01T12:00:00Z", "2024-01-01T00:00:00+02:00"]))
+    return st.one_of(*near, values_of(name))
+
+
+@st.composite
+def rules_of(draw, number, types, data):
+    """One test that makes sense for its column."""
+    name = draw(st.sampled_from(sorted(types)))
+    type_, present = types[name], [value for value in data[name] if value is not None]
+    family = column_type(type_).family
+    kinds = [Kind.REQUIRED, Kind.UNIQUE, Kind.PRIMARY_KEY, Kind.ROW_COUNT, Kind.NULL_VALUES, Kind.DUPLICATE_VALUES]
+    kinds += [Kind.MISSING_VALUES, Kind.INVALID_VALUES, Kind.REFERENCE]
+    if family is not Family.BOOLEAN:
+        kinds += [Kind.MINIMUM, Kind.MAXIMUM, Kind.EXCLUSIVE_MINIMUM, Kind.EXCLUSIVE_MAXIMUM] * 2
+    if family in NUMBERS:
+        kinds += [Kind.MULTIPLE_OF] * 2
+    if family is Family.TEXT:
+        kinds += [Kind.PATTERN, Kind.PATTERN, Kind.PATTERN, Kind.FORMAT, Kind.MIN_LENGTH, Kind.MAX_LENGTH]
+    if family is Family.INTEGER:
+        kinds += [Kind.FORMAT]
+    kind = draw(st.sampled_from(kinds))
+    columns, arguments = (name,), {}
+    if kind in (Kind.UNIQUE, Kind.PRIMARY_KEY, Kind.DUPLICATE_VALUES, Kind.NULL_VALUES, Kind.REFERENCE):
+        columns = tuple(draw(st.permutations(sorted(types)))[: draw(st.integers(1, 2))])
+    listed = st.lists(st.one_of(st.none(), values_of(type_), *([st.sampled_from(present)] if present else [])), max_size=3)
+    match kind:
+        case Kind.MINIMUM | Kind.MAXIMUM | Kind.EXCLUSIVE_MINIMUM | Kind.EXCLUSIVE_MAXIMUM:
+            arguments = {"value": draw(bounds_of(type_, [one for one in present if one == one]))}  # noqa: PLR0124 - no NaN
+        case Kind.MULTIPLE_OF:
+            arguments = {"value": draw(st.sampled_from([1, 2, 3, 7, 0.5, 0.1, 0.25, 0.75, 2**62, 10**30, 128]))}
+        case Kind.PATTERN:
+            arguments = {"pattern": draw(patterns())}
+        case Kind.FORMAT:
+            formats = ["uuid", "email", "uri", "date", "date-time", "ipv4", "ipv6", "hostname", "byte", "yyyy-MM-dd"]
+            arguments = {"format": draw(st.sampled_from(formats if family is Family.TEXT else ["i8", "u8", "i32", "u64", "i128"]))}
+        case Kind.MIN_LENGTH | Kind.MAX_LENGTH:
+            arguments = {"value": draw(st.integers(0, 6))}
+        case Kind.REFERENCE:
+            arguments = {"to_table": "other.table", "to_columns": list(columns)}
+        case Kind.MISSING_VALUES if draw(st.booleans()):
+            arguments = {"missing_values": draw(listed)}
+        case Kind.INVALID_VALUES:
+            arguments = {"valid_values": draw(listed)}
+            if family is Family.TEXT and draw(st.booleans()):
+                arguments["pattern"] = draw(patterns())
+    if kind in METRICS:
+        arguments |= draw(demands(kind))
+    return Test(name=f"t{number}", kind=kind, columns=() if kind is Kind.ROW_COUNT else columns, arguments=arguments)
+
+
+@st.composite
+def demands(draw, kind):
+    operator = draw(st.sampled_from(["mustBe", "mustNotBe", "mustBeGreaterThan", "mustBeLessOrEqualTo", "mustBeBetween", "mustNotBeBetween"]))
+    unit = draw(st.sampled_from(["rows", "percent"] if kind is not Kind.ROW_COUNT else ["rows"]))
+    threshold = draw(st.sampled_from([0, 1, 2, 4, 25, 33.3, 50, 100]))
+    return {"operator": operator, "threshold": [threshold, threshold + 1] if "Between" in operator else threshold, "unit": unit}
+
+
+@st.composite
+def cases(draw):
+    types = {name: draw(st.sampled_from(TYPES)) for name in draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=3, unique=True))}
+    rows = draw(st.integers(0, 6))
+    data = {name: draw(st.lists(st.one_of(values_of(type_), st.none()), min_size=rows, max_size=rows)) for name, type_ in types.items()}
+    for name in types:  # equal values are rare by chance
+        if rows and draw(st.booleans()):
+            data[name][-1] = data[name][0]
+    asked = tuple(draw(rules_of(number, types, data)) for number in range(draw(st.integers(1, 5))))
+    frame = pl.DataFrame(data, schema={name: _dtype(type_) for name, type_ in types.items()}, strict=True)
+    columns = tuple(Column(name=name, type=type_) for name, type_ in types.items())
+    implied = (Test(name="columns", kind=Kind.COLUMNS), Test(name="types", kind=Kind.TYPES))
+    return Contract(id="c", version="1", name="t", columns=columns, tests=(*implied, *asked)), frame
+
+
+def _dtype(name):
+    return pl.Datetime("us", "UTC") if "ZONE" in name else dtype(column_type(name))
+
+
+@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(case=cases(), split=st.integers(0, 6))
+def test_verdicts_and_counts_equal_the_reference(case, split):
+    contract, frame = case
+    other = frame.slice(split)
+    expected = failures(contract, frame, related=lambda _: other)
+    here, there = (_view(name, each) for name, each in {"here": frame, "there": other}.items())
+    results = audit(CON, here, contract, related={"other.table": there}.get)
+    types = {column.name: column_type(column.type) for column in contract.columns}
+    for result in results:
+        test, failing = result.test, expected[result.test.name]
+        event(f"{test.kind} {result.status}")
+        told = f"{test} {result.message}\n{result.query}\n{frame.to_dicts()}"
+        assert result.status is (Status.FAIL if failing else Status.PASS), told
+        if test.kind in METRICS and test.kind is not Kind.ROW_COUNT:
+            failing = frame.select(counted(test, types).sum()).item()
+        assert result.failing_rows == failing, told
+        assert result.total_rows == frame.height
+        if failing and result.query and not result.status is Status.PASS:
+            assert 1 <= len(result.sample) <= min(10, failing) or test.kind is Kind.ROW_COUNT, told
+
+
+def _view(name, frame):
+    """SQL of the frame. Arrow's times of day are in nanoseconds, the lake's in microseconds."""
+    CON.register(name, frame.to_arrow())
+    times = [f'CAST({quoted(column)} AS TIME) AS {quoted(column)}' for column, type_ in frame.schema.items() if type_ == pl.Time]
+    return f"(SELECT * REPLACE ({', '.join(times)}) FROM {name})" if times else name
