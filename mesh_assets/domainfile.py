@@ -1,0 +1,181 @@
+"""domain.yaml to a Domain and the options of its tables."""
+
+import datetime as dt
+import posixpath
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+from mesh_assets import shape
+from mesh_assets.contract import Contract
+from mesh_assets.domain import Consistency, Domain, InputPort, Load, OnFailure, OutputPort, Partitions, Source, Team
+from mesh_assets.draft import Options
+from mesh_assets.errors import Problem, nearest
+from mesh_assets.source import Document, Map, child, maps, text, texts
+
+FORMATS = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".ndjson")
+PACKED = (".gz", ".zst")
+FIELDS_OF_CRON = 5
+
+Choice = TypeVar("Choice", bound=StrEnum)
+ContractOf = Callable[[str, str, Map | None], Contract | None]  # file, table that it is for, who asks for it
+
+
+@dataclass(slots=True)
+class DomainText:
+    """What domain.yaml says."""
+
+    domain: Domain
+    options: dict[str, tuple[Options, Partitions | None, str]]  # by table: with its partitions and its automation
+    problems: list[Problem]
+
+
+def read_domain(document: Document, folder: Path, contract: ContractOf) -> DomainText:
+    """The domain that the file describes; what is wrong with it is in `problems`.
+
+    Args:
+        contract: Gives the contract in a file of `contracts/`; asked with an empty file name for a table's own.
+    """
+    root, problems = document.root, shape.ours("domain").problems(document)
+    reader = _DomainFile(document, contract, problems)
+    team = child(root, "team")
+    domain = Domain(
+        name=text(root, "domain"),
+        path=folder,
+        title=text(root, "title"),
+        purpose=text(root, "purpose"),
+        team=Team(name=text(team, "name"), owner=text(team, "owner"), support=text(team, "support")),
+        inputs=tuple(reader.input(entry) for entry in maps(root, "inputs") if text(entry, "port")),
+        sources=tuple(found for entry in maps(root, "inputs") if text(entry, "source") and (found := reader.source(entry))),
+        outputs=tuple(reader.output(entry) for entry in maps(root, "outputs") if text(entry, "port")),
+        automation=reader.automation(root) or "eager",
+        executor=text(root, "executor", "in_process"),
+        where=document.place(root, "domain"),
+    )
+    tables = child(root, "tables")
+    options = {name: reader.options(tables, name, entry) for name, entry in tables.items() if isinstance(entry, Map)}
+    return DomainText(domain, options, problems)
+
+
+class _DomainFile:
+    def __init__(self, document: Document, contract: ContractOf, problems: list[Problem]) -> None:
+        self.document, self.contract, self.problems = document, contract, problems
+
+    def input(self, entry: Map) -> InputPort:
+        port = text(entry, "port")
+        if not re.fullmatch(r"\w+\.\w+", port):
+            slashed = port.replace("/", ".")
+            mend = f"Write `{slashed}`." if re.fullmatch(r"\w+\.\w+", slashed) else "Write the domain's name, a point and the port's name."
+            self._wrong("M110", f"`{port}` is no port: it must be `domain.port`", mend, entry, "port")
+        file = text(entry, "contract")
+        return InputPort(
+            table=port,
+            contract=self.contract(file, port.partition(".")[2], entry) if file else None,
+            on_failure=_one_of(OnFailure.STOP, text(entry, "on_failure")),
+            consistency=_one_of(Consistency.STRICT, text(entry, "consistency")),
+            where=self.document.place(entry, "port"),
+        )
+
+    def source(self, entry: Map) -> Source | None:
+        pattern = text(entry, "source")
+        parts = pattern.split("/")
+        if pattern.startswith(("/", "~")) or ".." in parts or "\\" in pattern or re.match(r"\w+:", pattern):
+            mend = "Put the files below the domain's folder, and write a path such as `raw/orders/*.csv`."
+            self._wrong("M016", f"the source `{pattern}` leads out of the domain's folder", mend, entry, "source")
+            return None
+        table = text(entry, "as") or _named_after(pattern)
+        if not _readable(pattern):
+            ending = posixpath.splitext(parts[-1])[1]
+            mend = f"It can end in {', '.join(FORMATS)}, and be packed with {' or '.join(PACKED)}."
+            self._wrong("M105", f"the source `{pattern}` has the ending `{ending or 'none'}`, which is not read", mend, entry, "source")
+        return Source(
+            pattern=pattern,
+            table=table,
+            contract=self.contract(text(entry, "contract"), table, entry),
+            where=self.document.place(entry, "source"),
+        )
+
+    def output(self, entry: Map) -> OutputPort:
+        port = text(entry, "port")
+        return OutputPort(
+            table=port,
+            contract=self.contract(text(entry, "contract"), port, entry),
+            compatibility=text(entry, "compatibility", "backward"),
+            where=self.document.place(entry, "port"),
+        )
+
+    def options(self, tables: Map, name: str, entry: Map) -> tuple[Options, Partitions | None, str]:
+        load = _one_of(Load.FULL, text(entry, "load"))
+        options = Options(load, texts(entry, "key"), self.document.place(tables, name), self.document.place(entry, "key"))
+        return options, self._partitions(entry), self.automation(entry)
+
+    def automation(self, owner: Map) -> str:
+        written = text(owner, "automation")
+        if not written or written in ("eager", "manual"):
+            return written
+        if not _is_cron(written):
+            mend = nearest(written, ("eager", "manual"), otherwise="Write `eager`, `manual` or five fields such as `0 6 * * 1`.")
+            self._wrong("M104", f"the automation `{written}` is no schedule", mend, owner, "automation")
+        return written
+
+    def _partitions(self, entry: Map) -> Partitions | None:
+        if "partitions" not in entry:
+            for key in ("partition_by", "start"):
+                if key in entry:
+                    self._wrong("M106", f"`{key}` without `partitions`", "Add `partitions: daily`, or take it out.", entry, key)
+            return None
+        nested = child(entry, "partitions")
+        owner, by, every = (nested, "by", text(nested, "every")) if nested else (entry, "partition_by", text(entry, "partitions"))
+        for key in (by, "start"):
+            if key not in owner and not nested:  # nested: the schema has told it
+                example = "2026-01-01" if key == "start" else "a column"
+                self._wrong("M106", f"`partitions` needs `{key}`", f"Add `{key}:` with {example}.", entry, "partitions")
+        start = text(owner, "start")
+        if start and not _is_date(start):
+            self._wrong("M106", f"`start` is `{start}`, which is no date", "Write year, month and day, such as `2026-01-01`.", owner, "start")
+        return Partitions(every=every, by=text(owner, by), start=start)
+
+    def _wrong(self, code: str, what: str, mend: str, owner: Map, key: str) -> None:
+        self.problems.append(self.document.problem(code, what, mend, owner, key))
+
+
+def _one_of(otherwise: Choice, written: str) -> Choice:
+    """The choice that is written; `otherwise` for none and for one that the schema has refused."""
+    return type(otherwise)(written) if written in tuple(type(otherwise)) else otherwise
+
+
+def _named_after(pattern: str) -> str:
+    """The last folder before the pattern, or the file's stem."""
+    parts = pattern.split("/")
+    fixed = [part for part in parts[:-1] if not re.search(r"[*?\[]", part)]
+    if re.search(r"[*?\[]", pattern):
+        return fixed[-1] if fixed else ""
+    return parts[-1].partition(".")[0]
+
+
+def _readable(pattern: str) -> bool:
+    name = pattern.lower()
+    for ending in PACKED:
+        name = name.removesuffix(ending)
+    return name.endswith(FORMATS) and not (name != pattern.lower() and name.endswith(".parquet"))
+
+
+@cache
+def _is_cron(written: str) -> bool:
+    if len(written.split()) != FIELDS_OF_CRON:
+        return False
+    from croniter import croniter  # noqa: PLC0415 - few domains have a schedule
+
+    return bool(croniter.is_valid(written))
+
+
+def _is_date(written: str) -> bool:
+    try:
+        dt.date.fromisoformat(written)
+    except ValueError:
+        return False
+    return True

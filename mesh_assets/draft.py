@@ -1,0 +1,126 @@
+"""A mesh as its teams wrote it: read, not yet judged. What the rules look at."""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mesh_assets.columntype import RESERVED
+from mesh_assets.domain import Domain, Load, Table, Toolchain
+from mesh_assets.errors import Place, Problem
+from mesh_assets.odcs import Reading
+from mesh_assets.source import Document
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
+DOMAINS_TAKEN = frozenset({"main", "information_schema", "temp", "mesh", "system", "pg_catalog"})
+TABLES_TAKEN = frozenset({"this", "in"})
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A table that is read, as `domain.table`, and where that is written."""
+
+    table: str
+    where: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Code that builds a table; `name` is bare."""
+
+    name: str
+    toolchain: Toolchain
+    where: Place
+    path: Path
+    code: str
+    reads: tuple[Reference, ...] = ()
+    artifact: bool = False
+
+
+@dataclass(slots=True)
+class Options:
+    """What `tables:` of a domain.yaml says of one table, and where."""
+
+    load: Load
+    key: tuple[str, ...]
+    where: Place
+    key_at: Place
+
+
+@dataclass(slots=True)
+class DomainDraft:
+    """One domain's folder.
+
+    Attributes:
+        name: Of the folder.
+        domain: None when its domain.yaml could not be read.
+        tables: In the order in which they were found; a name may be there twice.
+        reads: By `domain.table`, what each reads, in the order of its text.
+        options: By bare name.
+        contracts: By file name in `contracts/`; read once each.
+        unused: Contract files that no table and no port asks for.
+    """
+
+    name: str
+    folder: Path
+    shown: str
+    document: Document | None = None
+    domain: Domain | None = None
+    tables: list[Table] = field(default_factory=list)
+    reads: dict[str, list[Reference]] = field(default_factory=dict)
+    options: dict[str, Options] = field(default_factory=dict)
+    contracts: dict[str, Reading] = field(default_factory=dict)
+    unused: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Draft:
+    """All domains of a folder.
+
+    Attributes:
+        unread: Domains whose domain.yaml could not be read: nothing is known of their ports.
+        projects: Folders in `dbt_projects/`.
+    """
+
+    root: Path
+    domains: list[DomainDraft] = field(default_factory=list)
+    unread: frozenset[str] = frozenset()
+    projects: tuple[str, ...] = ()
+
+    def tables(self) -> dict[str, Table]:
+        """Every table, by `domain.table`."""
+        return {table.name: table for draft in self.domains for table in draft.tables}
+
+    def reads(self) -> dict[str, list[Reference]]:
+        """What every table reads, by `domain.table`."""
+        return {name: reads for draft in self.domains for name, reads in draft.reads.items()}
+
+
+def name_fault(name: str, taken: frozenset[str]) -> tuple[str, str] | None:
+    """Why a domain or a table cannot have a name, and what to do; None when it can."""
+    if name.startswith("__"):
+        return "starts with `__`, which is kept for the mesh", "Choose a name that starts with a letter."
+    if name in taken or name in RESERVED:
+        return "is a word of SQL or of the mesh", f"Choose another name, such as `{name}_1`."
+    if not NAME.fullmatch(name):
+        better = re.sub(r"[^a-z0-9_]+", "_", name.lower()).strip("_")
+        mend = f"Rename it to `{better}`." if NAME.fullmatch(better) else "Choose another."
+        return "is no name: lower-case letters, digits and `_`, a letter first", mend
+    return None
+
+
+def digest(parts: Iterable[str]) -> str:
+    """A short hash of texts, in their order."""
+    whole = hashlib.sha256()
+    for part in parts:
+        content = part.encode(errors="surrogatepass")
+        whole.update(f"{len(content)}:".encode())
+        whole.update(content)
+    return whole.hexdigest()[:16]
+
+
+def inside(root: str, path: str) -> bool:
+    """Whether a real path is the folder, or in it."""
+    return path == root or path.startswith(root.rstrip("/") + "/")

@@ -1,0 +1,220 @@
+"""One domain's folder to its draft: domain.yaml, contracts, and whatever builds tables."""
+
+import os
+from pathlib import Path
+
+from mesh_assets.contract import Contract
+from mesh_assets.domain import Domain, Table, Toolchain
+from mesh_assets.domainfile import DomainText, read_domain
+from mesh_assets.draft import DomainDraft, Found, Reference, digest, inside
+from mesh_assets.errors import ConfigError, Place, Problem, nearest
+from mesh_assets.odcs import Reading, read_contract
+from mesh_assets.source import Map, load, read_text
+
+CONTRACT = ".odcs.yaml"
+
+
+def read_folder(root: str, name: str) -> DomainDraft:
+    """The draft of the domain in `domains/<name>`.
+
+    Args:
+        root: The mesh's folder, as a real path.
+    """
+    shown = f"domains/{name}"
+    draft = DomainDraft(name, Path(root, "domains", name), shown)
+    try:
+        if not _is_inside(draft, root, "domain.yaml", shown):
+            return draft
+        draft.document = load(draft.folder / "domain.yaml", f"{shown}/domain.yaml")
+    except ConfigError as error:
+        draft.problems += error.problems
+        return draft
+    reader = _Folder(draft, root)
+    text = read_domain(draft.document, draft.folder, reader.contract)
+    draft.domain = text.domain
+    draft.problems += text.problems
+    draft.options = {table: options for table, (options, _, _) in text.options.items()}
+    reader.tables(text)
+    reader.leftover_contracts()
+    return draft
+
+
+class _Folder:
+    def __init__(self, draft: DomainDraft, root: str) -> None:
+        self.draft, self.root = draft, root
+        self.asked: set[str] = set()
+        self.files = self._files("contracts", CONTRACT)
+
+    def contract(self, file: str, table: str, asker: Map | None) -> Contract | None:
+        """The contract in a file of `contracts/`, or the table's own when none is named; None without one."""
+        wanted = file or f"{table}{CONTRACT}"
+        if wanted not in self.files:
+            if file and asker is not None:
+                self._missing(file, asker)
+            return None
+        self.asked.add(wanted)
+        if wanted not in self.draft.contracts:
+            self.draft.contracts[wanted] = self._read(wanted, table)
+        return self.draft.contracts[wanted].contract
+
+    def tables(self, text: DomainText) -> None:
+        """Every table that the folder builds, with its options, its contract and its port."""
+        domain = text.domain
+        ports = {port.table: port for port in domain.outputs}
+        found = [*self._sources(domain), *self._sql(), *self._python(), *self._dbt()]
+        sources = {source.table: source for source in domain.sources}
+        for item in found:
+            options, partitions, automation = text.options.get(item.name, (None, None, ""))
+            port = ports.get(item.name)
+            source = sources.get(item.name) if item.toolchain is Toolchain.SOURCE else None
+            contract = (source and source.contract) or (port and port.contract) or self.contract("", item.name, None)
+            full = f"{self.draft.name}.{item.name}"
+            reads = [read for read in item.reads if read.table != f"{self.draft.name}.this"]
+            self.draft.reads.setdefault(full, []).extend(reads)
+            load_, key = (options.load, options.key) if options else (Table.__dataclass_fields__["load"].default, ())
+            self.draft.tables.append(
+                Table(
+                    name=full,
+                    toolchain=item.toolchain,
+                    inputs=tuple(sorted({read.table for read in reads})),
+                    contract=contract,
+                    source=source,
+                    load=load_,
+                    key=key,
+                    partitions=partitions,
+                    automation=automation or domain.automation,
+                    artifact=item.artifact,
+                    port=port,
+                    code=digest([item.code, str(load_), *key, repr(partitions)]),
+                    path=item.path,
+                    where=item.where,
+                )
+            )
+
+    def leftover_contracts(self) -> None:
+        """Contracts that nobody asked for are read too: all that is wrong is told at once."""
+        for file in self.files:
+            if file not in self.asked:
+                self.draft.unused.append(file)
+                self.draft.contracts[file] = self._read(file, "")
+
+    def _read(self, file: str, table: str) -> Reading:
+        shown = f"{self.draft.shown}/contracts/{file}"
+        try:
+            document = load(self.draft.folder / "contracts" / file, shown)
+        except ConfigError as error:
+            reading = Reading(problems=list(error.problems))
+        else:
+            reading = read_contract(document, self.draft.name, table)
+        self.draft.problems += reading.problems
+        return reading
+
+    def _missing(self, file: str, asker: Map) -> None:
+        document = self.draft.document
+        if document is None:
+            return
+        if "/" in file or "\\" in file:
+            mend = f"Put the file into {self.draft.shown}/contracts, and write its name alone."
+            problem = document.problem("M016", f"the contract `{file}` is not in the domain's `contracts`", mend, asker, "contract")
+        elif not file.endswith(CONTRACT):
+            problem = document.problem("M103", f"`{file}` is no contract: its name must end in `{CONTRACT}`", "Rename it.", asker, "contract")
+        else:
+            mend = nearest(file, self.files, otherwise=f"Write {self.draft.shown}/contracts/{file}.")
+            problem = document.problem("M103", f"there is no contract `{file}`", mend, asker, "contract")
+        self.draft.problems.append(problem)
+
+    def _sources(self, domain: Domain) -> list[Found]:
+        return [
+            Found(
+                name=source.table,
+                toolchain=Toolchain.SOURCE,
+                where=source.where,
+                path=self.draft.folder,
+                code=digest([source.pattern]),
+            )
+            for source in domain.sources
+            if self._source_is_inside(source.pattern, source.where)
+        ]
+
+    def _source_is_inside(self, pattern: str, where: Place) -> bool:
+        fixed = pattern.split("*", 1)[0].split("?", 1)[0].rpartition("/")[0]
+        real = os.path.realpath(self.draft.folder / fixed)
+        if inside(self.root, real):
+            return True
+        what = f"the source `{pattern}` leads out of the mesh through a link"
+        self.draft.problems.append(Problem("M016", what, where, "Copy the files into the domain's folder."))
+        return False
+
+    def _sql(self) -> list[Found]:
+        files = self._files("sql", ".sql")
+        if not files:
+            return []
+        from mesh_assets.sqlread import THIS, read_sql  # noqa: PLC0415 - a mesh without SQL needs no parser
+
+        found = []
+        for file in files:
+            path, shown = self.draft.folder / "sql" / file, f"{self.draft.shown}/sql/{file}"
+            try:
+                text = read_text(path, shown)
+            except ConfigError as error:
+                self.draft.problems += error.problems
+                continue
+            result = read_sql(text)
+            self.draft.problems += [
+                Problem(fault.code, fault.what, Place(shown, fault.line, fault.column), fault.mend) for fault in result.faults
+            ]
+            reads = [
+                Reference(f"{read.schema or self.draft.name}.{read.table}", Place(shown, read.line, read.column))
+                for read in result.reads
+                if read.schema or read.table != THIS
+            ]
+            found.append(Found(name=file[:-4], toolchain=Toolchain.SQL, where=Place(shown), path=path, code=digest([text]), reads=tuple(reads)))
+        return found
+
+    def _python(self) -> list[Found]:
+        if not (self.draft.folder / "assets.py").is_file() or not self._inside("assets.py"):
+            return []
+        from mesh_assets.pyread import read_python  # noqa: PLC0415 - most domains have no Python
+
+        result = read_python(self.draft.folder, self.draft.shown)
+        self.draft.problems += result.problems
+        return result.tables
+
+    def _dbt(self) -> list[Found]:
+        folder = Path(self.root, "dbt_projects", self.draft.name)
+        if not (folder / "dbt_project.yml").is_file():
+            return []
+        from mesh_assets.dbtread import read_dbt  # noqa: PLC0415 - most domains have no dbt project
+
+        shown = f"dbt_projects/{self.draft.name}"
+        if not inside(self.root, os.path.realpath(folder)):
+            self.draft.problems.append(_outside(f"{shown}/dbt_project.yml"))
+            return []
+        result = read_dbt(folder, self.draft.name, shown)
+        self.draft.problems += result.problems
+        return result.tables
+
+    def _files(self, folder: str, ending: str) -> list[str]:
+        """Names of the files of a kind in a folder of the domain, sorted; a link that leads out of the mesh is a problem."""
+        try:
+            with os.scandir(self.draft.folder / folder) as entries:
+                found = sorted((entry.name, entry.is_symlink()) for entry in entries if entry.name.endswith(ending))
+        except OSError:
+            return []
+        if found and not self._inside(folder):
+            return []
+        return [name for name, linked in found if not linked or self._inside(f"{folder}/{name}")]
+
+    def _inside(self, path: str) -> bool:
+        return _is_inside(self.draft, self.root, path, self.draft.shown)
+
+
+def _is_inside(draft: DomainDraft, root: str, path: str, shown: str) -> bool:
+    if inside(root, os.path.realpath(draft.folder / path)):
+        return True
+    draft.problems.append(_outside(f"{shown}/{path}"))
+    return False
+
+
+def _outside(shown: str) -> Problem:
+    return Problem("M016", "this is a link that leads out of the mesh", Place(shown), "Copy what it leads to into the mesh.")

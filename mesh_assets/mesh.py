@@ -1,0 +1,131 @@
+"""A folder of domains to one Mesh."""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from mesh_assets import shape
+from mesh_assets.domain import LakeConfig, Mesh
+from mesh_assets.draft import Draft
+from mesh_assets.errors import ConfigError, Place, Problem, UsageError
+from mesh_assets.folder import read_folder
+from mesh_assets.graph import order
+from mesh_assets.rules import RULES
+from mesh_assets.source import Document, child, load, text
+
+FILE = "mesh.yaml"
+
+
+def find_mesh(start: Path) -> Path:
+    """The folder of the nearest mesh.yaml, from `start` upwards.
+
+    Raises:
+        UsageError: There is none.
+    """
+    here = start.resolve()
+    for folder in (here, *here.parents):
+        if (folder / FILE).is_file():
+            return folder
+    raise UsageError(f"no {FILE} in {here} or above\n    Go to the folder of a mesh, name it with `--mesh DIR`, or make one: `mesh init DIR`.")
+
+
+def read_mesh(root: Path, *, tolerant: bool = False) -> Mesh:
+    """The mesh in a folder.
+
+    Args:
+        root: The folder of mesh.yaml.
+        tolerant: Load what can be loaded; domains with problems are in `Mesh.broken`. A table that reads one of theirs stays,
+            and so does its name in `Table.inputs`: the lake may still hold its last version.
+
+    Raises:
+        ConfigError: With every problem of every file; when `tolerant`, only if mesh.yaml itself cannot be read.
+    """
+    mesh, problems = examine(root)
+    if mesh is None or (problems and not tolerant):
+        raise ConfigError(problems=problems)
+    return mesh
+
+
+def examine(root: Path) -> tuple[Mesh | None, tuple[Problem, ...]]:
+    """The mesh in a folder as far as it can be loaded, and all problems of all its files, in the order of files and lines.
+
+    Returns:
+        None for the mesh when mesh.yaml itself cannot be read.
+    """
+    real = os.path.realpath(root)
+    try:
+        document = load(Path(real, FILE), FILE)
+    except ConfigError as error:
+        return None, error.problems
+    problems = shape.ours("mesh").problems(document)
+    draft = _read(real, problems)
+    for rule in RULES:
+        problems += rule(draft)
+    found = ConfigError(problems=dict.fromkeys(problems)).problems
+    if any(problem.where.path == FILE for problem in found):
+        return None, found
+    return _mesh(document, draft, found), found
+
+
+def problems_json(problems: Iterable[Problem]) -> dict[str, object]:
+    """What `mesh check --json` prints."""
+    return {
+        "schema_version": 1,
+        "problems": [
+            {
+                "code": problem.code,
+                "path": problem.where.path,
+                "line": problem.where.line,
+                "column": problem.where.column,
+                "what": problem.what,
+                "mend": problem.mend,
+            }
+            for problem in problems
+        ],
+    }
+
+
+def _read(root: str, problems: list[Problem]) -> Draft:
+    folders = _folders(root, "domains", problems)
+    domains = [read_folder(root, name) for name in folders]
+    for one in domains:
+        problems += one.problems
+    projects = tuple(name for name in _folders(root, "dbt_projects", problems) if os.path.isfile(f"{root}/dbt_projects/{name}/dbt_project.yml"))
+    return Draft(Path(root), domains, frozenset(one.name for one in domains if one.domain is None), projects)
+
+
+def _folders(root: str, name: str, problems: list[Problem]) -> list[str]:
+    try:
+        with os.scandir(f"{root}/{name}") as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith((".", "__pycache__")))
+    except NotADirectoryError:
+        problems.append(Problem("M001", "this is a file, not a folder", Place(name), f"Make a folder `{name}`."))
+    except OSError:
+        pass
+    return []
+
+
+def _mesh(document: Document, draft: Draft, problems: Iterable[Problem]) -> Mesh:
+    broken = _broken(problems)
+    tables = {name: table for name, table in draft.tables().items() if table.domain not in broken}
+    sound = sorted((one for one in draft.domains if one.name not in broken and one.domain), key=lambda one: one.name)
+    lake = child(document.root, "lake")
+    return Mesh(
+        name=text(document.root, "mesh"),
+        root=draft.root,
+        title=text(document.root, "title"),
+        lake=LakeConfig(catalog=text(lake, "catalog"), data=text(lake, "data"), schema=text(lake, "schema", "mesh")),
+        domains={one.name: one.domain for one in sound if one.domain},
+        tables={name: tables[name] for name in order({name: table.inputs for name, table in tables.items()})},
+        broken=broken,
+    )
+
+
+def _broken(problems: Iterable[Problem]) -> Mapping[str, tuple[Problem, ...]]:
+    """Problems by the domain in whose folder they stand."""
+    broken: dict[str, list[Problem]] = {}
+    for problem in problems:
+        parts = problem.where.path.split("/")
+        if len(parts) > 1 and parts[0] in ("domains", "dbt_projects"):
+            broken.setdefault(parts[1], []).append(problem)
+    return {name: tuple(found) for name, found in sorted(broken.items())}

@@ -1,0 +1,158 @@
+"""One ODCS file to a Contract.
+
+The standard's JSON Schema says what may be written; this module says what it means, and refuses what cannot be tested. Read
+are 3.1 and 3.2, and 3.0 with its older words (`rule:` for `metric:`, `team:` as a list).
+"""
+
+import hashlib
+from dataclasses import dataclass, field, replace
+
+from mesh_assets import shape
+from mesh_assets.columntype import NotAType, column_type
+from mesh_assets.contract import Column, Contract, Kind, ServiceLevel, Test
+from mesh_assets.errors import Problem, nearest
+from mesh_assets.quality import column_tests, table_tests, upgrade
+from mesh_assets.source import Document, Map, flag, items, maps, text, texts
+
+VERSIONS = ("v3.0.0", "v3.0.1", "v3.0.2", "v3.1.0", "v3.2.0")
+MASKED = frozenset({"restricted", "confidential"})
+
+
+@dataclass(slots=True)
+class Reading:
+    """A contract file, read: its contract if there is one table in it, and what is wrong."""
+
+    contract: Contract | None = None
+    problems: list[Problem] = field(default_factory=list)
+
+
+def read_contract(document: Document, domain: str, table: str) -> Reading:
+    """The contract of one table; what is wrong is in `problems`, and a contract with problems is not to be used.
+
+    Args:
+        document: The file.
+        domain: Where a reference `table.column` leads.
+        table: The table that the file must name; empty when any name will do.
+    """
+    reading = Reading()
+    root = document.root
+    version = text(root, "apiVersion")
+    if version and version not in VERSIONS:
+        mend = nearest(version, VERSIONS, otherwise="Bring it to v3.1.0.")
+        reading.problems.append(document.problem("M201", f"`apiVersion` {version} is not read here", mend, root, "apiVersion"))
+        return reading
+    upgrade(root)
+    reading.problems += shape.standard().problems(document)
+    schema = maps(root, "schema")
+    if len(schema) != 1:
+        what = f"a contract is for one table; this one has {len(schema) or 'none'}"
+        reading.problems.append(document.problem("M202", what, "Write one file per table, with one entry under `schema:`.", root, "schema"))
+        return reading
+    reading.contract = _contract(document, schema[0], domain, reading.problems)
+    names = [name for key in ("name", "physicalName") if (name := text(schema[0], key))]
+    if table and names and table not in names:
+        what = f"the contract is for `{names[0]}`, and this file is the contract of `{table}`"
+        reading.problems.append(document.problem("M203", what, f"Write `name: {table}`, or rename the file.", schema[0], "name"))
+    return reading
+
+
+def _contract(document: Document, schema: Map, domain: str, problems: list[Problem]) -> Contract:
+    root = document.root
+    columns = _columns(document, schema, problems)
+    names = {text(prop, "name"): column.name for prop, column in columns}
+    tests = [
+        Test(name="columns", kind=Kind.COLUMNS, dimension="conformity", where=document.place(schema, "properties")),
+        Test(name="types", kind=Kind.TYPES, dimension="conformity", where=document.place(schema, "properties")),
+    ]
+    for prop, column in columns:
+        tests += column_tests(document, prop, column, domain, problems)
+    tests += table_tests(document, schema, names, domain, problems)
+    _unique_names(document, tests, problems)
+    contract = Contract(
+        id=text(root, "id"),
+        version=text(root, "version"),
+        name=text(root, "name"),
+        columns=tuple(column for _, column in columns),
+        tests=tuple(tests),
+        status=text(root, "status"),
+        description=_described(root, schema),
+        service_levels=tuple(_service_level(level) for level in maps(root, "slaProperties")),
+        where=document.place(),
+    )
+    return replace(contract, hash=_hash(contract))
+
+
+def _columns(document: Document, schema: Map, problems: list[Problem]) -> list[tuple[Map, Column]]:
+    columns: list[tuple[Map, Column]] = []
+    seen: dict[str, int] = {}
+    for index, prop in enumerate(items(schema, "properties")):
+        name = text(prop, "physicalName") or text(prop, "name") if isinstance(prop, Map) else ""
+        if not name:
+            continue
+        where = document.place(prop, "name")
+        if name.lower() in seen:
+            what = f"column `{name}` is here twice: first on line {seen[name.lower()]}"
+            problems.append(document.problem("M206", what, "Keep one of them; DuckDB does not tell upper from lower case.", items(schema, "properties"), index))
+            continue
+        seen[name.lower()] = where.line
+        columns.append((prop, _column(document, prop, name, problems)))
+    return columns
+
+
+def _column(document: Document, prop: Map, name: str, problems: list[Problem]) -> Column:
+    try:
+        kind = column_type(prop)
+    except NotAType as refused:
+        kind = "VARCHAR"
+        key = "physicalType" if "physicalType" in prop else "logicalType" if "logicalType" in prop else "name"
+        code = "M204" if refused.held else "M205"
+        # A misspelt logical type is told by the standard's schema already.
+        if not (key == "logicalType" and prop[key] not in ("array", "object", "map", "vector", "integer", "number")):
+            problems.append(document.problem(code, f"column `{name}` {refused.what}", refused.mend, prop, key))
+    classification, tags = text(prop, "classification"), texts(prop, "tags")
+    return Column(
+        name=name,
+        type=kind,
+        logical_type=text(prop, "logicalType"),
+        required=flag(prop, "required"),
+        unique=flag(prop, "unique"),
+        primary_key=flag(prop, "primaryKey"),
+        description=text(prop, "description"),
+        unit=next((text(extra, "value") for extra in maps(prop, "customProperties") if text(extra, "property") == "unit"), ""),
+        classification=classification,
+        tags=tags,
+        masked=classification.lower() in MASKED or "pii" in {tag.lower() for tag in tags},
+        where=document.place(prop, "name"),
+    )
+
+
+def _described(root: Map, schema: Map) -> str:
+    """The table's own description, else the contract's purpose."""
+    purpose = root.get("description")
+    return text(schema, "description") or (text(purpose, "purpose") if isinstance(purpose, Map) else "")
+
+
+def _service_level(level: Map) -> ServiceLevel:
+    return ServiceLevel(
+        property=text(level, "property"), value=level.get("value"), unit=text(level, "unit"), element=text(level, "element")
+    )
+
+
+def _unique_names(document: Document, tests: list[Test], problems: list[Problem]) -> None:
+    first: dict[str, Test] = {}
+    for test in tests:
+        known = first.setdefault(test.name.lower(), test)
+        if known is not test:
+            what = f"two tests are named `{test.name}`: first on line {known.where.line}"
+            problems.append(Problem("M211", what, test.where, "Give the rule an `id:` of its own, such as `id: " + test.name + "_2`."))
+
+
+def _hash(contract: Contract) -> str:
+    columns = [(c.name, c.type, c.required, c.unique, c.primary_key, c.masked) for c in contract.columns]
+    tests = [
+        (str(test.kind), test.name, test.columns, sorted((key, repr(value)) for key, value in test.arguments.items()), str(test.severity))
+        for test in contract.tests
+    ]
+    return hashlib.sha256(repr((columns, tests)).encode()).hexdigest()[:16]
+
+

@@ -1,0 +1,285 @@
+"""One function per rule: a mesh as it is written, to what is wrong with it."""
+
+from collections.abc import Callable, Iterator
+
+from mesh_assets.contract import Kind, Test
+from mesh_assets.domain import Domain, Load, Table, Toolchain
+from mesh_assets.draft import DOMAINS_TAKEN, TABLES_TAKEN, DomainDraft, Draft, Options, Reference, name_fault
+from mesh_assets.errors import Place, Problem, nearest
+from mesh_assets.graph import cycles
+
+Rule = Callable[[Draft], Iterator[Problem]]
+
+
+def domains_are_named_as_their_folders(draft: Draft) -> Iterator[Problem]:
+    """A domain has the name of its folder, and the name can stand in SQL."""
+    for one in draft.domains:
+        where = one.domain.where if one.domain else Place(f"{one.shown}/domain.yaml")
+        if fault := name_fault(one.name, DOMAINS_TAKEN):
+            yield Problem("M101", f"the folder's name `{one.name}` {fault[0]}", where, fault[1])
+        if one.domain and one.domain.name and one.domain.name != one.name:
+            what = f"the domain is named `{one.domain.name}`, and its folder `{one.name}`"
+            yield Problem("M102", what, where, f"Write `domain: {one.name}`, or rename the folder.")
+
+
+def no_two_domains_have_one_name(draft: Draft) -> Iterator[Problem]:
+    """A domain's name is its own."""
+    first: dict[str, DomainDraft] = {}
+    for one in draft.domains:
+        if not one.domain or not one.domain.name:
+            continue
+        known = first.setdefault(one.domain.name, one)
+        if known is not one:
+            what = f"two domains are named `{one.domain.name}`: the other is {known.shown}"
+            yield Problem("M412", what, one.domain.where, f"Write `domain: {one.name}`.")
+
+
+def dbt_projects_have_a_domain(draft: Draft) -> Iterator[Problem]:
+    """A dbt project has the name of the domain it builds for."""
+    names = {one.name for one in draft.domains}
+    for project in draft.projects:
+        if project not in names:
+            mend = nearest(project, names, otherwise=f"Make the folder domains/{project} with a domain.yaml.")
+            yield Problem("M111", f"there is no domain `{project}` for this dbt project", Place(f"dbt_projects/{project}/dbt_project.yml"), mend)
+
+
+def tables_have_good_names(draft: Draft) -> Iterator[Problem]:
+    """A table's name can stand in SQL and is not one of the mesh's own words."""
+    for table in _tables(draft):
+        if fault := name_fault(table.short, TABLES_TAKEN):
+            yield Problem("M411", f"the table's name `{table.short}` {fault[0]}", table.where, fault[1])
+
+
+def tables_are_built_once(draft: Draft) -> Iterator[Problem]:
+    """One piece of code builds a table."""
+    first: dict[str, Table] = {}
+    for table in _tables(draft):
+        known = first.setdefault(table.name, table)
+        if known is not table:
+            what = f"`{table.name}` is built twice: also at {known.where}"
+            yield Problem("M406", what, table.where, "Keep one of them, or rename one.")
+
+
+def outputs_are_built(draft: Draft) -> Iterator[Problem]:
+    """Every output port is a table that some code builds, declared once."""
+    for one in _read(draft):
+        names = {table.short for table in one.tables}
+        seen: dict[str, Place] = {}
+        for port in one.domain.outputs:
+            if port.table in seen:
+                yield Problem("M406", f"the port `{port.table}` is here twice", port.where, f"Take out this or {seen[port.table]}.")
+            elif port.table not in names:
+                mend = nearest(port.table, names, otherwise=f"Write {one.shown}/sql/{port.table}.sql, or take the port out.")
+                yield Problem("M408", f"nothing builds the port `{port.table}`", port.where, mend)
+            seen.setdefault(port.table, port.where)
+
+
+def outputs_have_a_contract(draft: Draft) -> Iterator[Problem]:
+    """Every output port has a contract, so that its readers know what to rely on."""
+    for one in _read(draft):
+        for port in one.domain.outputs:
+            if port.contract is None and not one.contracts.get(f"{port.table}.odcs.yaml"):
+                mend = f"Write {one.shown}/contracts/{port.table}.odcs.yaml."
+                yield Problem("M407", f"the port `{port.table}` has no contract", port.where, mend)
+
+
+def contracts_are_used(draft: Draft) -> Iterator[Problem]:
+    """Every contract is that of a table, or asked for by a port."""
+    for one in _read(draft):
+        names = {table.short for table in one.tables}
+        for file in one.unused:
+            stem = file.removesuffix(".odcs.yaml")
+            mend = nearest(stem, names, otherwise="Rename it to `<table>.odcs.yaml`, or name it under `contract:` in domain.yaml.")
+            yield Problem("M409", f"there is no table `{stem}` for this contract", Place(f"{one.shown}/contracts/{file}"), mend)
+
+
+def options_are_for_tables(draft: Draft) -> Iterator[Problem]:
+    """What domain.yaml says under `tables:` is said of tables that exist."""
+    for one in _read(draft):
+        names = {table.short for table in one.tables}
+        for name, options in one.options.items():
+            if name not in names:
+                mend = nearest(name, names, otherwise="Take it out, or write the code that builds it.")
+                yield Problem("M107", f"there is no table `{name}` in this domain", options.where, mend)
+
+
+def incremental_tables_say_how(draft: Draft) -> Iterator[Problem]:
+    """A table that is not rebuilt in full has a contract; one that is updated by key has a key, of its own columns."""
+    for one in _read(draft):
+        for table in one.tables:
+            options = one.options.get(table.short)
+            if options:
+                yield from _incremental(one, table, options)
+
+
+def _incremental(one: DomainDraft, table: Table, options: Options) -> Iterator[Problem]:
+    if options.load is not Load.FULL and table.contract is None:
+        mend = f"Write {one.shown}/contracts/{table.short}.odcs.yaml: old and new rows must have the same columns."
+        yield Problem("M108", f"`{table.short}` is loaded by {options.load} and has no contract", options.where, mend)
+    if options.load is Load.UPSERT and not options.key:
+        yield Problem("M108", f"`{table.short}` is loaded by upsert and has no key", options.where, "Add `key: [column]`.")
+    if table.contract is None:
+        return
+    columns = {column.name for column in table.contract.columns}
+    for name in options.key:
+        if columns and name not in columns:
+            what = f"the key `{name}` is no column of the contract of `{table.short}`"
+            yield Problem("M109", what, options.key_at, nearest(name, columns))
+    if table.partitions and table.partitions.by and columns and table.partitions.by not in columns:
+        what = f"the partition column `{table.partitions.by}` is no column of the contract of `{table.short}`"
+        yield Problem("M109", what, options.where, nearest(table.partitions.by, columns))
+
+
+def inputs_name_ports(draft: Draft) -> Iterator[Problem]:
+    """Every input port is another domain's output port, named once."""
+    known = {one.name: one for one in draft.domains}
+    for one in _read(draft):
+        seen: set[str] = set()
+        for port in one.domain.inputs:
+            if port.table in seen:
+                yield Problem("M414", f"the input `{port.table}` is here twice", port.where, "Keep one of them.")
+                continue
+            seen.add(port.table)
+            owner, _, short = port.table.partition(".")
+            if owner == one.name:
+                what = f"`{port.table}` is a table of this domain itself"
+                yield Problem("M410", what, port.where, "Take it out: a domain reads its own tables without saying so.")
+            elif owner not in draft.unread and short:
+                yield from _input(draft, known, owner, port.table, port.where)
+
+
+def _input(draft: Draft, known: dict[str, DomainDraft], owner: str, table: str, where: Place) -> Iterator[Problem]:
+    short = table.partition(".")[2]
+    if owner not in known:
+        yield Problem("M401", f"there is no domain `{owner}`", where, nearest(owner, [*known, *draft.unread]))
+    elif known[owner].domain and short not in _ports(known[owner].domain):
+        yield _not_a_port(known[owner], table, where)
+
+
+def _not_a_port(owner: DomainDraft, table: str, where: Place) -> Problem:
+    short, ports = table.partition(".")[2], _ports(owner.domain)
+    asked = f"Ask {owner.domain.team.owner or owner.domain.team.name or 'the team'} for it; "
+    offered = f"the ports of `{owner.name}` are {', '.join(f'`{name}`' for name in sorted(ports))}." if ports else "it has no ports yet."
+    if short in {table.short for table in owner.tables}:
+        return Problem("M402", f"`{table}` is private to its domain", where, asked + offered)
+    return Problem("M401", f"`{owner.name}` has no port `{short}`", where, nearest(short, ports, otherwise=asked + offered))
+
+
+def code_reads_what_is_declared(draft: Draft) -> Iterator[Problem]:
+    """SQL, Python and dbt read their own domain's tables, and ports that are declared under `inputs:`."""
+    known = {one.name: one for one in draft.domains}
+    tables = draft.tables()
+    for one in _read(draft):
+        declared = {port.table for port in one.domain.inputs}
+        own = {table.short for table in one.tables}
+        for reader, reads in one.reads.items():
+            for read in reads:
+                owner, _, short = read.table.partition(".")
+                if owner == one.name:
+                    if short not in own:
+                        yield _no_own_table(one, reader, read, own, declared)
+                elif read.table not in declared:
+                    yield _undeclared(draft, known, read, tables, one)
+
+
+def _no_own_table(one: DomainDraft, reader: str, read: Reference, own: set[str], declared: set[str]) -> Problem:
+    short = read.table.partition(".")[2]
+    foreign = [name for name in sorted(declared) if name.partition(".")[2] == short]
+    mend = f"Write `{foreign[0]}`." if foreign else nearest(short, own - {reader.partition(".")[2]}, otherwise="Another domain's port is read as `domain.port`.")
+    return Problem("M404", f"`{one.name}` has no table `{short}`", read.where, mend)
+
+
+def _undeclared(draft: Draft, known: dict[str, DomainDraft], read: Reference, tables: dict[str, Table], one: DomainDraft) -> Problem:
+    owner = read.table.partition(".")[0]
+    if owner not in known:
+        if owner in draft.unread:
+            return Problem("M403", f"`{read.table}` is read and not declared", read.where, f"Add `- port: {read.table}` to `inputs:` in {one.shown}/domain.yaml.")
+        mend = nearest(owner, [*known, *draft.unread])
+        return Problem("M401", f"there is no domain `{owner}`", read.where, mend)
+    if known[owner].domain and read.table.partition(".")[2] not in _ports(known[owner].domain):
+        return _not_a_port(known[owner], read.table, read.where)
+    what = f"`{read.table}` is read and not declared"
+    return Problem("M403", what, read.where, f"Add `- port: {read.table}` to `inputs:` in {one.shown}/domain.yaml.")
+
+
+def nothing_feeds_itself(draft: Draft) -> Iterator[Problem]:
+    """No table is made of itself, directly or through others."""
+    tables, reads = draft.tables(), draft.reads()
+    graph = {name: table.inputs for name, table in tables.items()}
+    for around in cycles(graph):
+        reader, source = around[1], around[0]
+        where = next((read.where for read in reads.get(reader, ()) if read.table == source), tables[reader].where)
+        if reader == source:
+            what, mend = f"`{reader}` reads itself", "Read `this` for the table's own last version."
+        else:
+            what, mend = f"tables feed each other: {' → '.join(around)}", "Take one of these reads out, or split a table in two."
+        yield Problem("M405", what, where, mend)
+
+
+def relationships_lead_somewhere(draft: Draft) -> Iterator[Problem]:
+    """A reference in a contract leads to a table of the same domain or a port of another, and to its columns."""
+    known, tables = {one.name: one for one in draft.domains}, draft.tables()
+    for one in _read(draft):
+        for reading in one.contracts.values():
+            for test in reading.contract.tests if reading.contract else ():
+                if test.kind is Kind.REFERENCE:
+                    yield from _reference(draft, known, tables, one, test)
+
+
+def _reference(draft: Draft, known: dict[str, DomainDraft], tables: dict[str, Table], one: DomainDraft, test: Test) -> Iterator[Problem]:
+    name = str(test.arguments["to_table"])
+    owner, _, short = name.partition(".")
+    if owner in draft.unread:
+        return
+    if owner not in known:
+        yield Problem("M413", f"there is no domain `{owner}`", test.where, nearest(owner, known))
+    elif name not in tables:
+        mend = nearest(short, [table.short for table in known[owner].tables])
+        yield Problem("M413", f"`{owner}` has no table `{short}`", test.where, mend)
+    elif owner != one.name and known[owner].domain and short not in _ports(known[owner].domain):
+        yield Problem("M413", f"`{name}` is private to its domain", test.where, _not_a_port(known[owner], name, test.where).mend)
+    elif contract := tables[name].contract:
+        columns = {column.name for column in contract.columns}
+        targets = test.arguments["to_columns"]
+        for column in targets if isinstance(targets, tuple) else ():
+            if columns and column not in columns:
+                yield Problem("M413", f"`{name}` has no column `{column}`", test.where, nearest(column, columns))
+
+
+def sources_have_a_name(draft: Draft) -> Iterator[Problem]:
+    """Every source has a name for the table that it becomes."""
+    for one in _read(draft):
+        for table in one.tables:
+            if table.toolchain is Toolchain.SOURCE and not table.short:
+                yield Problem("M105", "the source has no name", table.where, "Add `as:` with the name of its table.")
+
+
+RULES: tuple[Rule, ...] = (
+    domains_are_named_as_their_folders,
+    no_two_domains_have_one_name,
+    dbt_projects_have_a_domain,
+    tables_have_good_names,
+    tables_are_built_once,
+    sources_have_a_name,
+    outputs_are_built,
+    outputs_have_a_contract,
+    contracts_are_used,
+    options_are_for_tables,
+    incremental_tables_say_how,
+    inputs_name_ports,
+    code_reads_what_is_declared,
+    nothing_feeds_itself,
+    relationships_lead_somewhere,
+)
+
+
+def _read(draft: Draft) -> Iterator[DomainDraft]:
+    return (one for one in draft.domains if one.domain is not None)
+
+
+def _tables(draft: Draft) -> Iterator[Table]:
+    return (table for one in draft.domains for table in one.tables)
+
+
+def _ports(domain: Domain | None) -> set[str]:
+    return {port.table for port in domain.outputs} if domain else set()
