@@ -8,11 +8,12 @@ what cannot be executed is a result of its own, which says why and stops the ver
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from decimal import Decimal
 from functools import cache
 
 import duckdb
 
-from mesh_assets.audit.guard import guarded, time_limit
+from mesh_assets.audit.guard import TABLE, Guarded, guarded, time_limit
 from mesh_assets.audit.metric import compares, demand, holds, measure, numbers
 from mesh_assets.audit.questions import Question, Target, question
 from mesh_assets.audit.result import Result, Status
@@ -192,12 +193,17 @@ class _Audit:
             return self.unanswered(test, f"the query must return one value, not {size} of {width} columns", query.sql)
         value = rows[0][0]
         ok = value is not None and compares(value, operator, threshold)
-        hidden = not query.counts and (
-            query.columns & {name.lower() for name in self.contract.masked} or "*" in query.columns
-        )
-        told = MASK if hidden and self.contract.masked else "nothing" if value is None else plain(value)
+        told = "nothing" if value is None else plain(value) if self.harmless(value, query) else MASK
         result = self.result(test, ok, int(not ok), f"The query returned {told}; it {demanded(operator, threshold)}.")
         return _with(result, query=query.sql)
+
+    def harmless(self, value: object, query: Guarded) -> bool:
+        """Whether a query's value can be told: counts always; nothing that a masked value can be read from."""
+        masked = {name.lower() for name in self.contract.masked}
+        if query.counts or not (masked or query.foreign):
+            return True
+        whole_rows = {"*", TABLE, self.contract.name.lower()}
+        return isinstance(value, bool | int | float | Decimal) and not query.columns & (masked | whole_rows)
 
     def result(self, test: Test, ok: bool, failing: int, message: str, asked: Question | None = None) -> Result:  # noqa: FBT001
         status = Status.PASS if ok else Status.FAIL if test.severity is Severity.ERROR else Status.WARN

@@ -48,11 +48,13 @@ class Guarded:
         sql: Complete, with the tables that it reads as common table expressions.
         columns: Names of columns it mentions, in lower case; `*` where it takes all.
         counts: Its value is a count, whatever it reads.
+        foreign: It reads other tables as well.
     """
 
     sql: str
     columns: frozenset[str]
     counts: bool
+    foreign: bool
 
 
 def guarded(
@@ -76,14 +78,19 @@ def guarded(
     tree = _tree(con, body)
     for statement in tree["statements"]:
         walk.node(statement["node"], frozenset())
-    tables = {TABLE: relation, name: relation} if name else {TABLE: relation}
     if walk.tables:
-        tables |= {alias: sql for alias, sql in walk.tables.values()}
         body = con.execute("SELECT json_deserialize_sql(CAST($1 AS JSON))", [json.dumps(tree)]).fetchone()[0]
+    # The table's own name last: the SQL of the others may use that name for something else.
+    tables = {**dict(walk.tables.values()), TABLE: relation, **({name: relation} if name else {})}
     expressions = ", ".join(
         f"{quoted(alias)} AS NOT MATERIALIZED (SELECT * FROM {sql})" for alias, sql in tables.items()
     )
-    return Guarded(f"WITH {expressions} SELECT * FROM (\n{body}\n) LIMIT 2", frozenset(walk.columns), _counts(tree))
+    return Guarded(
+        f"WITH {expressions} SELECT * FROM (\n{body}\n) LIMIT 2",
+        frozenset(walk.columns),
+        _counts(tree),
+        bool(walk.tables),
+    )
 
 
 @contextmanager

@@ -87,7 +87,8 @@ def fails(test: Test, types: Types) -> str:
     match test.kind:
         case kind if kind in HOLDS:
             operator, value = bound(kind, test.arguments.get("value"), type_)
-            return f"{column} {OPPOSITE[operator]} {literal(value, type_)}"
+            wrong = f"{column} {OPPOSITE[operator]} {literal(value, type_)}"
+            return _with_nan(wrong, column, type_, counts=operator[0] == "<")
         case Kind.MULTIPLE_OF:
             return _no_multiple(column, type_, test.arguments.get("value"))
         case Kind.PATTERN:
@@ -136,6 +137,16 @@ def _missing(name: str, type_: ColumnType) -> str:
     """NaN counts as missing, as in the reference."""
     column = quoted(name)
     return f"({column} IS NULL OR isnan({column}))" if type_.family is Family.FLOAT else f"{column} IS NULL"
+
+
+def _with_nan(condition: str, column: str, type_: ColumnType, *, counts: bool) -> str:
+    """NaN is greater than every number, and equal to itself; it is asked for by name.
+
+    DuckDB means the same, but decides by a file's least and greatest value, in which other writers leave NaN out.
+    """
+    if type_.family is not Family.FLOAT:
+        return condition
+    return f"{condition} OR isnan({column})" if counts else f"{condition} AND NOT isnan({column})"
 
 
 def _no_multiple(column: str, type_: ColumnType, value: object) -> str:
@@ -204,7 +215,8 @@ def _invalid_values(column: str, type_: ColumnType, test: Test) -> str:
     conditions = []
     if "valid_values" in test.arguments:
         listed = ", ".join(literal(value, type_) for value in values(test, "valid_values", type_))
-        conditions.append(f"{column} NOT IN ({listed})" if listed else f"{column} IS NOT NULL")
+        wrong = f"{column} NOT IN ({listed})" if listed else f"{column} IS NOT NULL"
+        conditions.append(f"({_with_nan(wrong, column, type_, counts='nan' not in listed)})")
     if "pattern" in test.arguments:
         conditions.append(_unlike(column, type_, compiled(test.arguments["pattern"], Engine.DUCKDB)))
     if not conditions:
