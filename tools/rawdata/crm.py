@@ -129,6 +129,8 @@ def west(people: list[Physician]) -> pl.DataFrame:
         {**rows[n], "npi_number": None, "last_modified": changed(rng).strftime("%m/%d/%Y")}
         for n in np.sort(rng.choice(clean, WEST_AGAIN, replace=False))
     ]
+    for row in again[::2]:
+        row["email_address"] = None  # to be found by name and ZIP code
     for n in at["npi missing"]:
         rows[n]["npi_number"] = None
     for n in at["npi check digit"]:

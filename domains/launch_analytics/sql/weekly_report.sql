@@ -37,7 +37,7 @@ select
     cast(p.market_trx as bigint) as market_trx,
     cast(p.velmora_trx as bigint) as velmora_trx,
     cast(p.velmora_nrx as bigint) as velmora_nrx,
-    cast(p.velmora_trx / p.market_trx as decimal(7, 5)) as velmora_share,
+    cast(coalesce(s.share, 0) as decimal(7, 5)) as velmora_share,
     p.velmora_prescribers,
     coalesce(n.new_prescribers, 0) as new_prescribers,
     cast(sum(coalesce(n.new_prescribers, 0)) over (order by p.week_ending) as bigint) as prescribers_to_date,
@@ -45,6 +45,7 @@ select
     cast(coalesce(m.consumer_spend_usd, 0) as decimal(14, 2)) as consumer_spend_usd,
     cast(p.velmora_gross_usd as decimal(14, 2)) as velmora_gross_usd
 from prescriptions as p
+left join claims.market_share as s on s.week_ending = p.week_ending and s.product_id = 'VEL'
 left join news as n on n.week_ending = p.week_ending
 left join visits as v on v.week_ending = p.week_ending
 left join media as m on m.week_ending = p.week_ending
