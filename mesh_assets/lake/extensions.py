@@ -6,10 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from mesh_assets.errors import RunError
-from mesh_assets.lake.sqltext import text
 
-#: Every connection of the mesh: nothing is fetched, nothing is found by accident.
-SETTINGS = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 
 
 @cache
@@ -24,17 +21,11 @@ def extension_file(name: str) -> Path:
     raise RunError(message)
 
 
-def load(con: object, *names: str) -> None:
-    """Load extensions into a connection's database; 50 to 300 ms each, so keep the connection."""
-    for name in names:
-        con.execute(f"LOAD {text(str(extension_file(name)))}")
-
-
 def extension_folder(folder: Path, *names: str) -> Path:
     """A folder for `extension_directory`, for programs that say `LOAD ducklake` themselves: links to the wheels' files."""
     import duckdb
 
-    con = duckdb.connect(config=SETTINGS)
+    con = duckdb.connect()
     (platform,) = con.execute("PRAGMA platform").fetchone()
     con.close()
     place = folder / f"v{duckdb.__version__}" / platform

@@ -3,9 +3,7 @@
 import copy
 import hashlib
 import json
-import os
 import shutil
-import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -16,20 +14,14 @@ from typing import TYPE_CHECKING
 from mesh_assets.contract import Column
 from mesh_assets.domain import LakeConfig
 from mesh_assets.errors import RunError, UsageError
-from mesh_assets.lake import forks, publishing, reading, staging
+from mesh_assets.lake import databases, forks, publishing, reading, staging
 from mesh_assets.lake.catalog import FORMAT, PostgresCatalog, open_catalog
-from mesh_assets.lake.extensions import SETTINGS, load
 from mesh_assets.lake.sqltext import dotted, in_lake, quoted, text
 from mesh_assets.lake.trouble import explained, mend_of, trouble, without_passwords
 from mesh_assets.lake.values import Commit, Mode, Publication, Staged
 
 if TYPE_CHECKING:
     import duckdb
-
-#: One database per process and catalog, its extensions loaded; sessions are cursors of it.
-_databases: dict[tuple[object, ...], "duckdb.DuckDBPyConnection"] = {}
-_opening = threading.Lock()
-
 
 class Lake:
     """A DuckLake with one schema per domain. Cheap to make; nothing is opened before it is used."""
@@ -65,21 +57,18 @@ class Lake:
         """
         with explained("Creating the lake"):
             self.data.mkdir(parents=True, exist_ok=True)
-        con = self._database()
-        try:
-            with explained("Creating the lake"), self.catalog.locked():
-                metadata = self.catalog.metadata(con)
-                if metadata is None:
-                    self.catalog.build(con, self._data_path)
-                    return
-                self._check(metadata)
-                if metadata["data_path"] != self._data_path and self._embedded:
-                    self.catalog.relocate(con, self._data_path)
-                if metadata.get("data_inlining_row_limit") != "0":
-                    self.catalog.attach(con, read_only=False)
-                    con.execute("CALL mesh.set_option('data_inlining_row_limit', 0)")
-        finally:
-            con.close()
+        with databases.loaded(self.catalog.extensions) as con, explained("Creating the lake"), self.catalog.locked():
+            metadata = self.catalog.metadata(con)
+            if metadata is None:
+                self.catalog.build(con, self._data_path)
+                return
+            self._check(metadata)
+            if metadata["data_path"] != self._data_path and self._embedded:
+                self.catalog.relocate(con, self._data_path)
+            if metadata.get("data_inlining_row_limit") != "0":
+                self.catalog.attach(con, read_only=False)
+                con.execute("CALL mesh.set_option('data_inlining_row_limit', 0)")
+                con.execute("DETACH mesh")
 
     def connect(self, *, read_only: bool = False) -> "duckdb.DuckDBPyConnection":
         """A database of its own in memory, with the lake attached as `mesh`. Some 150 ms: `session` is cheaper.
@@ -87,7 +76,7 @@ class Lake:
         Raises:
             RunError: There is no lake, or it cannot be opened.
         """
-        con = self._database()
+        con = databases.fresh(self.catalog.extensions)
         try:
             with explained("Opening the lake"):
                 self._attach(con, read_only=read_only)
@@ -127,10 +116,7 @@ class Lake:
     def close(self) -> None:
         """Let go of this process's database; the next use opens it again."""
         with suppress(RunError, OSError):  # the catalog may be gone
-            key = (os.getpid(), *self.catalog.identity)
-            with _opening:
-                if con := _databases.pop(key, None):
-                    con.close()
+            databases.release(self.catalog.identity, self.catalog.extensions)
 
     # Reading
 
@@ -161,8 +147,8 @@ class Lake:
         return tuple(sorted(f"{schema}.{table}" for schema, table in rows))
 
     def relation(self, table: str, version: int) -> str:
-        """A version of a table, as SQL."""
-        return f"{in_lake(table)} AT (VERSION => {int(version)})"
+        """A version of a table, as SQL that can stand after `FROM`, with an alias too."""
+        return f"(FROM {in_lake(table)} AT (VERSION => {int(version)}))"
 
     def show(self, con: "duckdb.DuckDBPyConnection", table: str, version: int, *, as_name: str | None = None) -> None:
         """Make a version of a table readable as `domain.table` (or another name) on this connection."""
@@ -384,26 +370,14 @@ class Lake:
     def _data_path(self) -> str:
         return f"{self.data}/"
 
-    def _database(self) -> "duckdb.DuckDBPyConnection":
-        import duckdb
-
-        with explained("Opening DuckDB"):
-            con = duckdb.connect(config=SETTINGS)
-            load(con, *self.catalog.extensions)
-            # A query must mean the same wherever it runs, and find tables only, never a Python variable of their name.
-            con.execute("SET GLOBAL TimeZone = 'UTC'")
-            con.execute("SET python_enable_replacements = false")
-            con.execute(f"SET temp_directory = {text(str(self.home / 'tmp'))}")
-        return con
-
     def _shared(self) -> "duckdb.DuckDBPyConnection":
         if not self.catalog.exists():
             raise _no_lake()
-        key = (os.getpid(), *self.catalog.identity)
-        with _opening:
-            if key not in _databases:
-                _databases[key] = self.connect()
-            return _databases[key]
+        return databases.shared(self.catalog.identity, self.catalog.extensions, self._open)
+
+    def _open(self, con: "duckdb.DuckDBPyConnection") -> None:
+        with explained("Opening the lake"):
+            self._attach(con, read_only=False)
 
     def _attach(self, con: "duckdb.DuckDBPyConnection", *, read_only: bool) -> None:
         metadata = self.catalog.metadata(con)
@@ -413,6 +387,7 @@ class Lake:
         if metadata["data_path"] != self._data_path and self._embedded:
             with self.catalog.locked():
                 self.catalog.relocate(con, self._data_path)
+        con.execute(f"SET temp_directory = {text(str(self.home / 'tmp'))}")
         self.catalog.attach(con, read_only=read_only)
 
     def _check(self, metadata: Mapping[str, str]) -> None:

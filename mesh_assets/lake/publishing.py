@@ -32,7 +32,7 @@ def candidate(publication: Publication, relation: Callable[[str, int], str]) -> 
     files = parquet(publication.staged.files)
     if publication.mode is Mode.REPLACE or publication.base is None:
         return files
-    base = f"(FROM {relation(publication.staged.table, publication.base)}) AS b"
+    base = f"{relation(publication.staged.table, publication.base)} AS b"
     kept = {
         Mode.APPEND: f"FROM {base}",
         Mode.UPSERT: f"SELECT b.* FROM {base} WHERE NOT EXISTS (FROM {files} AS f WHERE {_same_key(publication)})",
@@ -59,6 +59,7 @@ def publish(lake: "Lake", con: "duckdb.DuckDBPyConnection", publications: Sequen
     for attempt in range(1, ATTEMPTS + 1):
         with explained(doing), lake.catalog.locked(tables):
             _refuse_when_overtaken(lake, publications, run, pin)
+            _refuse_known_files(lake, publications)
             before = lake.head()
             try:
                 _transact(con, lake, publications, info, message)
@@ -115,6 +116,16 @@ def _refuse_when_overtaken(lake: "Lake", publications: Sequence[Publication], ru
         if publication.mode is not Mode.REPLACE and (publication.base is None or moved > publication.base):
             message = f"{table} changed in version {moved}, after the version that this was computed against ({publication.base})."
             raise Superseded(f"{message}\n    Run it again: it will build on the new version.")
+
+
+def _refuse_known_files(lake: "Lake", publications: Sequence[Publication]) -> None:
+    # DuckLake would take a file twice, and its rows with it.
+    for publication in publications:
+        names = [name for file in publication.staged.files for name in (file, Path(file).name)]
+        known = f"SELECT 1 FROM {lake.catalog.prefix}ducklake_data_file WHERE path IN ({', '.join(map(text, names))})"
+        if lake._rows(known):  # noqa: SLF001 (one room)
+            message = f"{publication.staged.table}: these files are published already.\n    Stage the result again."
+            raise RunError(message)
 
 
 def _transact(con: "duckdb.DuckDBPyConnection", lake: "Lake", publications: Sequence[Publication], info: str, message: str) -> None:

@@ -65,7 +65,8 @@ def stage(con: "duckdb.DuckDBPyConnection", table: str, query: str, columns: Seq
     """See `Lake.stage`."""
     query = query.strip().rstrip(";")
     result = con.sql(f"FROM (\n{query}\n)")
-    cells = _cells(con, table, dict(zip(result.columns, result.types, strict=True)), result.columns, columns)
+    _refuse_twins(con, table, query)
+    cells = _cells(con, table, dict(zip(result.columns, result.types, strict=True)), columns)
     have = {cell.name for cell in cells}
     file = folder / f"{uuid.uuid4()}.parquet"
     with explained(f"Staging {table}", only_known=True):
@@ -93,7 +94,7 @@ def stage(con: "duckdb.DuckDBPyConnection", table: str, query: str, columns: Seq
 def is_as_promised(con: "duckdb.DuckDBPyConnection", table: str, columns: Sequence[Column]) -> bool:
     """Whether a table of the attached lake has the contract's columns in their order and types, as files can keep them."""
     result = con.sql(f"FROM {in_lake(table)}")
-    cells = _cells(con, table, dict(zip(result.columns, result.types, strict=True)), result.columns, columns)
+    cells = _cells(con, table, dict(zip(result.columns, result.types, strict=True)), columns)
     return all(cell.was == cell.type for cell in cells) and [cell.name for cell in cells] == list(result.columns)
 
 
@@ -121,15 +122,25 @@ def storable(kind: "DuckDBPyType") -> str:
     return str(kind)
 
 
-def _cells(
-    con: "duckdb.DuckDBPyConnection", table: str, types: dict[str, "DuckDBPyType"], names: Sequence[str], columns: Sequence[Column]
-) -> list[Cell]:
-    folded: dict[str, str] = {}
-    for name in names:
-        if name.casefold() in folded:
+def _refuse_twins(con: "duckdb.DuckDBPyConnection", table: str, query: str) -> None:
+    """As part of a query, DuckDB would rename the second of two columns in silence."""
+    import duckdb
+
+    statements = con.extract_statements(query)
+    if len(statements) > 1 or statements[0].type != duckdb.StatementType.SELECT:
+        return  # a PIVOT over whatever values there are: its names differ
+    seen = set()
+    for name in con.sql(query).columns:
+        if name.casefold() in seen:
             message = f"{table}: the result has two columns named `{name}`.\n    Rename one of them."
             raise RunError(message)
-        folded[name.casefold()] = name
+        seen.add(name.casefold())
+
+
+def _cells(
+    con: "duckdb.DuckDBPyConnection", table: str, types: dict[str, "DuckDBPyType"], columns: Sequence[Column]
+) -> list[Cell]:
+    folded = {name.casefold(): name for name in types}
     cells = []
     for column in columns:
         source = folded.pop(column.name.casefold(), None)
