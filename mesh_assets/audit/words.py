@@ -80,6 +80,7 @@ def result_json(result: Result, table: str) -> dict[str, object]:
         "total_rows": result.total_rows,
         "sample": [dict(row) for row in result.sample],
         "message": result.message,
+        "query": result.query,
     }
 
 

@@ -1,0 +1,554 @@
+"""The life of a table: pin, stage, audit, publish. The one path by which anything is published.
+
+Whoever runs it (Dagster, a test) gives a function that says how the table is computed, and tells of the outcome.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from mesh_assets import order
+from mesh_assets.admission import NotAdmittedError, Reading, read, relations, spelt
+from mesh_assets.audit.execute import audit
+from mesh_assets.audit.words import result_json
+from mesh_assets.audit.result import Result, Status
+from mesh_assets.domain import Load, Table
+from mesh_assets.environment import Environment, contract_hash
+from mesh_assets.errors import Superseded
+from mesh_assets.lake import Mode, Publication, Staged
+from mesh_assets.ledger import Attempt
+
+if TYPE_CHECKING:
+    import duckdb
+
+LEASE_WAIT = 600.0
+"""Seconds that a step waits for another run's step on the same table."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partition:
+    """The half-open range of a table's partition column that one build replaces, as ISO dates."""
+
+    start: str
+    end: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of one run: what it sees.
+
+    Attributes:
+        seen: Every table at the pin, and what this run has published itself.
+        con: A connection of its own.
+        closure: Build only what has changed since it was last tried.
+        retry: What failed on the same inputs is tried again.
+    """
+
+    env: Environment
+    run: str
+    pin: int
+    seen: Mapping[str, order.Seen]
+    con: "duckdb.DuckDBPyConnection"
+    closure: bool = False
+    retry: bool = False
+    partition: Partition | None = None
+    started: float = field(default_factory=time.monotonic)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A table's next version, staged and not yet judged.
+
+    Attributes:
+        publication: None when its toolchain left the table as it was.
+        results: What its toolchain's own tests said.
+    """
+
+    table: Table
+    readings: Mapping[str, Reading]
+    tried: order.Attempt
+    publication: Publication | None = None
+    results: tuple[Result, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of one table in one run.
+
+    Attributes:
+        status: `published`; `unchanged` (nothing new, the last version is confirmed); `held` (a test of it failed, or
+            an input was not admitted); `skipped` (its inputs are not ready); `failed` (its code did not give a table).
+        version: The version that readers see now; None when there is none.
+        quarantine: Where the files of a held candidate are.
+    """
+
+    table: str
+    status: str
+    version: int | None = None
+    rows: int | None = None
+    seconds: float = 0.0
+    results: tuple[Result, ...] = ()
+    readings: Mapping[str, Reading] = field(default_factory=dict)
+    pin: int = 0
+    fingerprint: str = ""
+    columns: tuple[tuple[str, str], ...] = ()
+    message: str = ""
+    quarantine: str = ""
+
+
+Make = Callable[["duckdb.DuckDBPyConnection", Partition | None], str]
+"""Computes a table: SQL over a connection in which every declared input is a view `domain.table`, and nothing else is."""
+
+
+def build(  # noqa: PLR0913 - what a run says of one table
+    env: Environment,
+    table: Table,
+    make: Make,
+    *,
+    run: str,
+    closure: bool = False,
+    retry: bool = False,
+    partition: Partition | None = None,
+) -> Outcome:
+    """Compute one table, and publish it if its tests allow.
+
+    Args:
+        env: Where it is read from and published to.
+        table: What is built.
+        make: How.
+        run: Every step of one run reads at one snapshot.
+        closure: Nothing is computed when nothing has changed since the last build: the version is confirmed.
+        retry: With `closure`: a build that failed on the same inputs is tried again.
+        partition: Replace only this range of a partitioned table.
+
+    Raises:
+        RunError: The lake cannot be used, the table's code failed to give a table, another run builds it.
+    """
+    with env.ledger.lease([table.name], run, wait=LEASE_WAIT), env.lake.session() as con:
+        step = begin(env, run, con, closure=closure, retry=retry, partition=partition)
+        prepared = prepare(step, table)
+        if isinstance(prepared, Outcome):
+            return prepared
+        readings, tried = prepared
+        with kept_if_it_fails(step, [(table, tried)]):
+            publication = _stage(step, table, readings, make)
+        candidate = Candidate(table=table, readings=readings, tried=tried, publication=publication)
+        return conclude(step, [candidate])[0]
+
+
+def begin(  # noqa: PLR0913 - see build
+    env: Environment,
+    run: str,
+    con: "duckdb.DuckDBPyConnection",
+    *,
+    closure: bool = False,
+    retry: bool = False,
+    partition: Partition | None = None,
+) -> Step:
+    """Pin: the snapshot that the whole run reads at, and what this step sees there."""
+    pin = env.pin(run)
+    env.sync()
+    seen = env.seen(upto=pin, run=run)
+    return Step(
+        env=env, run=run, pin=pin, seen=seen, con=con, closure=closure, retry=retry, partition=partition
+    )
+
+
+def prepare(
+    step: Step, table: Table, *, together: frozenset[str] = frozenset()
+) -> tuple[Mapping[str, Reading], order.Attempt] | Outcome:
+    """What the table reads in this step; or, when there is nothing to build, what came of it.
+
+    Args:
+        together: Tables that the same step builds; they are not read from the lake.
+    """
+    env = step.env
+    inputs = [name for name in table.inputs if name not in together]
+    tried = order.attempt(env.mesh, table.name, step.seen, raw=env.raw(table), run=step.run)
+    if missing := [name for name in inputs if name not in step.seen]:
+        return _end(step, table, tried, "skipped", f"waits for {', '.join(map(spelt, missing))}: never published")
+    try:
+        readings = {name: read(env, table.domain, name, step.seen, step.run, step.con) for name in inputs}
+    except NotAdmittedError as error:
+        return _end(step, table, replace(tried, failed=True), "held", str(error))
+    held = frozenset(name for name, reading in readings.items() if reading.held)
+    if not together and (found := order.disagreement(env.mesh, table.name, step.seen, held=held)):
+        return _end(step, table, tried, "skipped", _disagreeing(found))
+    if step.closure and step.partition is None and not together:
+        return _confirm(step, table, readings, tried) or (readings, tried)
+    return readings, tried
+
+
+def conclude(step: Step, candidates: Sequence[Candidate]) -> tuple[Outcome, ...]:
+    """Audit and publish what one step has staged: all of it in one commit, or nothing of it."""
+    judged = []
+    try:
+        for candidate in candidates:
+            judged.append((candidate, _audit(step, candidate)))
+    except BaseException:
+        _discard(step, candidates)
+        raise
+    if any(result.stops for _, results in judged for result in results):
+        return tuple(_held(step, candidate, results, len(candidates)) for candidate, results in judged)
+    return _publish(step, judged)
+
+
+def test(
+    env: Environment,
+    table: Table,
+    con: "duckdb.DuckDBPyConnection",
+    *,
+    version: int | None = None,
+    files: Sequence[str] = (),
+) -> tuple[Result, ...]:
+    """The table's tests on a published version, or on the files of a candidate."""
+    if table.contract is None:
+        return ()
+    relation = env.lake.relation(table.name, version) if version is not None else _parquet(files)
+    return audit(con, relation, table.contract, related=relations(env, env.seen()))
+
+
+def summary(results: Sequence[Result]) -> dict[str, int]:
+    """How many tests passed, warned and failed; one that could not be executed counts as failed."""
+    counts = {"pass": 0, "warn": 0, "fail": 0}
+    for result in results:
+        counts["fail" if result.status is Status.ERROR else result.status.value] += 1
+    return counts
+
+
+class kept_if_it_fails:  # noqa: N801 - reads as a word in `with`
+    """Keep that a table's code failed on these inputs, so that the same is not tried for ever."""
+
+    def __init__(self, step: Step, tried: Sequence[tuple[Table, order.Attempt]]) -> None:
+        self._step = step
+        self._tried = tried
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
+        """Whatever a domain's code raises; a kill or an interrupt leaves no trace, and the table stays due."""
+        if isinstance(error, Exception) and not isinstance(error, Superseded):
+            said = "\n".join(str(error).strip().splitlines()[:5]) or type(error).__name__
+            for table, tried in self._tried:
+                _end(self._step, table, replace(tried, failed=True), "failed", said)
+
+
+# -- stage --------------------------------------------------------------------------------------------------------------
+
+
+def _stage(step: Step, table: Table, readings: Mapping[str, Reading], make: Make) -> Publication:
+    """Write the result to files outside the published tables; no lock is held, however long it takes."""
+    lake, con = step.env.lake, step.con
+    for name, reading in readings.items():
+        lake.show(con, name, reading.version)
+    previous = step.seen.get(table.name)
+    incremental = table.load is not Load.FULL
+    base = previous.version if previous and (incremental or step.partition) else None
+    staged = _compute(step, table, make, base)
+    if base is not None and dict(lake.columns(con, table.name, base)) != dict(staged.columns):
+        # Old rows cannot stand beside new ones of other columns: it is built anew, from all of its inputs.
+        lake.discard(staged)
+        base = None
+        staged = _compute(step, table, make, base)
+    if base is None:
+        return Publication(staged=staged, record={}, mode=Mode.REPLACE)
+    if step.partition:
+        range_ = (table.partitions.by, step.partition.start, step.partition.end)
+        return Publication(staged=staged, record={}, mode=Mode.PARTITION, partition=range_, base=base)
+    mode = Mode.APPEND if table.load is Load.APPEND else Mode.UPSERT
+    return Publication(staged=staged, record={}, mode=mode, key=table.key, base=base)
+
+
+def _compute(step: Step, table: Table, make: Make, base: int | None) -> Staged:
+    columns = table.contract.columns if table.contract else ()
+    if table.load is not Load.FULL:
+        _show_this(step, table, base)
+    return step.env.lake.stage(step.con, table.name, make(step.con, step.partition), columns=columns)
+
+
+def _show_this(step: Step, table: Table, version: int | None) -> None:
+    """`this`: the table's own last version; before the first one an empty table of the contract's columns."""
+    step.con.execute("DROP VIEW IF EXISTS this")
+    if version is not None:
+        step.env.lake.show(step.con, table.name, version, as_name="this")
+    elif table.contract and table.contract.columns:
+        empty = ", ".join(f'NULL::{column.type} AS "{column.name}"' for column in table.contract.columns)
+        step.con.execute(f"CREATE VIEW this AS SELECT {empty} WHERE false")
+
+
+# -- audit --------------------------------------------------------------------------------------------------------------
+
+
+def _audit(step: Step, candidate: Candidate) -> tuple[Result, ...]:
+    """The contract's tests on what would be published; the toolchain's own results come after them."""
+    contract, publication = candidate.table.contract, candidate.publication
+    if contract is None:
+        return candidate.results
+    if publication is None and candidate.table.name not in step.seen:
+        return candidate.results
+    found = audit(
+        step.con,
+        _relation(step, candidate),
+        contract,
+        related=relations(step.env, step.seen, candidate.readings),
+        lost=publication.staged.lost if publication else {},
+        lost_sample=publication.staged.lost_sample if publication else {},
+    )
+    return (*found, *candidate.results)
+
+
+def _relation(step: Step, candidate: Candidate) -> str:
+    """The table as it would be once published; as it is, when its toolchain left it so."""
+    if candidate.publication is not None:
+        return step.env.lake.candidate(candidate.publication)
+    name = candidate.table.name
+    return step.env.lake.relation(name, step.seen[name].version)
+
+
+def _held(step: Step, candidate: Candidate, results: tuple[Result, ...], of: int) -> Outcome:
+    """Keep the candidate as quarantine, and readers at the last good version."""
+    table, publication = candidate.table, candidate.publication
+    tried = replace(candidate.tried, failed=True)
+    stopping = [result for result in results if result.stops]
+    if not stopping:
+        _discard(step, [candidate])
+        said = f"{spelt(table.name)} was built together with {of - 1} others, of which one is held"
+        return _end(step, table, tried, "held", said)
+    folder = step.env.lake.quarantine(publication.staged, step.run) if publication else None
+    version = step.seen[table.name].version if table.name in step.seen else None
+    kept = f"readers keep version {version}" if version is not None else "it has no earlier version"
+    said = f"{spelt(table.name)} is held, {kept}: {'; '.join(map(_finding, stopping))}"
+    record = {
+        "results": [result_json(result, table.name) for result in results],
+        "quarantine": sorted(str(path) for path in folder.glob("*.parquet")) if folder else [],
+        "rows": publication.staged.rows if publication else None,
+        "tests": summary(results),
+        **_read_record(candidate.readings),
+    }
+    outcome = _end(step, table, tried, "held", said, record)
+    columns = publication.staged.columns if publication else ()
+    return replace(
+        outcome, results=results, readings=candidate.readings, columns=columns, quarantine=str(folder or "")
+    )
+
+
+def _finding(result: Result) -> str:
+    if result.status is Status.ERROR:
+        return f"{result.test.name} could not be executed ({result.message})"
+    return f"{result.test.name} failed ({result.message or f'{result.failing_rows} of {result.total_rows} rows'})"
+
+
+# -- publish ------------------------------------------------------------------------------------------------------------
+
+
+def _publish(step: Step, judged: Sequence[tuple[Candidate, tuple[Result, ...]]]) -> tuple[Outcome, ...]:
+    """One commit for everything that is new; what came out unchanged is confirmed, what is not ready is left."""
+    env, seen, latest = step.env, dict(step.seen), step.env.seen()
+    outcomes, confirmed, new = [], [], []
+    for candidate, results in judged:
+        candidate = _read_together(candidate, seen)
+        table = candidate.table
+        if not_ready := _not_ready(step, candidate, seen):
+            _discard(step, [candidate])
+            outcomes.append(not_ready)
+            continue
+        relation = _relation(step, candidate)
+        fingerprint = env.lake.fingerprint(step.con, relation)
+        rows = step.con.sql(f"SELECT count(*) FROM {relation}").fetchone()[0]  # noqa: S608 - the lake's own text
+        record = _version_record(step, candidate, results, seen, fingerprint, rows)
+        same = table.name in latest and latest[table.name].fingerprint == fingerprint
+        version = latest[table.name].version if same else None
+        seen[table.name] = order.Seen(
+            version=version,
+            fingerprint=fingerprint,
+            inputs={name: item["fingerprint"] for name, item in record["inputs"].items()},
+            generation=record["generation"],
+            held=frozenset(record["held"]),
+        )
+        if same:
+            confirmed.append(candidate)
+        else:
+            new.append(replace(candidate.publication, record=record))
+        outcomes.append((candidate, results, record, version))
+    _discard(step, confirmed)
+    published = _commit(step, new)
+    return tuple(item if isinstance(item, Outcome) else _told(step, *item, published) for item in outcomes)
+
+
+def _read_together(candidate: Candidate, seen: Mapping[str, order.Seen]) -> Candidate:
+    """With what it read of tables that the same step has built."""
+    more = {name: seen[name] for name in candidate.table.inputs if name not in candidate.readings and name in seen}
+    if not more:
+        return candidate
+    readings = {
+        name: Reading(table=name, version=item.version, fingerprint=item.fingerprint, newest=item.version)
+        for name, item in more.items()
+    }
+    offered = {name: item.fingerprint for name, item in more.items()}
+    tried = replace(candidate.tried, inputs={**candidate.tried.inputs, **offered})
+    return replace(candidate, readings={**candidate.readings, **readings}, tried=tried)
+
+
+def _not_ready(step: Step, candidate: Candidate, seen: Mapping[str, order.Seen]) -> Outcome | None:
+    """Asked again now that what was built together is known."""
+    table = candidate.table
+    if candidate.publication is None and table.name not in step.seen:
+        return _end(step, table, candidate.tried, "skipped", "its toolchain did not build it")
+    held = frozenset(name for name, reading in candidate.readings.items() if reading.held)
+    if found := order.disagreement(step.env.mesh, table.name, seen, held=held):
+        return _end(step, table, candidate.tried, "skipped", _disagreeing(found))
+    return None
+
+
+def _disagreeing(found: order.Disagreement) -> str:
+    return f"{spelt(found.one)} and {spelt(found.other)} disagree on {spelt(found.root)}"
+
+
+def _commit(step: Step, publications: Sequence[Publication]) -> int | None:
+    if not publications:
+        return None
+    try:
+        version = step.env.lake.publish(step.con, publications, run=step.run, pin=step.pin)
+    except BaseException:
+        # A transaction that failed has registered nothing; a killed one leaves files that `clean` finds.
+        with suppress(OSError):
+            for publication in publications:
+                step.env.lake.discard(publication.staged)
+        raise
+    step.env.sync()
+    return version
+
+
+def _version_record(  # noqa: PLR0913 - everything that a commit says of a table
+    step: Step,
+    candidate: Candidate,
+    results: Sequence[Result],
+    seen: Mapping[str, order.Seen],
+    fingerprint: str,
+    rows: int,
+) -> dict:
+    table = candidate.table
+    held = frozenset(name for name, reading in candidate.readings.items() if reading.held)
+    return {
+        **_basis(candidate.tried),
+        **_read_record(candidate.readings),
+        "contract_version": table.contract.version if table.contract else "",
+        "toolchain": table.toolchain.value,
+        "fingerprint": fingerprint,
+        "rows": rows,
+        "columns": [list(column) for column in _columns(step, candidate)],
+        "generation": dict(order.generation(step.env.mesh, table.name, seen, fingerprint, held=held)),
+        "tests": summary(results),
+        "seconds": round(time.monotonic() - step.started, 3),
+    }
+
+
+def _columns(step: Step, candidate: Candidate) -> Sequence[tuple[str, str]]:
+    if candidate.publication is not None:
+        return candidate.publication.staged.columns
+    return step.env.lake.columns(step.con, candidate.table.name, step.seen[candidate.table.name].version)
+
+
+def _told(  # noqa: PLR0913 - see _version_record
+    step: Step,
+    candidate: Candidate,
+    results: tuple[Result, ...],
+    record: dict,
+    confirmed: int | None,
+    published: int | None,
+) -> Outcome:
+    table = candidate.table
+    version = published if confirmed is None else confirmed
+    items = [result_json(result, table.name) for result in results]
+    step.env.ledger.keep_results(table.name, version, contract_hash(table), items)
+    status = "published" if confirmed is None else "unchanged"
+    dated = {name: {**item, "version": item["version"] or published} for name, item in record["inputs"].items()}
+    outcome = _end(step, table, candidate.tried, status, "", {**record, "inputs": dated, "version": version})
+    return replace(
+        outcome,
+        version=version,
+        rows=record["rows"],
+        results=results,
+        readings=candidate.readings,
+        fingerprint=record["fingerprint"],
+        columns=tuple((name, kind) for name, kind in record["columns"]),
+    )
+
+
+def _discard(step: Step, candidates: Sequence[Candidate]) -> None:
+    for candidate in candidates:
+        if candidate.publication is not None:
+            with suppress(OSError):
+                step.env.lake.discard(candidate.publication.staged)
+
+
+# -- what is recorded ---------------------------------------------------------------------------------------------------
+
+
+def _confirm(
+    step: Step, table: Table, readings: Mapping[str, Reading], tried: order.Attempt
+) -> Outcome | None:
+    """The last version again, when there is no reason to build; it stands for the newer generation from now on."""
+    env = step.env
+    state = replace(env.state(), seen=step.seen)
+    if order.reason_to_build(env.mesh, table.name, state, retry_failed=step.retry):
+        return None
+    last = step.seen.get(table.name)
+    before = state.tried.get(table.name)
+    if last is None or before is None or before.failed:
+        return _end(step, table, tried, "skipped", "failed before on the same inputs, and nothing has changed since")
+    version = env.ledger.history(table.name, limit=1)[0]
+    held = frozenset(name for name, reading in readings.items() if reading.held)
+    generation = order.generation(env.mesh, table.name, step.seen, last.fingerprint, held=held)
+    record = {
+        **version.record,
+        **_read_record(readings),
+        "generation": dict(generation),
+        "version": last.version,
+    }
+    outcome = _end(step, table, tried, "unchanged", "nothing has changed", record)
+    return replace(
+        outcome,
+        rows=version.record.get("rows"),
+        fingerprint=last.fingerprint,
+        columns=tuple((name, kind) for name, kind in version.record.get("columns", ())),
+    )
+
+
+def _end(  # noqa: PLR0913 - an attempt is all of these
+    step: Step,
+    table: Table,
+    tried: order.Attempt,
+    status: str,
+    message: str,
+    record: Mapping[str, object] | None = None,
+) -> Outcome:
+    """Record the attempt, whatever came of it."""
+    env = step.env
+    seconds = round(time.monotonic() - step.started, 3)
+    version = step.seen[table.name].version if table.name in step.seen else None
+    told = {"version": version, **(record or {}), **_basis(tried), "message": message, "seconds": seconds}
+    env.ledger.attempted(
+        Attempt(table=table.name, run=step.run, outcome=status, head=env.lake.head(), record=told)
+    )
+    return Outcome(table=table.name, status=status, version=version, seconds=seconds, pin=step.pin, message=message)
+
+
+def _basis(tried: order.Attempt) -> dict[str, object]:
+    """What was tried, as `due` compares it."""
+    return {"tried": dict(tried.inputs), "code": tried.code, "contract": tried.contract, "raw": tried.raw}
+
+
+def _read_record(readings: Mapping[str, Reading]) -> dict[str, object]:
+    items = readings.values()
+    return {
+        "inputs": {item.table: {"version": item.version, "fingerprint": item.fingerprint} for item in items},
+        "held": sorted(item.table for item in items if item.held),
+    }
+
+
+def _parquet(files: Sequence[str]) -> str:
+    return "read_parquet([" + ", ".join("'" + file.replace("'", "''") + "'" for file in files) + "])"

@@ -1,0 +1,225 @@
+"""The `mesh` command: parse, call one function, print. Data goes to stdout, notes to stderr."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mesh_assets.errors import ConfigError, MeshError
+from mesh_assets.settings import Settings
+
+app = typer.Typer(
+    name="mesh",
+    help="A data mesh with DataOps, on Dagster: run it, test it, read it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+MeshDir = Annotated[
+    Path | None, typer.Option("--mesh", metavar="DIR", help="The mesh. Default: the nearest mesh.yaml upwards.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to stdout, and nothing else.")]
+Names = Annotated[list[str] | None, typer.Argument(metavar="[DOMAIN|TABLE]...", help="Default: the whole mesh.")]
+
+
+@dataclass(frozen=True)
+class _Place:
+    root: Path
+    settings: Settings
+
+
+def main() -> None:
+    """Run the command; what a person can mend is told in its own words, without a traceback."""
+    try:
+        app(standalone_mode=False)
+    except MeshError as error:
+        _note(str(error))
+        sys.exit(error.exit_code)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        _note("stopped; what was published stays")
+        sys.exit(130)
+    except Exception as error:
+        if error.__class__.__module__.startswith(("click", "typer")):
+            error.show()
+            sys.exit(2)
+        raise
+
+
+@app.command(epilog="Example: `mesh init shop && cd shop && mesh run`")
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or an empty folder.")],
+) -> None:
+    """Make a small mesh of two domains that runs, to change into yours."""
+    from mesh_assets.starting import start
+
+    start(folder)
+    _note(f"A mesh of two domains is in {folder}. Next:\n    cd {folder} && mesh run")
+
+
+@app.command(epilog="Example: `mesh check --json`")
+def check(mesh: MeshDir = None, *, as_json: AsJson = False) -> None:
+    """Read every file of the mesh and say everything that is wrong with them. Exit 2 when something is."""
+    from mesh_assets.mesh import examine, problems_json
+
+    place = _place(mesh)
+    found, problems = examine(place.root)
+    if as_json:
+        _print_json(problems_json(problems))
+    elif problems:
+        for problem in problems:
+            typer.echo(problem)
+    if problems:
+        _note(f"{len(problems)} problem{'s' * (len(problems) != 1)}")
+        raise typer.Exit(2)
+    _note(f"{len(found.domains)} domains, {len(found.tables)} tables, nothing wrong")
+
+
+@app.command(epilog="Examples: `mesh run`, `mesh run customers --downstream`, `mesh run sales/calls --force`")
+def run(  # noqa: PLR0913 - one parameter per option
+    names: Names = None,
+    mesh: MeshDir = None,
+    *,
+    downstream: Annotated[bool, typer.Option("--downstream", help="And everything that rests on them.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Build what is named although nothing has changed.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Build what has changed, upstream before downstream, at one snapshot; test it, and publish what passes.
+
+    What is named is built with what it needs. Exit 1 when a table is held, 3 when one could not be built.
+    """
+    from mesh_assets import catalog, console
+    from mesh_assets.running import run_mesh
+
+    env, settings = _environment(mesh)
+    report = run_mesh(
+        env,
+        tuple(names or ()),
+        downstream=downstream,
+        force=force,
+        settings=settings,
+        progress=console.Progress(quiet=as_json),
+    )
+    if as_json:
+        _print_json(report)
+    else:
+        console.run_table(report)
+    del catalog
+    statuses = {row["status"] for row in report["tables"]}
+    raise typer.Exit(3 if "failed" in statuses else 1 if "held" in statuses else 0)
+
+
+@app.command(epilog="Examples: `mesh test`, `mesh test claims --json`, `mesh test --junit report.xml --fail-on warn`")
+def test(  # noqa: PLR0913 - one parameter per option
+    names: Names = None,
+    mesh: MeshDir = None,
+    *,
+    junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Also write JUnit's XML.")] = None,
+    fail_on: Annotated[str, typer.Option("--fail-on", metavar="warn|error", help="What makes exit 1.")] = "error",
+    as_json: AsJson = False,
+) -> None:
+    """Execute the tests of what is published, and of candidates that are held. Exit 1 when one fails."""
+    from mesh_assets import catalog, console, testing
+
+    if fail_on not in ("warn", "error"):
+        message = f"--fail-on is `warn` or `error`, not `{fail_on}`"
+        raise typer.BadParameter(message)
+    env, _ = _environment(mesh)
+    items = list(testing.test(env, catalog.named(env.mesh, names or ())))
+    if as_json:
+        _print_json(catalog.test_report(items))
+    else:
+        console.test_table(items)
+    if junit:
+        console.write_junit(items, junit, fail_on=fail_on)
+    raise typer.Exit(1 if any(testing.is_failure(item, fail_on=fail_on) for item in items) else 0)
+
+
+@app.command(epilog="Example: `mesh status --json`")
+def status(mesh: MeshDir = None, *, as_json: AsJson = False) -> None:
+    """Where every table stands: its version, since when, its tests, and why it is not being built."""
+    from mesh_assets import catalog, console
+
+    env, _ = _environment(mesh)
+    report = catalog.status(env)
+    if as_json:
+        _print_json(report)
+    else:
+        console.status_table(report)
+
+
+@app.command(epilog="Examples: `mesh sql \"from customers.physicians limit 5\"`, `mesh sql --at 12 \"…\"`")
+def sql(
+    query: Annotated[str, typer.Argument(help="One SELECT over `domain.table`.")],
+    mesh: MeshDir = None,
+    *,
+    at: Annotated[int | None, typer.Option("--at", metavar="VERSION", help="As the mesh was at this version.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read published tables with SQL. Nothing can be written."""
+    from mesh_assets import catalog, console
+
+    env, _ = _environment(mesh)
+    columns, rows = env.lake.sql(query, at=at)
+    if as_json:
+        _print_json(catalog.query_report(columns, rows))
+    else:
+        console.rows_table(columns, rows)
+
+
+@app.command(epilog="Example: `mesh dev --port 3000`")
+def dev(
+    mesh: MeshDir = None,
+    *,
+    port: Annotated[int, typer.Option("--port", help="Of Dagster's web server.")] = 3000,
+    host: Annotated[str, typer.Option("--host", help="Address to listen at.")] = "127.0.0.1",
+) -> None:
+    """Start Dagster's web server and daemon for the mesh: the asset graph, runs, checks and sensors."""
+    from mesh_assets.starting import serve
+
+    place = _place(mesh)
+    _note(f"Dagster is starting: http://{host}:{port}/asset-groups  (Ctrl-C ends it)")
+    serve(place.root, place.settings, host=host, port=port)
+
+
+def _place(mesh: Path | None) -> _Place:
+    from mesh_assets.mesh import find_mesh
+
+    settings = Settings()
+    if mesh is not None and not (mesh / "mesh.yaml").is_file():
+        message = f"there is no mesh.yaml in {mesh}\n    Name the folder that holds it, or make a mesh: mesh init {mesh}"
+        raise ConfigError(message)
+    return _Place(mesh.resolve() if mesh else find_mesh(settings.dir or Path.cwd()), settings)
+
+
+def _environment(mesh: Path | None) -> tuple["Environment", Settings]:  # noqa: F821 - imported where it is used
+    from mesh_assets.environment import Environment
+    from mesh_assets.mesh import read_mesh
+
+    place = _place(mesh)
+    loaded = read_mesh(place.root, tolerant=True)
+    for name, problems in loaded.broken.items():
+        _note(f"domain `{name}` is left out: {len(problems)} problems, see `mesh check`")
+    return Environment.open(loaded, place.settings), place.settings
+
+
+def _print_json(report: object) -> None:
+    typer.echo(json.dumps(report, ensure_ascii=False, allow_nan=False))
+
+
+def _note(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+if __name__ == "__main__":
+    main()
+
+__all__: Sequence[str] = ["app", "main"]

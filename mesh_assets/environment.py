@@ -1,0 +1,183 @@
+"""One environment: a mesh with its lake and its ledger, and what the three say together."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mesh_assets import order, raw
+from mesh_assets.domain import LakeConfig, Mesh, OnFailure, Table, Toolchain
+from mesh_assets.lake import Commit, Lake
+from mesh_assets.ledger import Attempt, Ledger, Version
+from mesh_assets.settings import Settings
+
+TRIED = ("unchanged", "held", "failed")
+"""Outcomes of an attempt that count as tried, beside a version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """A mesh with its lake and its ledger. Open one per process: connections are made when they are needed."""
+
+    mesh: Mesh
+    home: Path
+    lake: Lake
+    ledger: Ledger
+
+    @classmethod
+    def open(cls, mesh: Mesh, settings: Settings | None = None) -> "Environment":
+        """The environment that `settings` and `mesh.yaml` name; lake and ledger are created when they are not there.
+
+        Raises:
+            RunError: The lake or the ledger cannot be used.
+        """
+        settings = settings or Settings()
+        home = home_of(mesh, settings)
+        config = _address(mesh.lake, settings)
+        lake = Lake(home, config, author=settings.author)
+        lake.create()
+        return cls(mesh, home, lake, Ledger(home, config, lease_seconds=settings.lease_seconds))
+
+    def sync(self) -> None:
+        """Bring the ledger's index of versions up to the lake's commits."""
+        self.ledger.index(_versions(self.lake.commits(after=self.ledger.indexed())))
+
+    def pin(self, run: str) -> int:
+        """The snapshot that `run` reads at; the first step of the run decides it."""
+        return self.ledger.pin(run, self.lake.head)
+
+    def seen(self, *, upto: int | None = None, run: str | None = None) -> dict[str, order.Seen]:
+        """What every published table stands for: now, or as `run` with its pin `upto` sees it."""
+        confirmed = self.ledger.attempts(outcomes=("unchanged",), upto=upto, run=run)
+        versions = self.ledger.versions(upto=upto, run=run)
+        return {name: _seen(version, confirmed.get(name)) for name, version in versions.items()}
+
+    def state(self, *, running: Mapping[str, str] | None = None, moment: datetime | None = None) -> order.State:
+        """What `due` judges by. Reads the lake's new commits, and the raw files whose stamp has changed.
+
+        Args:
+            running: Tables that a launched run will build, beside those that a step builds right now.
+            moment: The time to judge schedules by; default: now.
+        """
+        self.sync()
+        seen, tried, times = self.seen(), {}, {}
+        versions, last = self.ledger.versions(), self.ledger.attempts(outcomes=TRIED)
+        for name in {**versions, **last}:
+            newest = _newest(versions.get(name), last.get(name))
+            tried[name], times[name] = _tried(newest), datetime.fromisoformat(newest.at)
+        files = {table.name: self.raw(table) for table in self.mesh.tables.values() if table.source}
+        return order.State(
+            seen=seen,
+            tried=tried | self._refused(seen, tried),
+            running={**self.ledger.building(), **(running or {})},
+            ticked=ticked(self.mesh, times, moment or datetime.now(UTC)),
+            raw=files,
+        )
+
+    def _refused(self, seen: Mapping[str, order.Seen], tried: Mapping[str, order.Attempt]) -> dict[str, order.Attempt]:
+        """Tables whose domain has refused an input as it is now, and stops: tried, and failed, on these inputs.
+
+        Dagster skips a step whose input port failed, so that nobody else can record it.
+        """
+        found = {}
+        for domain in self.mesh.domains.values():
+            for port in domain.inputs:
+                if port.contract is None or port.on_failure is not OnFailure.STOP or port.table not in seen:
+                    continue
+                verdict = self.ledger.judged(domain.name, port.table, seen[port.table].version, port.contract.hash)
+                if verdict is None or verdict.admitted:
+                    continue
+                readers = [t for t in self.mesh.tables.values() if t.domain == domain.name and port.table in t.inputs]
+                for table in readers:
+                    last = tried.get(table.name)
+                    if last is None or last.inputs.get(port.table) != seen[port.table].fingerprint:
+                        found[table.name] = order.attempt(
+                            self.mesh, table.name, seen, failed=True, run=verdict.run
+                        )
+        return found
+
+    def raw(self, table: Table) -> str:
+        """Content hash of a source's files now; empty for other tables, and when no file is there."""
+        if table.toolchain is not Toolchain.SOURCE or table.source is None:
+            return ""
+        folder = self.mesh.domains[table.domain].path
+        whole, fresh = raw.content(folder, table.source, self.ledger.hashes())
+        self.ledger.keep_hashes(fresh)
+        return whole
+
+
+def home_of(mesh: Mesh, settings: Settings | None = None) -> Path:
+    """Folder of everything that the mesh keeps."""
+    return ((settings or Settings()).home or mesh.root / ".mesh").resolve()
+
+
+def contract_hash(table: Table) -> str:
+    """Of the table's contract; empty when it has none."""
+    return table.contract.hash if table.contract else ""
+
+
+def _address(config: LakeConfig, settings: Settings) -> LakeConfig:
+    catalog = settings.lake_catalog or config.catalog
+    return replace(config, catalog=catalog, data=settings.lake_data or config.data)
+
+
+def _versions(commits: Iterable[Commit]) -> list[Version]:
+    return [
+        Version(
+            table=name,
+            version=commit.version,
+            run=str(commit.info["run"]),
+            at=commit.time.isoformat(timespec="microseconds"),
+            record=record | {"pin": commit.info["pin"], "inputs": _dated(record["inputs"], commit.version)},
+        )
+        for commit in commits
+        for name, record in commit.info["tables"].items()
+    ]
+
+
+def _dated(inputs: Mapping[str, Mapping], version: int) -> dict[str, dict]:
+    """Inputs that were published by the same commit have its version: it was not known before."""
+    return {name: {**item, "version": item["version"] or version} for name, item in inputs.items()}
+
+
+def _seen(version: Version, confirmed: Attempt | None) -> order.Seen:
+    """A version stands for the generation of its last confirmation, if there was one since."""
+    record = version.record
+    if confirmed and confirmed.head >= version.version:
+        record = confirmed.record
+    return order.Seen(
+        version=version.version,
+        fingerprint=version.record["fingerprint"],
+        inputs={name: item["fingerprint"] for name, item in record["inputs"].items()},
+        generation=dict(record["generation"]),
+        held=frozenset(record.get("held", ())),
+    )
+
+
+def ticked(mesh: Mesh, last: Mapping[str, datetime], moment: datetime) -> frozenset[str]:
+    """Tables on a schedule whose time has come since they were last tried. One never tried needs no tick."""
+    from croniter import croniter
+
+    scheduled = {name: table for name, table in mesh.tables.items() if table.automation not in ("eager", "manual")}
+    return frozenset(
+        name
+        for name, table in scheduled.items()
+        if name in last and croniter(table.automation, moment).get_prev(datetime) > last[name]
+    )
+
+
+def _newest(version: Version | None, attempt: Attempt | None) -> Version | Attempt:
+    """The later of the two: a version above the attempt's head was published after it."""
+    return version if attempt is None or (version and version.version > attempt.head) else attempt
+
+
+def _tried(newest: Version | Attempt) -> order.Attempt:
+    record = newest.record
+    return order.Attempt(
+        inputs=dict(record["tried"]),
+        code=record["code"],
+        contract=record["contract"],
+        raw=record.get("raw", ""),
+        failed=isinstance(newest, Attempt) and newest.outcome in ("held", "failed"),
+        run=newest.run,
+    )

@@ -1,0 +1,138 @@
+"""A mesh as Dagster definitions: every domain's assets, checks, jobs and sensors."""
+
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import dagster as dg
+
+from mesh_assets import python
+from mesh_assets.domain import Mesh, Table, Toolchain
+from mesh_assets.environment import Environment, home_of
+from mesh_assets.errors import MeshError
+from mesh_assets.mesh import read_mesh
+from mesh_assets.orchestration import checks, jobs, modules, plain, ports, sensors, tables
+from mesh_assets.orchestration.io import LakeIO
+from mesh_assets.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A mesh in Dagster's words.
+
+    Attributes:
+        broken: Domains that could not be loaded, with what is wrong; in the definitions each is one asset that says so.
+    """
+
+    definitions: dg.Definitions
+    broken: Mapping[str, Sequence[str]]
+
+
+def build_definitions(root: Path, *, only: str | None = None, settings: Settings | None = None) -> dg.Definitions:
+    """Everything of the mesh in `root`, or of one of its domains, for one code location."""
+    return load(root, only=only, settings=settings).definitions
+
+
+def load(root: Path, *, only: str | None = None, settings: Settings | None = None) -> Loaded:
+    """As `build_definitions`; a domain that cannot be loaded does not keep the others from it.
+
+    Nothing is opened before a step runs.
+    """
+    mesh = read_mesh(root, tolerant=True)
+    open_environment = _opener(mesh, settings)
+    chosen = [name for name in (*mesh.domains, *mesh.broken) if only in (None, name)]
+    parts, broken = [], dict(mesh.broken)
+    for name in chosen:
+        if name in broken:
+            continue
+        try:
+            parts.append(domain_definitions(mesh, name, open_environment, home_of(mesh, settings)))
+        except Exception as error:  # noqa: BLE001 - a domain's own code raises what it likes; it becomes that domain's error
+            broken[name] = _told(error)
+    working = [name for name in chosen if name not in broken]
+    shown = [_broken_asset(name, broken[name]) for name in chosen if name in broken]
+    definitions = dg.Definitions(
+        assets=[*(asset for part in parts for asset in part[0]), *shown],
+        asset_checks=[check for part in parts for check in part[1]],
+        jobs=jobs.jobs(mesh, only),
+        sensors=sensors.sensors(mesh, working, open_environment),
+        resources={"io_manager": LakeIO(open_environment)},
+        executor=_executor(mesh, chosen),
+    )
+    return Loaded(definitions, {name: tuple(map(str, told)) for name, told in broken.items()})
+
+
+def domain_definitions(
+    mesh: Mesh, domain: str, open_environment: tables.OpenEnvironment, home: Path
+) -> tuple[list[dg.AssetsDefinition], list[dg.AssetChecksDefinition]]:
+    """One domain's assets and its separate checks.
+
+    Raises:
+        Exception: Whatever the domain's own Python raises at import.
+    """
+    own = [table for table in mesh.tables.values() if table.domain == domain]
+    functions, ordinary, ordinary_tables = _python(mesh, domain, own)
+    found = [*ports.assets(mesh.domains[domain], open_environment), *ordinary]
+    for table in own:
+        if table.toolchain is Toolchain.DBT or table in ordinary_tables:
+            continue
+        found.append(tables.asset(mesh, table, tables.make_of(mesh, table, functions), open_environment))
+    if models := [table for table in own if table.toolchain is Toolchain.DBT]:
+        from mesh_assets.orchestration import dbt
+
+        found.append(dbt.asset(mesh, domain, models, open_environment, home))
+    return found, checks.reporting(domain, ordinary_tables, open_environment)
+
+
+def _python(
+    mesh: Mesh, domain: str, own: Sequence[Table]
+) -> tuple[dict[str, python.PythonTable], list[dg.AssetsDefinition], list[Table]]:
+    if not any(table.toolchain is Toolchain.PYTHON for table in own):
+        return {}, [], []
+    module = modules.load(domain, mesh.domains[domain].path)
+    functions = {f"{domain}.{item.name}": item for item in python.tables_of(module)}
+    declared = [table for table in own if table.toolchain is Toolchain.PYTHON and table.name not in functions]
+    return functions, plain.assets(mesh, domain, module) if declared else [], declared
+
+
+def _opener(mesh: Mesh, settings: Settings | None) -> tables.OpenEnvironment:
+    @cache
+    def open_environment() -> Environment:
+        return Environment.open(mesh, settings)
+
+    return open_environment
+
+
+def _executor(mesh: Mesh, chosen: Sequence[str]) -> dg.ExecutorDefinition:
+    """One process per run, unless a domain of the location asks for one per step."""
+    asks = any(mesh.domains[name].executor == "multiprocess" for name in chosen if name in mesh.domains)
+    return dg.multiprocess_executor if asks else dg.in_process_executor
+
+
+def _told(error: Exception) -> Sequence[str]:
+    if isinstance(error, MeshError):
+        return [str(error)]
+    return ["".join(traceback.format_exception(error)).strip()]
+
+
+def _broken_asset(domain: str, problems: Sequence[object]) -> dg.AssetsDefinition:
+    """A domain that could not be loaded, as something to see in the graph."""
+    told = "\n".join(map(str, problems))
+    fence = f"This domain could not be loaded.\n\n```\n{told}\n```\n\n`mesh check` says the same."
+
+    @dg.multi_asset(
+        name=f"{domain}__problems",
+        specs=[dg.AssetSpec([domain, "problems"], group_name=domain, description=fence, kinds={"error"}, skippable=True)],
+        check_specs=[dg.AssetCheckSpec("domain_loads", asset=[domain, "problems"], description=told[:500])],
+        can_subset=True,
+    )
+    def op() -> Iterator[dg.AssetCheckResult]:
+        yield dg.AssetCheckResult(
+            check_name="domain_loads", asset_key=[domain, "problems"], passed=False, metadata={"problems": told}
+        )
+        raise dg.Failure(told, allow_retries=False)
+
+    return op
+

@@ -1,0 +1,43 @@
+"""A domain's `assets.py` as a Python module, imported by path: no folder is added to `sys.path`."""
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+PACKAGE = "mesh_domains"
+"""Parent of every domain's modules: `mesh_domains.sales.assets`. Relative imports within a domain's folder work."""
+
+
+def load(domain: str, folder: Path) -> ModuleType | None:
+    """The module of a domain's `assets.py`; None when it has none. Read anew when the file is another one.
+
+    Raises:
+        Exception: Whatever the domain's own code raises at import.
+    """
+    path = folder / "assets.py"
+    if not path.is_file():
+        return None
+    parent = _package(PACKAGE, None)
+    package = _package(f"{PACKAGE}.{domain}", folder)
+    setattr(parent, domain, package)
+    name = f"{PACKAGE}.{domain}.assets"
+    known = sys.modules.get(name)
+    if known is not None and getattr(known, "__file__", None) == str(path):
+        return known
+    return importlib.import_module(name)
+
+
+def _package(name: str, folder: Path | None) -> ModuleType:
+    wanted = [str(folder)] if folder else []
+    known = sys.modules.get(name)
+    if known is not None and (folder is None or list(known.__path__) == wanted):
+        return known
+    for other in [other for other in sys.modules if other == name or other.startswith(f"{name}.")]:
+        del sys.modules[other]
+    spec = importlib.util.spec_from_loader(name, loader=None, is_package=True)
+    package = importlib.util.module_from_spec(spec)
+    package.__path__ = wanted
+    sys.modules[name] = package
+    return package

@@ -1,0 +1,54 @@
+"""A team's ordinary `@dg.asset` functions, given the keys, group and contract of their domain."""
+
+from collections.abc import Iterable
+from types import ModuleType
+
+import dagster as dg
+
+from mesh_assets.domain import Mesh
+from mesh_assets.errors import ConfigError, Problem
+from mesh_assets.orchestration import keys
+from mesh_assets.orchestration.tables import spec
+
+
+def assets(mesh: Mesh, domain: str, module: ModuleType) -> list[dg.AssetsDefinition]:
+    """The module's assets, renamed to `domain/name`; what they read goes through the domain's input ports."""
+    found = dg.load_assets_from_modules([module])
+    return [_placed(mesh, domain, item) for item in found if isinstance(item, dg.AssetsDefinition)]
+
+
+def _placed(mesh: Mesh, domain: str, item: dg.AssetsDefinition) -> dg.AssetsDefinition:
+    own = {key: dg.AssetKey([domain, *key.path]) for key in item.keys if len(key.path) == 1}
+    read = {key for some in item.specs for dep in some.deps for key in [dep.asset_key]} - set(item.keys)
+    replaced = own | {key: _source(mesh, domain, key) for key in read}
+    placed = item.with_attributes(asset_key_replacements=replaced)
+    _known(mesh, placed.keys, domain)
+    return placed.map_asset_specs(lambda old: _described(mesh, old))
+
+
+def _source(mesh: Mesh, domain: str, key: dg.AssetKey) -> dg.AssetKey:
+    table = f"{domain}.{key.path[0]}" if len(key.path) == 1 else keys.table(key)
+    return keys.upstream(mesh, domain, table)
+
+
+def _described(mesh: Mesh, old: dg.AssetSpec) -> dg.AssetSpec:
+    table = mesh.tables[keys.table(old.key)]
+    ours = spec(mesh, table)
+    return old.replace_attributes(
+        group_name=table.domain,
+        description=old.description or ours.description,
+        code_version=ours.code_version,
+        owners=ours.owners,
+        kinds={*old.kinds, *ours.kinds},
+        tags={**ours.tags, **{name: tag for name, tag in old.tags.items() if not name.startswith("dagster/kind/")}},
+        metadata={**ours.metadata, **old.metadata},
+    )
+
+
+def _known(mesh: Mesh, found: Iterable[dg.AssetKey], domain: str) -> None:
+    strange = sorted(keys.table(key) for key in found if keys.table(key) not in mesh.tables)
+    if strange:
+        where = mesh.domains[domain].where
+        mend = "Write its decorator as `@dg.asset` in assets.py, with its name as a plain text."
+        problems = [Problem("M303", f"asset `{name}` cannot be read from the file alone", where, mend) for name in strange]
+        raise ConfigError(problems=problems)

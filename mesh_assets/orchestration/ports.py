@@ -1,0 +1,86 @@
+"""Input ports as assets: `<reader>/in/<domain>__<port>` shows which versions a reader admits."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from mesh_assets import admission
+from mesh_assets.domain import Domain, InputPort, OnFailure
+from mesh_assets.environment import Environment
+from mesh_assets.errors import RunError
+from mesh_assets.ledger import Admission
+from mesh_assets.orchestration import keys, tell
+from mesh_assets.orchestration.tables import OpenEnvironment, told_failures
+
+
+def assets(domain: Domain, open_environment: OpenEnvironment) -> list[dg.AssetsDefinition]:
+    """The input ports of a domain that have a contract."""
+    return [_asset(domain, port, open_environment) for port in domain.inputs if port.contract]
+
+
+def _asset(domain: Domain, port: InputPort, open_environment: OpenEnvironment) -> dg.AssetsDefinition:
+    key = keys.port(domain.name, port.table)
+    spelt = port.table.replace(".", "/", 1)
+    spec = dg.AssetSpec(
+        key,
+        deps=[keys.of(port.table)],
+        group_name=domain.name,
+        kinds={"contract"},
+        tags={"mesh/role": "input_port"},
+        description=(
+            f"What *{domain.title or domain.name}* expects of **{spelt}**. "
+            f"When a version fails these checks: `{port.on_failure.value}`."
+        ),
+        metadata={"mesh/on_failure": port.on_failure.value, "mesh/contract": port.contract.id},
+        skippable=True,
+    )
+    blocking = port.on_failure is OnFailure.STOP
+
+    @dg.multi_asset(
+        name=f"{domain.name}__in__{port.table.replace('.', '__')}",
+        specs=[spec],
+        check_specs=tell.check_specs(key, port.contract, blocking=blocking),
+        can_subset=True,
+    )
+    def op(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
+        yield from _run(context, open_environment(), domain, port)
+
+    return op
+
+
+def _run(
+    context: dg.AssetExecutionContext, env: Environment, domain: Domain, port: InputPort
+) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
+    op = context.op_execution_context
+    key = keys.port(domain.name, port.table)
+    with told_failures():
+        verdict = _judge(env, domain, port, context.run_id)
+        wanted = {check.name for check in op.selected_asset_check_keys}
+        for item in verdict.results:
+            if item["name"] in wanted:
+                yield tell.check_result(key, item, warn_only=tell.is_warning(port.on_failure))
+        if op.selected_asset_keys:
+            yield _shown(env, domain, port, verdict)
+
+
+def _judge(env: Environment, domain: Domain, port: InputPort, run: str) -> Admission:
+    env.sync()
+    seen = env.seen(upto=env.pin(run), run=run)
+    if port.table not in seen:
+        raise RunError(f"{admission.spelt(port.table)} was never published: there is nothing to admit.")
+    with env.lake.session() as con:
+        return admission.judge(env, port, domain.name, seen[port.table].version, seen, run, con)
+
+
+def _shown(env: Environment, domain: Domain, port: InputPort, verdict: Admission) -> dg.MaterializeResult:
+    """The version that the reader goes on with; refused with nothing to go on with, it is not materialised."""
+    chosen = admission.choose(env, port, domain.name, verdict)
+    return dg.MaterializeResult(
+        asset_key=keys.port(domain.name, port.table),
+        data_version=dg.DataVersion(f"{port.table}@{chosen}"),
+        metadata={
+            "mesh/judged": verdict.version,
+            "mesh/admitted": chosen,
+            "mesh/held": chosen != verdict.version,
+        },
+    )

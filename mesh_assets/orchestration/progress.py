@@ -1,0 +1,56 @@
+"""What is running now: Dagster's unfinished runs, as the tables they will build."""
+
+import socket
+
+import dagster as dg
+
+from mesh_assets.domain import Mesh
+from mesh_assets.ledger import process_started
+from mesh_assets.orchestration import jobs, keys
+
+UNFINISHED = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+PROCESS = "mesh/process"
+"""Run tag of runs that a command executes itself: host, process number and its start."""
+
+
+def unfinished(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+    """Runs that Dagster believes will still do something."""
+    return list(instance.get_runs(filters=dg.RunsFilter(statuses=UNFINISHED)))
+
+
+def running(instance: dg.DagsterInstance, mesh: Mesh) -> dict[str, str]:
+    """Tables that an unfinished run will build: table -> run."""
+    found: dict[str, str] = {}
+    whole = jobs.members(mesh)
+    for run in unfinished(instance):
+        if run.asset_selection is not None:
+            names = [keys.table(key) for key in run.asset_selection if not keys.is_port(key)]
+        else:
+            names = [] if run.asset_check_selection else list(whole.get(run.job_name, ()))
+        found.update(dict.fromkeys(names, run.run_id))
+    return found
+
+
+def process_tag() -> str:
+    """Names this process, so that others can tell whether a run that it executes is still alive."""
+    import os
+
+    return f"{socket.gethostname()}|{os.getpid()}|{process_started(os.getpid())}"
+
+
+def is_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether a started run's worker is gone for certain. Runs on hosts that cannot be asked are taken to live."""
+    if tag := run.tags.get(PROCESS):
+        host, pid, started = tag.split("|")
+        return host == socket.gethostname() and process_started(int(pid)) != started
+    if run.status not in (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING):
+        return False
+    if ".dagster/grpc_info" not in run.tags:
+        return False
+    return not instance.run_launcher.can_terminate(run.run_id)

@@ -1,0 +1,107 @@
+"""`mesh run`: what is due, built in order by Dagster, in this process."""
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import dagster as dg
+
+from mesh_assets import order
+from mesh_assets.environment import Environment
+from mesh_assets.orchestration import instance, keys, progress, sensors
+from mesh_assets.orchestration.load import load
+from mesh_assets.orchestration.tables import CLOSURE
+from mesh_assets.settings import Settings
+
+Started = Callable[[str, Sequence[str]], None]
+"""Told of every run before it starts: its id, and the tables it will build."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Ids of the runs, in order (none when nothing was due), and domains that could not be loaded, with why."""
+
+    runs: tuple[str, ...]
+    broken: Mapping[str, str]
+
+
+def run(  # noqa: PLR0913 - the command's own options
+    env: Environment,
+    scope: frozenset[str],
+    *,
+    asked: frozenset[str] = frozenset(),
+    force: frozenset[str] = frozenset(),
+    settings: Settings | None = None,
+    started: Started = lambda _run, _tables: None,
+) -> Done:
+    """Build what is due within `scope`, each table at most once on the same inputs, until nothing more is due.
+
+    Args:
+        env: The environment.
+        scope: Tables that may be built.
+        asked: Tables that a person named: due also when their schedule has not come, or when they are built by hand.
+        force: Tables that are built although nothing has changed.
+        settings: Default: from the environment variables.
+        started: Told of every run before it starts.
+    """
+    runs: list[str] = []
+    loaded = load(env.mesh.root, settings=settings)
+    working = frozenset(name for name in scope if name.partition(".")[0] not in loaded.broken)
+    with instance.open_instance(env.home) as storage:
+        sensors.end_dead_runs(storage)
+        for group in _groups(env, storage, working, asked & working, force & working):
+            run_id = str(uuid.uuid4())
+            started(run_id, group)
+            _execute(loaded.definitions, storage, env, group, run_id, closure="" if force else "retry")
+            runs.append(run_id)
+        sensors.reconcile(storage, env, env.mesh, env.mesh.domains)
+    return Done(tuple(runs), {name: "\n".join(told) for name, told in loaded.broken.items()})
+
+
+def _groups(
+    env: Environment,
+    storage: dg.DagsterInstance,
+    scope: frozenset[str],
+    asked: frozenset[str],
+    force: frozenset[str],
+) -> Iterator[tuple[str, ...]]:
+    """What each run builds: the closure of what is due, then what has become due meanwhile."""
+    tried: set[tuple[str, ...]] = set()
+    first = True
+    while True:
+        state = env.state(running=progress.running(storage, env.mesh))
+        state = replace(state, ticked=state.ticked | (asked if first else frozenset()))
+        start = order.due(env.mesh, state, retry_failed=first, only=scope).build
+        if force and first:
+            start = (*start, *force)
+        group = tuple(name for name in order.closure(env.mesh, state, start) if name in scope)
+        # The same tables twice in a row means that nothing came of them; a person is told, nobody waits.
+        if not group or group in tried:
+            return
+        tried.add(group)
+        first = False
+        yield from sensors.split(env.mesh, group)
+
+
+def _execute(  # noqa: PLR0913 - what a run is made of
+    definitions: dg.Definitions,
+    storage: dg.DagsterInstance,
+    env: Environment,
+    tables: Sequence[str],
+    run_id: str,
+    *,
+    closure: str,
+) -> None:
+    mesh = env.mesh
+    job = definitions.resolve_implicit_global_asset_job_def().get_subset(
+        asset_selection=set(keys.selection(mesh, tables)),
+        asset_check_selection=set(sensors.checks_of(mesh, tables)),
+    )
+    tags = {"mesh/trigger": "mesh run", CLOSURE: closure, progress.PROCESS: progress.process_tag()}
+    job.execute_in_process(
+        instance=storage,
+        run_id=run_id,
+        raise_on_error=False,
+        tags={name: value for name, value in (tags | sensors.whole_range(mesh, tables)).items() if value},
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+    )

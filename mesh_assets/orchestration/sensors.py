@@ -1,0 +1,277 @@
+"""One sensor per domain keeps its order, one tells it of schema changes; one per location mends what was cut off."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+import dagster as dg
+
+from mesh_assets import graph, order
+from mesh_assets.domain import Mesh
+from mesh_assets.environment import Environment
+from mesh_assets.ledger import Version
+from mesh_assets.orchestration import keys, progress, tell
+from mesh_assets.orchestration.tables import CLOSURE, OpenEnvironment
+
+INTERVAL = 5
+"""Seconds between two looks at the lake."""
+
+
+def sensors(mesh: Mesh, domains: Iterable[str], open_environment: OpenEnvironment) -> list[dg.SensorDefinition]:
+    """Everything that runs by itself in one code location."""
+    found = []
+    for domain in domains:
+        if not any(table.domain == domain for table in mesh.tables.values()):
+            continue
+        found.append(_order(mesh, domain, open_environment))
+        if watched := foreign_upstream(mesh, domain):
+            found.append(_schema_changes(mesh, domain, watched, open_environment))
+    return [*found, _reconciler(mesh, sorted(domains), open_environment)] if found else []
+
+
+def _order(mesh: Mesh, domain: str, open_environment: OpenEnvironment) -> dg.SensorDefinition:
+    @dg.sensor(
+        name=f"{domain}__order",
+        target=dg.AssetSelection.groups(domain),
+        minimum_interval_seconds=INTERVAL,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Builds what is due in {domain}: by the state of lake and ledger, not by events.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        env = open_environment()
+        state = env.state(running=progress.running(context.instance, mesh))
+        decision = order.due(mesh, state)
+        tables = together(mesh, domain, decision.build, state)
+        if not tables:
+            return dg.SkipReason("nothing is due")
+        return dg.SensorResult(run_requests=[_request(mesh, domain, group) for group in split(mesh, tables)])
+
+    return sensor
+
+
+def together(mesh: Mesh, domain: str, due: Sequence[str], state: order.State) -> tuple[str, ...]:
+    """What one run of a domain takes along: its due tables, and own eager tables that wait for nothing but these.
+
+    What lies behind tables of other domains, that are due or running, is left to a later run.
+    """
+    chosen = {name for name in due if mesh.tables[name].domain == domain}
+    edges = graph.graph_of(mesh)
+    elsewhere = (set(due) - chosen) | set(state.running)
+    foreign = {name for name in graph.downstream(edges, chosen) if mesh.tables[name].domain != domain}
+    left = graph.downstream(edges, elsewhere | foreign, include_self=True)
+    behind = {name for name in graph.downstream(edges, chosen) if mesh.tables[name].automation == "eager"}
+    taken = chosen | {name for name in behind - left if mesh.tables[name].domain == domain}
+    return tuple(name for name in mesh.tables if name in taken)
+
+
+def split(mesh: Mesh, tables: Sequence[str]) -> list[tuple[str, ...]]:
+    """Partitioned tables go into runs of their own: a run has one set of partitions."""
+    plain = tuple(name for name in tables if mesh.tables[name].partitions is None)
+    return [group for group in (plain, *((name,) for name in tables if name not in plain)) if group]
+
+
+def _request(mesh: Mesh, domain: str, tables: Sequence[str]) -> dg.RunRequest:
+    selection = keys.selection(mesh, tables)
+    return dg.RunRequest(
+        asset_selection=selection,
+        asset_check_keys=checks_of(mesh, tables),
+        tags={"mesh/domain": domain, "mesh/trigger": "order", CLOSURE: "true", **whole_range(mesh, tables)},
+    )
+
+
+def whole_range(mesh: Mesh, tables: Sequence[str]) -> dict[str, str]:
+    """Tags that make one run cover every partition so far of the partitioned table among `tables`."""
+    from mesh_assets.orchestration.tables import partitions
+
+    declared = next((mesh.tables[name].partitions for name in tables if mesh.tables[name].partitions), None)
+    if declared is None:
+        return {}
+    known = partitions(declared)
+    return {
+        "dagster/asset_partition_range_start": known.get_first_partition_key(),
+        "dagster/asset_partition_range_end": known.get_last_partition_key(),
+    }
+
+
+def checks_of(mesh: Mesh, tables: Iterable[str]) -> list[dg.AssetCheckKey]:
+    """The checks that run with these tables: their own tests, and those of the ports they read through."""
+    found = []
+    for name in tables:
+        table = mesh.tables[name]
+        found += [spec.key for spec in tell.check_specs(keys.of(name), table.contract)]
+        for entry in (mesh.port(table.domain, item) for item in table.inputs):
+            if entry and entry.contract:
+                port = keys.port(table.domain, entry.table)
+                found += [spec.key for spec in tell.check_specs(port, entry.contract)]
+    return list(dict.fromkeys(found))
+
+
+# -- schema changes -------------------------------------------------------------------------------------------------------
+
+
+def foreign_upstream(mesh: Mesh, domain: str) -> tuple[str, ...]:
+    """Every table of another domain that this domain's tables rest on, directly or not."""
+    own = [name for name, table in mesh.tables.items() if table.domain == domain]
+    above = graph.upstream(graph.graph_of(mesh), own)
+    return tuple(sorted(name for name in above if name in mesh.tables and mesh.tables[name].domain != domain))
+
+
+def schema_hash(version: Version) -> str:
+    """Of the columns that a version has, by name and type, in any order."""
+    columns = sorted(tuple(column) for column in version.record.get("columns", ()))
+    return hashlib.sha256(json.dumps(columns).encode()).hexdigest()[:16]
+
+
+def moved(seen: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+    """Tables whose schema is another than the one seen before. A table seen for the first time has not changed."""
+    return tuple(sorted(table for table, schema in now.items() if seen.get(table, schema) != schema))
+
+
+def checks_behind(mesh: Mesh, domain: str, changed: Iterable[str]) -> list[dg.AssetCheckKey]:
+    """A domain's own checks that a change of these tables concerns: its input ports, and its tables behind them."""
+    behind = graph.downstream(graph.graph_of(mesh), changed, include_self=True)
+    tables = [name for name, table in mesh.tables.items() if table.domain == domain and name in behind]
+    found = []
+    for entry in mesh.domains[domain].inputs:
+        if entry.contract and entry.table in behind:
+            port = keys.port(domain, entry.table)
+            found += [spec.key for spec in tell.check_specs(port, entry.contract)]
+    for name in tables:
+        found += [spec.key for spec in tell.check_specs(keys.of(name), mesh.tables[name].contract)]
+    return found
+
+
+def _schema_changes(
+    mesh: Mesh, domain: str, watched: Sequence[str], open_environment: OpenEnvironment
+) -> dg.SensorDefinition:
+    @dg.sensor(
+        name=f"{domain}__schema_changes",
+        target=dg.AssetSelection.groups(domain) | dg.AssetSelection.checks_for_assets(*_targets(mesh, domain)),
+        minimum_interval_seconds=INTERVAL,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Runs the checks of {domain} when a table that it rests on has a new schema.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        env = open_environment()
+        env.sync()
+        versions = env.ledger.versions()
+        now = {name: schema_hash(versions[name]) for name in watched if name in versions}
+        seen = json.loads(context.cursor or "{}")
+        changed = moved(seen, now)
+        cursor = json.dumps({**seen, **now}, sort_keys=True)
+        published = {table.name for table in mesh.tables.values() if table.name in versions}
+        wanted = [key for key in checks_behind(mesh, domain, changed) if keys.table(key.asset_key) in published]
+        if not wanted:
+            return dg.SensorResult(cursor=cursor, skip_reason=dg.SkipReason("no upstream schema has changed"))
+        spelt = ", ".join(f"{name}@{versions[name].version}" for name in changed)
+        request = dg.RunRequest(
+            run_key=f"{domain}:{spelt}",
+            asset_selection=[],
+            asset_check_keys=wanted,
+            tags={"mesh/domain": domain, "mesh/trigger": "schema_change", "mesh/changed": spelt[:240]},
+        )
+        return dg.SensorResult(cursor=cursor, run_requests=[request])
+
+    return sensor
+
+
+def _targets(mesh: Mesh, domain: str) -> list[dg.AssetKey]:
+    ports = [keys.port(domain, entry.table) for entry in mesh.domains[domain].inputs if entry.contract]
+    return [*ports, *(keys.of(name) for name, table in mesh.tables.items() if table.domain == domain)]
+
+
+# -- what was cut off -----------------------------------------------------------------------------------------------------
+
+
+def _reconciler(mesh: Mesh, domains: Sequence[str], open_environment: OpenEnvironment) -> dg.SensorDefinition:
+    name = "mesh__reconciler" if len(domains) != 1 else f"{domains[0]}__reconciler"
+
+    @dg.sensor(
+        name=name,
+        minimum_interval_seconds=INTERVAL,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Ends runs whose worker is gone, and reports what was published but never told.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        env = open_environment()
+        # A worker is called gone at the second look: at the first it may just be leaving.
+        dead, ended = end_dead_runs(context.instance, suspects=json.loads(context.cursor or "[]"))
+        context.update_cursor(json.dumps(dead))
+        told = reconcile(context.instance, env, mesh, domains)
+        return dg.SkipReason(f"{len(ended)} runs ended, {len(told)} versions told")
+
+    return sensor
+
+
+def end_dead_runs(
+    instance: dg.DagsterInstance, *, suspects: Sequence[str] | None = None
+) -> tuple[list[str], list[str]]:
+    """End runs whose worker is gone, so that their tables are due again.
+
+    Args:
+        suspects: Only runs that were found dead before are ended; default: all that are dead now.
+
+    Returns:
+        Runs that are dead but not ended yet, and those that were ended.
+    """
+    dead = [run for run in progress.unfinished(instance) if progress.is_dead(instance, run)]
+    ended = [run for run in dead if suspects is None or run.run_id in suspects]
+    for run in ended:
+        message = "The worker of this run is gone. What it had published stays; the rest is due again."
+        instance.report_run_failed(run, message)
+    return [run.run_id for run in dead if run not in ended], [run.run_id for run in ended]
+
+
+def reconcile(
+    instance: dg.DagsterInstance, env: Environment, mesh: Mesh, domains: Iterable[str]
+) -> tuple[tuple[str, int], ...]:
+    """Report versions that were published but never told to Dagster: a kill between the two left them out.
+
+    Versions of runs that are still at work are left to them.
+
+    Returns:
+        (table, version) of each that was reported.
+    """
+    env.sync()
+    alive = {run.run_id for run in progress.unfinished(instance)}
+    wanted = set(domains)
+    versions = {
+        name: version
+        for name, version in env.ledger.versions().items()
+        if name in mesh.tables and mesh.tables[name].domain in wanted and version.run not in alive
+    }
+    records = instance.get_asset_records([keys.of(name) for name in sorted(versions)])
+    told = {keys.table(record.asset_entry.asset_key): _told_version(record.asset_entry.last_materialization)
+        for record in records}
+    late = [(name, item) for name, item in sorted(versions.items()) if told.get(name, 0) < item.version]
+    for name, item in late:
+        instance.report_runless_asset_event(_materialization(env, mesh, name, item))
+    return tuple((name, item.version) for name, item in late)
+
+
+def _told_version(event: dg.EventLogEntry | None) -> int:
+    value = event.asset_materialization.metadata.get("mesh/version") if event else None
+    return int(value.value) if value is not None else 0
+
+
+def _materialization(env: Environment, mesh: Mesh, name: str, version: Version) -> dg.AssetMaterialization:
+    from dagster._core.definitions.data_version import DATA_VERSION_TAG
+
+    table = mesh.tables[name]
+    record = version.record
+    inputs = {item.replace(".", "/", 1): read["version"] for item, read in record["inputs"].items()}
+    return dg.AssetMaterialization(
+        asset_key=keys.of(name),
+        description="Published by a run that could not tell; found by the reconciler.",
+        metadata={
+            "mesh/version": version.version,
+            "mesh/inputs": dg.MetadataValue.json(inputs),
+            "mesh/reconciled": True,
+            "mesh/run": version.run,
+            "dagster/row_count": int(record.get("rows") or 0),
+            "dagster/table_name": name,
+            "dagster/uri": env.lake.folder(name).as_uri(),
+            "dagster/column_schema": tell.table_schema(table.contract, record.get("columns", ())),
+        },
+        tags={DATA_VERSION_TAG: str(record["fingerprint"])},
+    )

@@ -1,0 +1,176 @@
+"""SQL files, raw files and `@mesh_assets.table` functions as assets: audit and publish happen within the op."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from mesh_assets import build, python, raw
+from mesh_assets.audit.words import result_json
+from mesh_assets.domain import Mesh, Partitions, Table, Toolchain
+from mesh_assets.environment import Environment, contract_hash
+from mesh_assets.errors import MeshError
+from mesh_assets.orchestration import keys, tell
+
+if TYPE_CHECKING:
+    import duckdb
+
+OpenEnvironment = Callable[[], Environment]
+CLOSURE = "mesh/closure"
+"""Run tag: build only what has changed (`retry`: and what failed). Without it, as after a click, what was asked for is built."""
+
+PARTITIONS = {
+    "daily": dg.DailyPartitionsDefinition,
+    "weekly": dg.WeeklyPartitionsDefinition,
+    "monthly": dg.MonthlyPartitionsDefinition,
+}
+
+
+def asset(mesh: Mesh, table: Table, make: build.Make, open_environment: OpenEnvironment) -> dg.AssetsDefinition:
+    """One table as an asset whose checks are its contract's tests.
+
+    The op can be subset, so that its checks run alone on the published version; what is published is always audited,
+    whatever was selected. A version that is held, or whose inputs are not ready, is never materialised.
+    """
+    key = keys.of(table.name)
+
+    @dg.multi_asset(
+        name=table.name.replace(".", "__"),
+        specs=[spec(mesh, table)],
+        check_specs=tell.check_specs(key, table.contract),
+        partitions_def=partitions(table.partitions),
+        backfill_policy=dg.BackfillPolicy.single_run() if table.partitions else None,
+        can_subset=True,
+    )
+    def op(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
+        yield from run_table(context, open_environment(), table, make)
+
+    return op
+
+
+def make_of(mesh: Mesh, table: Table, functions: dict[str, python.PythonTable]) -> build.Make:
+    """How a table of the library's own toolchains is computed."""
+    if table.toolchain is Toolchain.SOURCE:
+        folder = mesh.domains[table.domain].path
+        return lambda _con, _partition: raw.query(folder, table.source, table.contract)
+    if table.toolchain is Toolchain.PYTHON:
+        function = functions[table.name]
+        return lambda con, _partition: python.call(function, con, table.domain)
+    return lambda con, partition: _sql(table, con, partition)
+
+
+def spec(mesh: Mesh, table: Table) -> dg.AssetSpec:
+    """Everything that Dagster shows of a table before it runs."""
+    domain = mesh.domains[table.domain]
+    owner = domain.team.owner
+    kinds = {table.toolchain.value if table.toolchain is not Toolchain.SOURCE else "file", "ducklake"}
+    return dg.AssetSpec(
+        keys.of(table.name),
+        deps=keys.read_by(mesh, table),
+        group_name=table.domain,
+        description=tell.asset_description(mesh, table),
+        code_version=table.code[:16] or None,
+        owners=[owner] if "@" in owner else None,
+        kinds=kinds,
+        tags={"mesh/role": "output_port" if table.port else "private"},
+        metadata=tell.definition_metadata(table),
+        skippable=True,
+    )
+
+
+def partitions(declared: Partitions | None) -> dg.PartitionsDefinition | None:
+    """Dagster's time partitions for the mesh's."""
+    return PARTITIONS[declared.every](start_date=declared.start) if declared else None
+
+
+def run_table(
+    context: dg.AssetExecutionContext, env: Environment, table: Table, make: build.Make
+) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
+    """One step: build and tell, or only test what is published."""
+    op = context.op_execution_context
+    wanted = {check.name for check in op.selected_asset_check_keys}
+    key = keys.of(table.name)
+    with told_failures():
+        if not op.selected_asset_keys:
+            yield from test_published(env, table, wanted)
+            return
+        outcome = build.build(
+            env,
+            table,
+            make,
+            run=context.run_id,
+            closure=CLOSURE in context.run.tags,
+            retry=context.run.tags.get(CLOSURE) == "retry",
+            partition=_partition(context),
+        )
+        yield from check_results(env, table, outcome, wanted)
+        if outcome.status == "skipped":
+            context.log.warning(f"{table.name}: {outcome.message}")
+            return
+        if outcome.status == "held":
+            raise dg.Failure(outcome.message, metadata=_held_metadata(outcome), allow_retries=False)
+        yield dg.MaterializeResult(
+            asset_key=key,
+            data_version=dg.DataVersion(outcome.fingerprint),
+            metadata=tell.outcome_metadata(table, outcome, env.lake.folder(table.name).as_uri()),
+        )
+
+
+def check_results(
+    env: Environment, table: Table, outcome: build.Outcome, wanted: set[str]
+) -> Iterator[dg.AssetCheckResult]:
+    """The results of an outcome's tests; those of the confirmed version when nothing had to be computed."""
+    items = [result_json(result, table.name) for result in outcome.results]
+    if not items and outcome.version is not None and outcome.status == "unchanged":
+        items = env.ledger.results(table.name, outcome.version, contract_hash(table)) or []
+    for item in items:
+        if item["name"] in wanted:
+            yield tell.check_result(keys.of(table.name), item)
+
+
+def test_published(env: Environment, table: Table, wanted: set[str]) -> Iterator[dg.AssetCheckResult]:
+    """Run a table's tests on its published version, and keep what they say."""
+    env.sync()
+    seen = env.seen().get(table.name)
+    if seen is None:
+        mend = f"Build it first: mesh run {table.name.replace('.', '/', 1)}"
+        raise dg.Failure(f"{table.name} was never published: there is nothing to test.\n    {mend}", allow_retries=False)
+    with env.lake.session() as con:
+        results = build.test(env, table, con, version=seen.version)
+    items = [result_json(result, table.name) for result in results]
+    env.ledger.keep_results(table.name, seen.version, contract_hash(table), items)
+    for item in items:
+        if item["name"] in wanted:
+            yield tell.check_result(keys.of(table.name), item)
+
+
+class told_failures:  # noqa: N801 - reads as a word in `with`
+    """Show what a person can mend as Dagster's failure: its words, no traceback."""
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
+        """Translate; everything else goes on as it is."""
+        if isinstance(error, MeshError):
+            raise dg.Failure(str(error), allow_retries=False) from None
+
+
+def _sql(table: Table, con: "duckdb.DuckDBPyConnection", partition: build.Partition | None) -> str:
+    """The file's text; `getvariable('partition_start')` and `…_end` are the half-open range that is asked for."""
+    first = table.partitions.start if table.partitions else "0001-01-01"
+    start, end = (partition.start, partition.end) if partition else (first, "9999-12-31")
+    con.execute("SET VARIABLE partition_start = ?::DATE", [start])
+    con.execute("SET VARIABLE partition_end = ?::DATE", [end])
+    return table.path.read_text(encoding="utf-8").rstrip().rstrip(";")
+
+
+def _partition(context: dg.AssetExecutionContext) -> build.Partition | None:
+    if not (context.has_partition_key or context.has_partition_key_range):
+        return None
+    window = context.partition_time_window
+    return build.Partition(start=window.start.date().isoformat(), end=window.end.date().isoformat())
+
+
+def _held_metadata(outcome: build.Outcome) -> dict[str, object]:
+    return {"quarantine": outcome.quarantine} if outcome.quarantine else {}

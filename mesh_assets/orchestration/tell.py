@@ -1,0 +1,137 @@
+"""Outcomes and test results in Dagster's words: metadata, check specs, check results."""
+
+from collections.abc import Mapping, Sequence
+
+import dagster as dg
+
+from mesh_assets.build import Outcome
+from mesh_assets.contract import Contract, Severity
+from mesh_assets.domain import Mesh, OnFailure, Table
+
+FAILED = ("fail", "warn", "error")
+
+
+def table_schema(contract: Contract | None, columns: Sequence[Sequence[str]]) -> dg.TableSchema:
+    """Columns as they are, with what the contract says of them."""
+    known = {column.name: column for column in contract.columns} if contract else {}
+    return dg.TableSchema([_column(name, kind, known.get(name)) for name, kind in columns])
+
+
+def definition_metadata(table: Table) -> dict[str, object]:
+    """What is known of a table before it was ever built."""
+    metadata: dict[str, object] = {"dagster/table_name": table.name, "mesh/toolchain": table.toolchain.value}
+    if table.contract:
+        columns = [(column.name, column.type) for column in table.contract.columns]
+        metadata["dagster/column_schema"] = table_schema(table.contract, columns)
+        metadata["mesh/contract"] = f"{table.contract.id} {table.contract.version}"
+    return metadata
+
+
+def outcome_metadata(table: Table, outcome: Outcome, uri: str) -> dict[str, object]:
+    """What a build says of itself. `mesh/inputs` names the version of every input that was read."""
+    inputs = {name.replace(".", "/", 1): reading.version for name, reading in outcome.readings.items()}
+    held = [name.replace(".", "/", 1) for name, reading in outcome.readings.items() if reading.held]
+    metadata: dict[str, object] = {
+        "mesh/version": outcome.version,
+        "mesh/pin": outcome.pin,
+        "mesh/inputs": dg.MetadataValue.json(inputs),
+        "mesh/unchanged": outcome.status == "unchanged",
+        "dagster/table_name": table.name,
+        "dagster/uri": uri,
+        "dagster/column_schema": table_schema(table.contract, outcome.columns),
+    }
+    if outcome.rows is not None:
+        metadata["dagster/row_count"] = outcome.rows
+    if held:
+        metadata["mesh/held"] = dg.MetadataValue.json(held)
+    if table.contract:
+        metadata["mesh/contract"] = f"{table.contract.id} {table.contract.version}"
+    return metadata
+
+
+def check_specs(key: dg.AssetKey, contract: Contract | None, *, blocking: bool = True) -> list[dg.AssetCheckSpec]:
+    """One asset check per test, by its name."""
+    return [
+        dg.AssetCheckSpec(
+            test.name,
+            asset=key,
+            description=test.description or None,
+            blocking=blocking and test.severity is Severity.ERROR,
+        )
+        for test in (contract.tests if contract else ())
+    ]
+
+
+def check_result(key: dg.AssetKey, item: Mapping[str, object], *, warn_only: bool = False) -> dg.AssetCheckResult:
+    """A test's result, as `audit.result_json` spells it."""
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=str(item["name"]),
+        passed=item["status"] == "pass",
+        severity=_severity(item, warn_only=warn_only),
+        description=str(item.get("message") or "") or None,
+        metadata=check_metadata(item),
+    )
+
+
+def check_metadata(item: Mapping[str, object]) -> dict[str, object]:
+    """Counts as numbers, the query, and the failing rows as a table."""
+    total, failing = int(item["total_rows"]), int(item["failing_rows"])
+    metadata: dict[str, object] = {
+        "failing_rows": failing,
+        "total_rows": total,
+        "fail_rate": dg.MetadataValue.float(failing / total if total else 0.0),
+        "type": str(item["type"]),
+    }
+    if item.get("query"):
+        metadata["query"] = dg.MetadataValue.md(f"```sql\n{item['query']}\n```")
+    if rows := item.get("sample"):
+        metadata["failing_sample"] = _sample(rows)
+    return metadata
+
+
+def asset_description(mesh: Mesh, table: Table) -> str:
+    """What the table is, whose, and who reads it, in Markdown."""
+    domain = mesh.domains[table.domain]
+    lines = [table.contract.description if table.contract else "", ""]
+    kind = "Output port" if table.port else "Private table"
+    lines.append(f"**{kind}** of *{domain.title or domain.name}*, owned by {domain.team.name or 'nobody yet'}.")
+    readers = sorted({other.domain for other in mesh.tables.values() if table.name in other.inputs} - {table.domain})
+    if readers:
+        lines.append(f"Read by: {', '.join(readers)}.")
+    return "\n".join(lines).strip()
+
+
+def is_warning(mode: OnFailure) -> bool:
+    """Whether a reader only wants to be told when its expectations fail."""
+    return mode is OnFailure.WARN
+
+
+def _severity(item: Mapping[str, object], *, warn_only: bool) -> dg.AssetCheckSeverity:
+    warning = warn_only or item["severity"] == Severity.WARNING.value
+    return dg.AssetCheckSeverity.WARN if warning else dg.AssetCheckSeverity.ERROR
+
+
+def _sample(rows: Sequence[Mapping[str, object]]) -> dg.TableMetadataValue:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    records = [dg.TableRecord({name: _cell(row.get(name)) for name in names}) for row in rows]
+    return dg.MetadataValue.table(records, schema=dg.TableSchema([dg.TableColumn(name) for name in names]))
+
+
+def _cell(value: object) -> str | int | float | bool | None:
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+
+
+def _column(name: str, kind: str, known: object) -> dg.TableColumn:
+    if known is None:
+        return dg.TableColumn(name, kind)
+    constraints = dg.TableColumnConstraints(
+        nullable=not (known.required or known.primary_key), unique=known.unique
+    )
+    unit = f" [{known.unit}]" if known.unit else ""
+    tags = {tag: "" for tag in known.tags if tag.replace("_", "").replace("-", "").isalnum()}
+    if known.classification:
+        tags["classification"] = known.classification
+    return dg.TableColumn(
+        name, kind, description=f"{known.description}{unit}" or None, constraints=constraints, tags=tags
+    )

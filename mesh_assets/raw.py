@@ -1,0 +1,94 @@
+"""Raw files of operational systems: which are there, what is in them, how DuckDB reads them."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mesh_assets.contract import Contract
+from mesh_assets.domain import Source
+from mesh_assets.errors import RunError, nearest
+
+READERS: Mapping[str, str] = {
+    ".csv": "read_csv",
+    ".tsv": "read_csv",
+    ".parquet": "read_parquet",
+    ".json": "read_json",
+    ".jsonl": "read_json",
+    ".ndjson": "read_json",
+}
+
+Hashes = dict[str, tuple[str, str]]
+
+
+def files(folder: Path, source: Source) -> tuple[Path, ...]:
+    """The files that match the source's pattern now, in the order of their names; none outside `folder`."""
+    home = folder.resolve()
+    found = sorted(path for path in folder.glob(source.pattern) if path.is_file())
+    return tuple(path for path in found if path.resolve().is_relative_to(home))
+
+
+def content(folder: Path, source: Source, known: Mapping[str, tuple[str, str]]) -> tuple[str, Hashes]:
+    """A hash of the names and contents of the source's files, and the hashes that had to be computed anew.
+
+    A file whose size and time of change are as in `known` is not read again.
+
+    Returns:
+        An empty hash when no file is there.
+    """
+    fresh: Hashes = {}
+    whole = hashlib.sha256()
+    found = files(folder, source)
+    for path in found:
+        status = path.stat()
+        stamp = f"{status.st_size}:{status.st_mtime_ns}:{status.st_ino}"
+        seen = known.get(str(path))
+        if seen is None or seen[0] != stamp:
+            fresh[str(path)] = seen = (stamp, _sha256(path))
+        whole.update(f"{path.relative_to(folder)}\0{seen[1]}\n".encode())
+    return (whole.hexdigest()[:32] if found else ""), fresh
+
+
+def query(folder: Path, source: Source, contract: Contract | None) -> str:
+    """SQL that reads every file of the source, columns united by name.
+
+    With a contract, text formats are read as text: the stage casts to the contract's types and counts what it could not
+    cast. Without one, DuckDB finds the types, over all rows.
+
+    Raises:
+        RunError: No file, an empty file, or a format that nobody here reads.
+    """
+    found = files(folder, source)
+    if not found:
+        mend = f"Put the export there, or correct `source:` at {source.where}."
+        raise RunError(f"no file matches `{source.pattern}` in {folder.name}\n    {mend}")
+    if empty := [path for path in found if path.stat().st_size == 0]:
+        raise RunError(f"{_spell(empty, folder)} is empty, not even a header\n    Was the export cut off? Send it again.")
+    reader = _reader(found, folder)
+    names = ", ".join("'" + str(path).replace("'", "''") + "'" for path in found)
+    options = ["union_by_name = true"]
+    if reader == "read_csv":
+        options.append("all_varchar = true" if contract else "sample_size = -1")
+    return f"SELECT * FROM {reader}([{names}], {', '.join(options)})"  # noqa: S608 - names are quoted above
+
+
+def _reader(found: Sequence[Path], folder: Path) -> str:
+    readers = set()
+    for path in found:
+        suffixes = [suffix for suffix in path.suffixes if suffix not in (".gz", ".zst")]
+        reader = READERS.get(suffixes[-1].lower() if suffixes else "")
+        if reader is None:
+            mend = nearest(path.suffix, READERS, otherwise=f"Formats that are read: {', '.join(READERS)}, also as .gz.")
+            raise RunError(f"{_spell([path], folder)} is of a format that is not read here\n    {mend}")
+        readers.add(reader)
+    if len(readers) > 1:
+        raise RunError(f"{_spell(found, folder)} are of several formats\n    Give each format a source of its own.")
+    return readers.pop()
+
+
+def _spell(paths: Sequence[Path], folder: Path) -> str:
+    return ", ".join(str(path.relative_to(folder.parent)) for path in paths[:3])
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

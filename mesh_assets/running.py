@@ -1,0 +1,66 @@
+"""`mesh run`: what a person names, what it needs, and what came of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from mesh_assets import catalog, order
+from mesh_assets.environment import Environment
+from mesh_assets.settings import Settings
+
+
+class Progress(Protocol):
+    """Told of the work as it goes on."""
+
+    def __call__(self, env: Environment, run: str, tables: Sequence[str]) -> None:
+        """A run starts, that will build these tables."""
+
+    def done(self) -> None:
+        """Nothing more will come."""
+
+
+def run_mesh(  # noqa: PLR0913 - the command's own options
+    env: Environment,
+    names: Sequence[str],
+    *,
+    downstream: bool = False,
+    force: bool = False,
+    settings: Settings | None = None,
+    progress: Progress,
+) -> catalog.Json:
+    """Build what is due of the named tables, with what they need and, if asked, with what rests on them.
+
+    Dagster is imported only when there is something to do.
+
+    Returns:
+        The JSON of `mesh run`; without names, of every table.
+    """
+    asked = catalog.named(env.mesh, names)
+    wanted = catalog.with_downstream(env.mesh, asked) if downstream else asked
+    scope = catalog.with_upstream(env.mesh, wanted)
+    by_name = asked if names else frozenset()
+    runs: tuple[str, ...] = ()
+    broken: Mapping[str, str] = {name: "\n".join(map(str, told)) for name, told in env.mesh.broken.items()}
+    if force or _something_is_due(env, scope, by_name):
+        from mesh_assets.orchestration.run import run
+
+        try:
+            done = run(
+                env,
+                scope,
+                asked=by_name,
+                force=wanted if force else frozenset(),
+                settings=settings,
+                started=lambda run_id, tables: progress(env, run_id, tables),
+            )
+        finally:
+            progress.done()
+        runs, broken = done.runs, {**broken, **done.broken}
+    built = {attempt.table for run_id in runs for attempt in env.ledger.of_run(run_id)}
+    return catalog.run_report(env, runs, wanted | built, broken)
+
+
+def _something_is_due(env: Environment, scope: frozenset[str], asked: frozenset[str]) -> bool:
+    state = env.state()
+    state = replace(state, ticked=state.ticked | asked)
+    return bool(order.due(env.mesh, state, retry_failed=True, only=scope).build)

@@ -1,0 +1,48 @@
+"""`mesh init` and `mesh dev`: a new mesh, and Dagster for one."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from mesh_assets.errors import RunError, UsageError
+from mesh_assets.settings import Settings
+
+TEMPLATE = Path(__file__).parent / "templates" / "shop"
+
+
+def start(folder: Path) -> None:
+    """Write a small mesh that runs into a new or empty folder.
+
+    Raises:
+        UsageError: Something is there already; nothing is written.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is not empty\n    Name a new folder; nothing there was changed.")
+    try:
+        shutil.copytree(TEMPLATE, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    except OSError as error:
+        raise RunError(f"{folder} cannot be written: {error.strerror}\n    Name a folder that you may write to.") from None
+
+
+def serve(root: Path, settings: Settings, *, host: str, port: int) -> None:
+    """Become `dagster dev` for the mesh in `root`; does not return.
+
+    Dagster's storage is in the mesh's home, unless DAGSTER_HOME names another.
+    """
+    from mesh_assets.orchestration.instance import folder
+
+    home = (settings.home or root / ".mesh").resolve()
+    workspace = root / "workspace.yaml"
+    where = ["-w", str(workspace)] if workspace.is_file() else ["-m", "mesh_assets.definitions", "-d", str(root)]
+    environment = {
+        **os.environ,
+        "DAGSTER_HOME": os.environ.get("DAGSTER_HOME") or str(folder(home)),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+        "MESH_DIR": str(root),
+        "MESH_HOME": str(home),
+        "PYTHONUNBUFFERED": "1",
+    }
+    command = [sys.executable, "-m", "dagster", "dev", *where, "-h", host, "-p", str(port)]
+    os.chdir(root)
+    os.execve(sys.executable, command, environment)  # noqa: S606 - our own interpreter; signals reach Dagster itself

@@ -1,0 +1,80 @@
+"""`mesh test`: the tests of what is published, and of what is held."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from mesh_assets import build
+from mesh_assets.admission import judge
+from mesh_assets.audit.words import result_json
+from mesh_assets.domain import Table
+from mesh_assets.environment import Environment, contract_hash
+from mesh_assets.ledger import Attempt, Version
+from mesh_assets.order import Seen
+
+Item = dict[str, object]
+"""One test's result: as `audit.words.result_json`, with `subject`: what was tested, in words."""
+
+
+def test(env: Environment, tables: Iterable[str]) -> Iterator[Item]:
+    """Execute the tests of these tables, one table after the other.
+
+    A published version is tested as it is. Where a newer candidate is held, the candidate is tested instead: it is what
+    its owner has to mend. Tests of a toolchain's own (dbt's) are those of the last build. The input ports through which a
+    domain's tables read come last.
+    """
+    env.sync()
+    wanted = [env.mesh.tables[name] for name in env.mesh.tables if name in set(tables)]
+    versions, last = env.ledger.versions(), env.ledger.attempts(outcomes=("published", "unchanged", "held", "failed"))
+    for table in wanted:
+        yield from _table(env, table, versions.get(table.name), last.get(table.name))
+    yield from _ports(env, wanted)
+
+
+def is_failure(item: Mapping[str, object], *, fail_on: str = "error") -> bool:
+    """Whether the result counts as failed for the caller: `error`, or also warnings."""
+    return item["status"] in (("fail", "error", "warn") if fail_on == "warn" else ("fail", "error"))
+
+
+def _table(env: Environment, table: Table, version: Version | None, last: Attempt | None) -> Iterator[Item]:
+    files = _held(version, last)
+    if version is None and not files:
+        return
+    with env.lake.session() as con:
+        if files:
+            results = build.test(env, table, con, files=files)
+        else:
+            results = build.test(env, table, con, version=version.version)
+    subject = f"candidate of run {last.run}, held" if files else f"version {version.version}"
+    items = [result_json(result, table.name) for result in results]
+    names = {item["name"] for item in items}
+    kept = last.record.get("results", ()) if files else _kept(env, table, version)
+    items += [dict(item) for item in kept if item["name"] not in names and item["type"] == "sql"]
+    if not files:
+        env.ledger.keep_results(table.name, version.version, contract_hash(table), items)
+    for item in items:
+        yield {**item, "subject": subject}
+
+
+def _held(version: Version | None, last: Attempt | None) -> list[str]:
+    """Files of a candidate that is held, and newer than what is published."""
+    if last is None or last.outcome != "held" or (version and version.version > last.head):
+        return []
+    return [file for file in last.record.get("quarantine", ()) if Path(file).is_file()]
+
+
+def _kept(env: Environment, table: Table, version: Version) -> Iterable[Mapping[str, object]]:
+    return env.ledger.results(table.name, version.version, contract_hash(table)) or ()
+
+
+def _ports(env: Environment, tables: Iterable[Table]) -> Iterator[Item]:
+    seen: dict[str, Seen] = env.seen()
+    read = {(table.domain, name) for table in tables for name in table.inputs}
+    for reader, name in sorted(read):
+        port = env.mesh.port(reader, name)
+        if port is None or port.contract is None or name not in seen:
+            continue
+        with env.lake.session() as con:
+            verdict = judge(env, port, reader, seen[name].version, seen, "mesh test", con)
+        spelt = f"{reader}/in/{name.replace('.', '__', 1)}"
+        for item in verdict.results:
+            yield {**item, "table": spelt, "subject": f"{name.replace('.', '/', 1)} version {verdict.version}"}
