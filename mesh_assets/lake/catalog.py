@@ -145,11 +145,12 @@ class SqliteCatalog:
             raise RunError(message)
         return SqliteCatalog(new)
 
-    def guard(self, data: str) -> str:
-        """Statement after which a clean-up in a fork never deletes a file that it inherited."""
+    def guard(self, data: str) -> tuple[str, ...]:
+        """Statements after which a clean-up in a fork never deletes a file that it inherited."""
         return (
+            "DROP TRIGGER IF EXISTS mesh_delete_guard",
             "CREATE TRIGGER mesh_delete_guard BEFORE INSERT ON ducklake_files_scheduled_for_deletion "
-            f"WHEN NEW.path_is_relative = 0 AND substr(NEW.path, 1, {len(data)}) <> {text(data)} BEGIN SELECT RAISE(IGNORE); END"
+            f"WHEN NEW.path_is_relative = 0 AND substr(NEW.path, 1, {len(data)}) <> {text(data)} BEGIN SELECT RAISE(IGNORE); END",
         )
 
     def remove(self) -> None:
@@ -291,13 +292,13 @@ class PostgresCatalog:
                 con.execute(statement)  # ty: ignore
         return new
 
-    def guard(self, data: str) -> str:
+    def guard(self, data: str) -> tuple[str, ...]:
         """Statements after which a clean-up in a fork never deletes a file that it inherited."""
         return (
             "CREATE FUNCTION mesh_delete_guard() RETURNS trigger LANGUAGE plpgsql AS $guard$ BEGIN "
-            f"IF NOT NEW.path_is_relative AND NOT starts_with(NEW.path, {text(data)}) THEN RETURN NULL; END IF; RETURN NEW; END $guard$; "
+            f"IF NOT NEW.path_is_relative AND NOT starts_with(NEW.path, {text(data)}) THEN RETURN NULL; END IF; RETURN NEW; END $guard$",
             "CREATE TRIGGER mesh_delete_guard BEFORE INSERT ON ducklake_files_scheduled_for_deletion "
-            "FOR EACH ROW EXECUTE FUNCTION mesh_delete_guard()"
+            "FOR EACH ROW EXECUTE FUNCTION mesh_delete_guard()",
         )
 
     def remove(self) -> None:

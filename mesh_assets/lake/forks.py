@@ -68,14 +68,11 @@ def fork(catalog: Catalog, folder: Path, data: Path, new_data: Path, tables: Map
             f"DELETE FROM ducklake_{name} WHERE data_file_id NOT IN (SELECT data_file_id FROM ducklake_data_file)"
             for name in ("file_column_stats", "file_variant_stats", "file_partition_value")
         ),
-        *(
-            f"UPDATE ducklake_table_stats SET {column} = (SELECT coalesce(sum(f.{column}), 0) FROM ducklake_data_file f "
-            "WHERE f.table_id = ducklake_table_stats.table_id)"
-            for column in ("record_count", "file_size_bytes")
-        ),
+        # The tables' statistics stay: they count every row that ever was, and while that is more than there are, DuckLake does
+        # not take their extremes for exact. Made to fit, `max(x)` would be answered with a value of a later version.
         *(_absolute(f"ducklake_{name}", f"{data}/") for name in ("data_file", "delete_file")),
         f"UPDATE ducklake_metadata SET value = {text(f'{new_data}/')} WHERE key = 'data_path' AND scope IS NULL",
-        catalog.guard(f"{new_data}/"),
+        *catalog.guard(f"{new_data}/"),
     ]
     return catalog.fork(folder, statements)
 

@@ -33,11 +33,13 @@ def candidate(publication: Publication, relation: Callable[[str, int], str]) -> 
     if publication.mode is Mode.REPLACE or publication.base is None:
         return files
     base = f"{relation(publication.staged.table, publication.base)} AS b"
-    kept = {
-        Mode.APPEND: f"FROM {base}",
-        Mode.UPSERT: f"SELECT b.* FROM {base} WHERE NOT EXISTS (FROM {files} AS f WHERE {_same_key(publication)})",
-        Mode.PARTITION: f"FROM {base} WHERE ({_within(publication)}) IS NOT TRUE",
-    }[publication.mode]
+    match publication.mode:
+        case Mode.UPSERT:
+            kept = f"SELECT b.* FROM {base} WHERE NOT EXISTS (FROM {files} AS f WHERE {_same_key(publication)})"
+        case Mode.PARTITION:
+            kept = f"FROM {base} WHERE ({_within(publication)}) IS NOT TRUE"
+        case _:
+            kept = f"FROM {base}"
     return f"({kept} UNION ALL BY NAME FROM {files})"
 
 
