@@ -50,7 +50,7 @@ def read_domain(document: Document, folder: Path, contract: ContractOf) -> Domai
         purpose=text(root, "purpose"),
         team=Team(name=text(team, "name"), owner=text(team, "owner"), support=text(team, "support")),
         inputs=tuple(reader.input(entry) for entry in maps(root, "inputs") if text(entry, "port")),
-        sources=tuple(found for entry in maps(root, "inputs") if text(entry, "source") and (found := reader.source(entry))),
+        sources=tuple(reader.source(entry) for entry in maps(root, "inputs") if text(entry, "source")),
         outputs=tuple(reader.output(entry) for entry in maps(root, "outputs") if text(entry, "port")),
         automation=reader.automation(root) or "eager",
         executor=text(root, "executor", "in_process"),
@@ -80,18 +80,20 @@ class _DomainFile:
             where=self.document.place(entry, "port"),
         )
 
-    def source(self, entry: Map) -> Source | None:
+    def source(self, entry: Map) -> Source:
         pattern = text(entry, "source")
         parts = pattern.split("/")
         if pattern.startswith(("/", "~")) or ".." in parts or "\\" in pattern or re.match(r"\w+:", pattern):
             mend = "Put the files below the domain's folder, and write a path such as `raw/orders/*.csv`."
             self._wrong("M016", f"the source `{pattern}` leads out of the domain's folder", mend, entry, "source")
-            return None
-        table = text(entry, "as") or _named_after(pattern)
-        if not _readable(pattern):
+        elif not _readable(pattern):
             ending = posixpath.splitext(parts[-1])[1]
             mend = f"It can end in {', '.join(FORMATS)}, and be packed with {' or '.join(PACKED)}."
             self._wrong("M105", f"the source `{pattern}` has the ending `{ending or 'none'}`, which is not read", mend, entry, "source")
+        table = text(entry, "as") or _named_after(pattern)
+        if not table:
+            mend = "Add `as:` with the name of its table."
+            self._wrong("M105", f"nothing in `{pattern}` gives the source a name", mend, entry, "source")
         return Source(
             pattern=pattern,
             table=table,
@@ -130,10 +132,10 @@ class _DomainFile:
             return None
         nested = child(entry, "partitions")
         owner, by, every = (nested, "by", text(nested, "every")) if nested else (entry, "partition_by", text(entry, "partitions"))
-        for key in (by, "start"):
-            if key not in owner and not nested:  # nested: the schema has told it
-                example = "2026-01-01" if key == "start" else "a column"
-                self._wrong("M106", f"`partitions` needs `{key}`", f"Add `{key}:` with {example}.", entry, "partitions")
+        missing = [key for key in (by, "start") if key not in owner]
+        if missing and not nested:  # nested: the schema has told it
+            mend = "Write `partition_by: <column>` and `start: 2026-01-01` beside it."
+            self._wrong("M106", f"`partitions` needs {' and '.join(f'`{key}`' for key in missing)}", mend, entry, "partitions")
         start = text(owner, "start")
         if start and not _is_date(start):
             self._wrong("M106", f"`start` is `{start}`, which is no date", "Write year, month and day, such as `2026-01-01`.", owner, "start")

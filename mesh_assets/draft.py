@@ -60,6 +60,7 @@ class DomainDraft:
         options: By bare name.
         contracts: By file name in `contracts/`; read once each.
         unused: Contract files that no table and no port asks for.
+        unclear: domain.yaml has problems, so that what seems to be missing may only be misspelt.
     """
 
     name: str
@@ -72,6 +73,7 @@ class DomainDraft:
     options: dict[str, Options] = field(default_factory=dict)
     contracts: dict[str, Reading] = field(default_factory=dict)
     unused: list[str] = field(default_factory=list)
+    unclear: bool = False
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -107,7 +109,7 @@ def name_fault(name: str, taken: frozenset[str]) -> tuple[str, str] | None:
     if not NAME.fullmatch(name):
         better = re.sub(r"[^a-z0-9_]+", "_", name.lower()).strip("_")
         mend = f"Rename it to `{better}`." if NAME.fullmatch(better) else "Choose another."
-        return "is no name: lower-case letters, digits and `_`, a letter first", mend
+        return "must be of lower-case letters, digits and `_`, a letter first", mend
     return None
 
 

@@ -25,6 +25,9 @@ def read_folder(root: str, name: str) -> DomainDraft:
     try:
         if not _is_inside(draft, root, "domain.yaml", shown):
             return draft
+        if not (draft.folder / "domain.yaml").exists():
+            draft.problems.append(_no_domain_yaml(name, shown))
+            return draft
         draft.document = load(draft.folder / "domain.yaml", f"{shown}/domain.yaml")
     except ConfigError as error:
         draft.problems += error.problems
@@ -33,6 +36,7 @@ def read_folder(root: str, name: str) -> DomainDraft:
     text = read_domain(draft.document, draft.folder, reader.contract)
     draft.domain = text.domain
     draft.problems += text.problems
+    draft.unclear = bool(text.problems)
     draft.options = {table: options for table, (options, _, _) in text.options.items()}
     reader.tables(text)
     reader.leftover_contracts()
@@ -124,6 +128,8 @@ class _Folder:
         self.draft.problems.append(problem)
 
     def _sources(self, domain: Domain) -> list[Found]:
+        for source in domain.sources:
+            self._check_source(source.pattern, source.where)
         return [
             Found(
                 name=source.table,
@@ -133,17 +139,13 @@ class _Folder:
                 code=digest([source.pattern]),
             )
             for source in domain.sources
-            if self._source_is_inside(source.pattern, source.where)
         ]
 
-    def _source_is_inside(self, pattern: str, where: Place) -> bool:
+    def _check_source(self, pattern: str, where: Place) -> None:
         fixed = pattern.split("*", 1)[0].split("?", 1)[0].rpartition("/")[0]
-        real = os.path.realpath(self.draft.folder / fixed)
-        if inside(self.root, real):
-            return True
-        what = f"the source `{pattern}` leads out of the mesh through a link"
-        self.draft.problems.append(Problem("M016", what, where, "Copy the files into the domain's folder."))
-        return False
+        if ".." not in pattern and not pattern.startswith("/") and not inside(self.root, os.path.realpath(self.draft.folder / fixed)):
+            what = f"the source `{pattern}` leads out of the mesh through a link"
+            self.draft.problems.append(Problem("M016", what, where, "Copy the files into the domain's folder."))
 
     def _sql(self) -> list[Found]:
         files = self._files("sql", ".sql")
@@ -203,7 +205,9 @@ class _Folder:
             return []
         if found and not self._inside(folder):
             return []
-        return [name for name, linked in found if not linked or self._inside(f"{folder}/{name}")]
+        refused = {name for name, linked in found if linked and not self._inside(f"{folder}/{name}")}
+        self.draft.contracts.update((name, Reading()) for name in refused if ending == CONTRACT)
+        return [name for name, _ in found if name not in refused]
 
     def _inside(self, path: str) -> bool:
         return _is_inside(self.draft, self.root, path, self.draft.shown)
@@ -214,6 +218,11 @@ def _is_inside(draft: DomainDraft, root: str, path: str, shown: str) -> bool:
         return True
     draft.problems.append(_outside(f"{shown}/{path}"))
     return False
+
+
+def _no_domain_yaml(name: str, shown: str) -> Problem:
+    mend = f"Write it, beginning with `domain: {name}`; or move the folder out of domains/."
+    return Problem("M001", "this folder has no domain.yaml", Place(f"{shown}/domain.yaml"), mend)
 
 
 def _outside(shown: str) -> Problem:

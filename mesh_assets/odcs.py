@@ -8,6 +8,10 @@ import hashlib
 from dataclasses import dataclass, field, replace
 
 from mesh_assets import shape
+from mesh_assets.audit.patterns import FORMATS
+from mesh_assets.audit.questions import fails
+from mesh_assets.audit.values import CannotAnswer
+from mesh_assets.audit.values import column_type as typed
 from mesh_assets.columntype import NotAType, column_type
 from mesh_assets.contract import Column, Contract, Kind, ServiceLevel, Test
 from mesh_assets.errors import Problem, nearest
@@ -15,6 +19,15 @@ from mesh_assets.quality import column_tests, table_tests, upgrade
 from mesh_assets.source import Document, Map, flag, items, maps, text, texts
 
 VERSIONS = ("v3.0.0", "v3.0.1", "v3.0.2", "v3.1.0", "v3.2.0")
+BOUND = "Write a value of the column's own type: a number, a date such as '2026-01-31' in quotes, or a length."
+MENDS = {  # kinds of test whose arguments may make no sense, and what to do then
+    Kind.MINIMUM: BOUND, Kind.MAXIMUM: BOUND, Kind.EXCLUSIVE_MINIMUM: BOUND, Kind.EXCLUSIVE_MAXIMUM: BOUND,
+    Kind.MIN_LENGTH: BOUND, Kind.MAX_LENGTH: BOUND, Kind.MULTIPLE_OF: BOUND,
+    Kind.PATTERN: "Correct the pattern; what it cannot say, two rules or a rule of `type: sql` can.",
+    Kind.FORMAT: "Use `pattern:` instead.",
+    Kind.INVALID_VALUES: "Write values of the column's own type; a pattern must be a plain regular expression.",
+    Kind.MISSING_VALUES: "Write values of the column's own type.",
+}  # fmt: skip
 MASKED = frozenset({"restricted", "confidential"})
 
 
@@ -68,6 +81,7 @@ def _contract(document: Document, schema: Map, domain: str, problems: list[Probl
         tests += column_tests(document, prop, column, domain, problems)
     tests += table_tests(document, schema, names, domain, problems)
     _unique_names(document, tests, problems)
+    _executable(tests, [column for _, column in columns], problems)
     contract = Contract(
         id=text(root, "id"),
         version=text(root, "version"),
@@ -145,6 +159,25 @@ def _unique_names(document: Document, tests: list[Test], problems: list[Problem]
         if known is not test:
             what = f"two tests are named `{test.name}`: first on line {known.where.line}"
             problems.append(Problem("M211", what, test.where, "Give the rule an `id:` of its own, such as `id: " + test.name + "_2`."))
+
+
+def _executable(tests: list[Test], columns: list[Column], problems: list[Problem]) -> None:
+    """What the executor of tests would refuse, it refuses here: on the text, before there is a table."""
+    types = {column.name: typed(column.type) for column in columns}
+    for test in tests:
+        if test.kind not in MENDS:
+            continue
+        try:
+            fails(test, types)
+        except CannotAnswer as why:
+            mend = MENDS[test.kind]
+            if test.kind is Kind.PATTERN:
+                problems.append(Problem("M208", str(why), test.where, mend))
+            elif test.kind is Kind.FORMAT:
+                mend = nearest(str(test.arguments.get("format")), FORMATS, otherwise=mend)
+                problems.append(Problem("M215", str(why), test.where, mend))
+            else:
+                problems.append(Problem("M217", f"`{test.name}` cannot be tested: {why}", test.where, mend))
 
 
 def _hash(contract: Contract) -> str:

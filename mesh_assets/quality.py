@@ -38,9 +38,7 @@ OPTIONS = {
     "exclusiveMaximum": Kind.EXCLUSIVE_MAXIMUM, "multipleOf": Kind.MULTIPLE_OF, "pattern": Kind.PATTERN,
     "minLength": Kind.MIN_LENGTH, "maxLength": Kind.MAX_LENGTH, "format": Kind.FORMAT,
 }  # fmt: skip
-TEXT_FORMATS = ("email", "uuid", "uri", "hostname", "ipv4", "ipv6", "date", "time", "date-time", "byte")
 SAID_ONLY = frozenset({"password", "binary"})  # formats that say nothing about the text itself
-DATE_FORMAT = re.compile(r"[yuMdHhmsSXZaE'T:./ -]*(?:yy|uu|MM|dd|HH|mm|ss)[yuMdHhmsSXZaE'T:./ -]*")
 DIMENSION = {
     Kind.REQUIRED: "completeness", Kind.NULL_VALUES: "completeness", Kind.MISSING_VALUES: "completeness",
     Kind.UNIQUE: "uniqueness", Kind.PRIMARY_KEY: "uniqueness", Kind.DUPLICATE_VALUES: "uniqueness",
@@ -112,7 +110,7 @@ class _Implied:
             yield self._test("unique", Kind.UNIQUE, {})
         options = child(self.prop, "logicalTypeOptions")
         for key, value in options.items():
-            if key in OPTIONS and self._testable(options, key, value):
+            if key in OPTIONS and self._testable(key, value):
                 argument = key if key in ("pattern", "format") else "value"
                 yield self._test(key, OPTIONS[key], {argument: value}, options)
         if values := tuple(entry.get("value") for entry in maps(self.prop, "enum")):
@@ -134,18 +132,11 @@ class _Implied:
             where=self.document.place(place if place is not None else self.prop, key),
         )
 
-    def _testable(self, options: Map, key: str, value: object) -> bool:
-        if key == "pattern" and isinstance(value, str):
-            return _good_pattern(self.document, value, options, key, self.problems)
+    def _testable(self, key: str, value: object) -> bool:
         if key != "format":
             return value is not None and not isinstance(value, Map | Seq)
-        if self.column.logical_type not in ("", "string") or not isinstance(value, str) or value in SAID_ONLY:
-            return False  # of a date it says how it was written once, of a number how wide it is
-        if value in TEXT_FORMATS or DATE_FORMAT.fullmatch(value):
-            return True
-        mend = nearest(value, TEXT_FORMATS)
-        self.problems.append(self.document.problem("M215", f"the format `{value}` cannot be tested", mend, options, key))
-        return False
+        # Of a date a format says how it was written once, of a number how wide it is: the type holds that already.
+        return self.column.logical_type in ("", "string") and isinstance(value, str) and value not in SAID_ONLY
 
     def _reference(self, relationship: Map, suffix: str) -> Iterator[Test]:
         target = relationship.get("to")
@@ -262,7 +253,6 @@ class _Rule:
                 usual = [name for name in known if not (name == "properties" and self.column)]
                 self.problems.append(self.document.problem("M210", what, nearest(key, usual, otherwise="" if usual else "Take it out."), given, key))
             elif key == "pattern":
-                self.sound &= isinstance(value, str) and _good_pattern(self.document, value, given, key, self.problems)
                 found["pattern"] = value
             elif key != "properties":
                 if not isinstance(value, Seq) or any(isinstance(item, Map | Seq) for item in value):
@@ -442,32 +432,6 @@ def _severity(document: Document, owner: Map, key: str, written: str, problems: 
     mend = nearest(written, tuple(Severity), otherwise="It is `error`, which stops a version, or `warning`.")
     problems.append(document.problem("M209", f"the severity `{written}` is not known", mend, owner, key))
     return Severity.ERROR
-
-
-def _good_pattern(document: Document, pattern: str, owner: Map, key: str, problems: list[Problem]) -> bool:
-    wrong = pattern_fault(pattern)
-    if wrong:
-        what, mend = wrong
-        problems.append(document.problem("M208", f"the pattern `{pattern}` {what}", mend, owner, key))
-    return not wrong
-
-
-def pattern_fault(pattern: str) -> tuple[str, str] | None:
-    """Why a regular expression cannot be used, and how to mend it; None for one that can."""
-    try:
-        re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        position = getattr(error, "pos", None)
-        at = f" at its character {position + 1}" if isinstance(position, int) else ""
-        return f"is no regular expression: it breaks{at}", "Close brackets and parentheses; write `\\\\.` or `[.]` for a point, `\\\\(` for a parenthesis."
-    bare = re.sub(r"\\\\", "", pattern)
-    if re.search(r"\(\?(?:[=!]|<[=!])", bare):
-        return "looks ahead or behind, which no quick engine can do", "Say it with two rules, or with `type: sql`."
-    if re.search(r"\\[1-9]|\(\?P=|\\k<", bare):
-        return "refers back to a group, which no quick engine can do", "Write the group out, or use `type: sql`."
-    if re.search(r"\(\?\(|\(\?>|[*+?}]\+", bare):
-        return "has a condition, an atomic group or a possessive repeat, which no quick engine knows", "Write it without."
-    return None
 
 
 KEY_KIND = {"primaryKey": "primary_key", **{key: str(kind) for key, kind in OPTIONS.items()}}

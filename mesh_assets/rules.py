@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from mesh_assets.contract import Kind, Test
-from mesh_assets.domain import Domain, Load, Table, Toolchain
+from mesh_assets.domain import Domain, Load, Table
 from mesh_assets.draft import DOMAINS_TAKEN, TABLES_TAKEN, DomainDraft, Draft, Options, Reference, name_fault
 from mesh_assets.errors import Place, Problem, nearest
 from mesh_assets.graph import cycles
@@ -17,19 +17,18 @@ def domains_are_named_as_their_folders(draft: Draft) -> Iterator[Problem]:
         where = one.domain.where if one.domain else Place(f"{one.shown}/domain.yaml")
         if fault := name_fault(one.name, DOMAINS_TAKEN):
             yield Problem("M101", f"the folder's name `{one.name}` {fault[0]}", where, fault[1])
-        if one.domain and one.domain.name and one.domain.name != one.name:
+        others = {other.name for other in draft.domains}
+        if one.domain and one.domain.name not in ("", one.name) and one.domain.name not in others:
             what = f"the domain is named `{one.domain.name}`, and its folder `{one.name}`"
             yield Problem("M102", what, where, f"Write `domain: {one.name}`, or rename the folder.")
 
 
 def no_two_domains_have_one_name(draft: Draft) -> Iterator[Problem]:
     """A domain's name is its own."""
-    first: dict[str, DomainDraft] = {}
-    for one in draft.domains:
-        if not one.domain or not one.domain.name:
-            continue
+    first = {one.domain.name: one for one in draft.domains if one.domain and one.domain.name == one.name}
+    for one in _read(draft):
         known = first.setdefault(one.domain.name, one)
-        if known is not one:
+        if known is not one and one.domain.name:
             what = f"two domains are named `{one.domain.name}`: the other is {known.shown}"
             yield Problem("M412", what, one.domain.where, f"Write `domain: {one.name}`.")
 
@@ -46,7 +45,7 @@ def dbt_projects_have_a_domain(draft: Draft) -> Iterator[Problem]:
 def tables_have_good_names(draft: Draft) -> Iterator[Problem]:
     """A table's name can stand in SQL and is not one of the mesh's own words."""
     for table in _tables(draft):
-        if fault := name_fault(table.short, TABLES_TAKEN):
+        if table.short and (fault := name_fault(table.short, TABLES_TAKEN)):
             yield Problem("M411", f"the table's name `{table.short}` {fault[0]}", table.where, fault[1])
 
 
@@ -77,8 +76,9 @@ def outputs_are_built(draft: Draft) -> Iterator[Problem]:
 def outputs_have_a_contract(draft: Draft) -> Iterator[Problem]:
     """Every output port has a contract, so that its readers know what to rely on."""
     for one in _read(draft):
+        names = {table.short for table in one.tables}
         for port in one.domain.outputs:
-            if port.contract is None and not one.contracts.get(f"{port.table}.odcs.yaml"):
+            if port.table in names and port.contract is None and f"{port.table}.odcs.yaml" not in one.contracts:
                 mend = f"Write {one.shown}/contracts/{port.table}.odcs.yaml."
                 yield Problem("M407", f"the port `{port.table}` has no contract", port.where, mend)
 
@@ -176,7 +176,7 @@ def code_reads_what_is_declared(draft: Draft) -> Iterator[Problem]:
             for read in reads:
                 owner, _, short = read.table.partition(".")
                 if owner == one.name:
-                    if short not in own:
+                    if short not in own and not one.unclear:
                         yield _no_own_table(one, reader, read, own, declared)
                 elif read.table not in declared:
                     yield _undeclared(draft, known, read, tables, one)
@@ -246,21 +246,12 @@ def _reference(draft: Draft, known: dict[str, DomainDraft], tables: dict[str, Ta
                 yield Problem("M413", f"`{name}` has no column `{column}`", test.where, nearest(column, columns))
 
 
-def sources_have_a_name(draft: Draft) -> Iterator[Problem]:
-    """Every source has a name for the table that it becomes."""
-    for one in _read(draft):
-        for table in one.tables:
-            if table.toolchain is Toolchain.SOURCE and not table.short:
-                yield Problem("M105", "the source has no name", table.where, "Add `as:` with the name of its table.")
-
-
 RULES: tuple[Rule, ...] = (
     domains_are_named_as_their_folders,
     no_two_domains_have_one_name,
     dbt_projects_have_a_domain,
     tables_have_good_names,
     tables_are_built_once,
-    sources_have_a_name,
     outputs_are_built,
     outputs_have_a_contract,
     contracts_are_used,

@@ -81,19 +81,20 @@ CODES: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Fault:
     """One difference between a value and its schema.
 
     Attributes:
+        said: What is wrong and how to mend it; put into words only when it is shown, as most faults are those of a branch of
+            the schema that was only tried.
         owner: Identity of the mapping that misses a key or has one too many.
-        names: The keys that are missing, or the one that was meant.
+        names: The keys that are missing.
     """
 
     kind: str
     at: At
-    what: str
-    mend: str
+    said: Callable[[], tuple[str, str]]
     owner: int = 0
     names: frozenset[str] = frozenset()
 
@@ -106,8 +107,8 @@ class Shape:
 
     def problems(self, document: Document) -> list[Problem]:
         """Everything in the document that the schema does not allow."""
-        faults = self.faults(document.root)
-        return [Problem(CODES[fault.kind], fault.what, document.place(*fault.at), fault.mend) for fault in _told_once(faults)]
+        told = _told_once(self.faults(document.root))
+        return [Problem(CODES[fault.kind], what, document.place(*fault.at), mend) for fault, what, mend in told]
 
     def faults(self, value: object) -> list[Fault]:
         """Everything in the value that the schema does not allow; none says that it is valid."""
@@ -121,7 +122,23 @@ def standard() -> Shape:
     """The schema of the Open Data Contract Standard, as the standard's own package ships it."""
     spec = find_spec("open_data_contract_standard")  # located, not imported: its model is slow to load
     folder = (spec.submodule_search_locations or [""])[0] if spec else ""
-    return Shape(json.loads(Path(folder, "schema.json").read_bytes()), "a contract")
+    return Shape(mended(json.loads(Path(folder, "schema.json").read_bytes())), "a contract")
+
+
+def mended(schema: Mapping[str, object]) -> Mapping[str, object]:
+    """The standard's schema, with conditions that ask for what they test.
+
+    As shipped, `if: {properties: {logicalType: {const: map}}}` also holds for a column without `logicalType`: every such column
+    would have to be a map, an array and a string at once, against the standard's own text and examples.
+    """
+    definitions = schema["$defs"]
+    base = definitions["SchemaBaseProperty"] if isinstance(definitions, Mapping) else {}
+    for part in base["allOf"]:
+        condition = part.get("if", {})
+        for one in condition.get("anyOf", [condition]):
+            if "logicalType" in one.get("properties", {}):
+                one["required"] = ["logicalType"]
+    return schema
 
 
 @cache
@@ -130,22 +147,23 @@ def ours(name: str) -> Shape:
     return Shape(json.loads(Path(__file__).with_name("schemas").joinpath(f"{name}.schema.json").read_bytes()), f"{name}.yaml")
 
 
-def _told_once(faults: list[Fault]) -> Iterator[Fault]:
+def _told_once(faults: list[Fault]) -> Iterator[tuple[Fault, str, str]]:
     """A misspelt key is one mistake, though the key that was meant is missing too and its neighbours fit nothing."""
+    spoken = [(fault, *fault.said()) for fault in faults]
     meant: dict[int, set[str]] = {}
-    for fault in faults:
+    for fault, _, mend in spoken:
         if fault.kind == "unknown":
-            meant.setdefault(fault.owner, set()).update(fault.names)
+            meant.setdefault(fault.owner, set()).update(re.findall(r"^Did you mean `(.+)`", mend))
     told: set[tuple[str, int, str | int]] = set()
-    for fault in faults:
+    for fault, what, mend in spoken:
         if fault.kind == "missing" and fault.names & meant.get(fault.owner, set()):
             continue
         if fault.kind == "alone" and fault.owner in meant:
             continue
-        key = (fault.what, id(fault.at[0]), fault.at[1])
+        key = (what, id(fault.at[0]), fault.at[1])
         if key not in told:
             told.add(key)
-            yield fault
+            yield fault, what, mend
 
 
 class _Compiler:
@@ -207,10 +225,12 @@ class _Compiler:
         return check
 
     def _required(self, names: list[str], noun: str) -> Check:
+        words = {name: _words(f"{noun} needs `{name}`", f"Add `{name}:`.") for name in names}
+
         def check(value: object, at: At, faults: list[Fault], _seen: Seen) -> None:
             if isinstance(value, dict):
                 faults.extend(
-                    Fault("missing", at, f"{noun} needs `{name}`", f"Add `{name}:`.", id(value), frozenset({name}))
+                    Fault("missing", at, words[name], id(value), frozenset({name}))
                     for name in names
                     if name not in value
                 )
@@ -264,20 +284,25 @@ class _Compiler:
         return _all([self.compile(schema, noun) for schema in schemas])
 
     def _anyOf(self, schemas: list[object], noun: str) -> Check:  # noqa: N802
-        return _choice([self.compile(schema, noun) for schema in schemas], noun, only_one=False)
+        return _choice(schemas, [self.compile(schema, noun) for schema in schemas], noun, only_one=False)
 
     def _oneOf(self, schemas: list[object], noun: str) -> Check:  # noqa: N802
-        return _choice([self.compile(schema, noun) for schema in schemas], noun, only_one=True)
+        return _choice(schemas, [self.compile(schema, noun) for schema in schemas], noun, only_one=True)
 
     def _if(self, schema: Mapping[str, object], noun: str) -> Check:
-        condition = self.compile(schema["if"], noun)
+        condition = _plain_condition(schema["if"])
+        general = self.compile(schema["if"], noun)
         then, otherwise = self.compile(schema.get("then"), noun), self.compile(schema.get("else"), noun)
 
         def check(value: object, at: At, faults: list[Fault], seen: Seen) -> None:
-            failed: list[Fault] = []
             judged: Seen = None if seen is None else set()
-            condition(value, at, failed, judged)
-            if failed:
+            if condition is not None and isinstance(value, dict):
+                holds = condition(value, judged)
+            else:
+                failed: list[Fault] = []
+                general(value, at, failed, judged)
+                holds = not failed
+            if not holds:
                 otherwise(value, at, faults, seen)
                 return
             if seen is not None and judged:
@@ -296,7 +321,7 @@ class _Compiler:
             if not failed:
                 what = f"{noun} must not have {_listed(names)}" if names else f"{_label(at)} is not allowed here"
                 key = names[0] if names and isinstance(value, Map) else None
-                faults.append(Fault("alone", (value, key) if key else at, what, "Take it out."))
+                faults.append(Fault("alone", (value, key) if key else at, _words(what, "Take it out.")))
 
         return check
 
@@ -305,9 +330,7 @@ class _Compiler:
 
         def check(value: object, at: At, faults: list[Fault], _seen: Seen) -> None:
             if not any(value == option and type(value) is type(option) for option in options):
-                what = f"{_label(at)} cannot be `{_short(value)}`"
-                mend = nearest(str(value), allowed, otherwise=f"It can be {_listed(allowed)}.")
-                faults.append(Fault("choice", at, what, mend))
+                faults.append(Fault("choice", at, lambda: _other(value, at, allowed)))
 
         return check
 
@@ -320,7 +343,7 @@ class _Compiler:
 
         def check(value: object, at: At, faults: list[Fault], _seen: Seen) -> None:
             if isinstance(value, str) and not matches(value):
-                faults.append(Fault("form", at, f"{_label(at)} is `{_short(value)}`, and must be {asks}", mend))
+                faults.append(Fault("form", at, _words(f"{_label(at)} is `{_short(value)}`, and must be {asks}", mend)))
 
         return check
 
@@ -342,7 +365,7 @@ class _Compiler:
     def _uniqueItems(self, wanted: bool, _noun: str) -> Check:  # noqa: N802, FBT001 - the schema's argument
         def check(value: object, at: At, faults: list[Fault], _seen: Seen) -> None:
             if wanted and isinstance(value, list) and len({_identity(item) for item in value}) < len(value):
-                faults.append(Fault("form", at, f"{_label(at)} names the same thing twice", "Keep one of them."))
+                faults.append(Fault("form", at, _words(f"{_label(at)} names the same thing twice", "Keep one of them.")))
 
         return check
 
@@ -380,14 +403,48 @@ def _all(checks: list[Check]) -> Check:
     return check
 
 
+def _plain_condition(schema: object) -> Callable[[dict[str, object], Seen], bool] | None:
+    """A quick answer for conditions such as `logicalType is string`, which are most; None for others."""
+    if not isinstance(schema, Mapping):
+        return None
+    if list(schema) == ["anyOf"]:
+        parts = [_plain_condition(part) for part in schema["anyOf"]]
+        if None in parts:
+            return None
+        return lambda value, seen: bool(sum([part(value, seen) for part in parts if part]))
+    properties, required = schema.get("properties", {}), frozenset(schema.get("required", ()))
+    if not set(schema) <= {"properties", "required"}:
+        return None
+    if not all(list(judge) in (["const"], ["type"]) and isinstance(next(iter(judge.values())), str) for judge in properties.values()):
+        return None
+    tests = [(name, *next(iter(judge.items()))) for name, judge in properties.items()]
+
+    def holds(value: dict[str, object], seen: Seen) -> bool:
+        if not required <= value.keys():
+            return False
+        for name, keyword, wanted in tests:
+            if name in value:
+                found = value[name]
+                if not (found == wanted if keyword == "const" else _is(found, wanted)):
+                    return False
+        if seen is not None:
+            seen.update(name for name, _, _ in tests if name in value)
+        return True
+
+    return holds
+
+
 def _typed(wanted: object, checks: list[Check]) -> Check:
     """The type first: what is said about a value of the wrong type would only confuse."""
     names = [wanted] if isinstance(wanted, str) else [str(name) for name in wanted] if isinstance(wanted, list) else []
     spoken = " or ".join(TYPES[name] for name in names)
+    usual = {"string": str, "boolean": bool, "object": Map, "array": Seq}.get(names[0])
 
     def check(value: object, at: At, faults: list[Fault], seen: Seen) -> None:
-        if not any(_is(value, name) for name in names):
-            faults.append(Fault("type", at, f"{_label(at)} must be {spoken}, not {_described(value)}", _retype(value, names)))
+        if type(value) is not usual and not any(_is(value, name) for name in names):
+            faults.append(
+                Fault("type", at, lambda: (f"{_label(at)} must be {spoken}, not {_described(value)}", _retype(value, names)))
+            )
             return
         for one in checks:
             one(value, at, faults, seen)
@@ -395,27 +452,39 @@ def _typed(wanted: object, checks: list[Check]) -> Check:
     return check
 
 
-def _choice(branches: list[Check], noun: str, *, only_one: bool) -> Check:
+def _choice(schemas: list[object], branches: list[Check], noun: str, *, only_one: bool) -> Check:
     """At least one branch, or exactly one; when none fits, what the nearest one says."""
+    needs = [frozenset(schema.get("required") or ()) if isinstance(schema, Mapping) else frozenset() for schema in schemas]
 
     def check(value: object, at: At, faults: list[Fault], seen: Seen) -> None:
-        outcomes: list[tuple[list[Fault], set[str]]] = []
-        for branch in branches:
+        passed: list[set[str]] = []
+        for branch, needed in zip(branches, needs, strict=True):
+            if needed and isinstance(value, dict) and not needed <= value.keys():
+                continue  # cannot fit, and most branches are left here
             failed: list[Fault] = []
             judged: set[str] = set()
             branch(value, at, failed, judged)
-            outcomes.append((failed, judged))
-        passed = [judged for failed, judged in outcomes if not failed]
-        if seen is not None:
-            seen.update(*(passed or [judged for _, judged in outcomes]))
+            if not failed:
+                passed.append(judged)
+        if seen is not None and passed:
+            seen.update(*passed)
         if only_one and len(passed) > 1:
             names = sorted(set().union(*passed) - set.intersection(*passed))
             where = (value, names[-1]) if names and isinstance(value, Map) else at
-            faults.append(Fault("alone", where, f"{noun} can have only one of {_listed(names)}", "Keep one; write a second rule for the other."))
+            faults.append(Fault("alone", where, _words(f"{noun} can have only one of {_listed(names)}", "Keep one of them.")))
         elif not passed:
-            faults.extend(_nearest_branch([failed for failed, _ in outcomes], at, noun, id(value)))
+            faults.extend(_explained(branches, value, at, noun, seen))
 
     return check
+
+
+def _explained(branches: list[Check], value: object, at: At, noun: str, seen: Seen) -> list[Fault]:
+    outcomes: list[list[Fault]] = []
+    for branch in branches:
+        failed: list[Fault] = []
+        branch(value, at, failed, seen)
+        outcomes.append(failed)
+    return _nearest_branch(outcomes, at, noun, id(value))
 
 
 def _nearest_branch(outcomes: list[list[Fault]], at: At, noun: str, owner: int) -> list[Fault]:
@@ -428,13 +497,14 @@ def _nearest_branch(outcomes: list[list[Fault]], at: At, noun: str, owner: int) 
     names = frozenset().union(*(fault.names for faults in fitting for fault in faults if fault.kind == "missing"))
     if len(fitting) == 1 or not names:
         return min(fitting, key=len)
-    return [Fault("missing", at, f"{noun} needs one of {_listed(sorted(names))}", "Add the one that says what you mean.", owner, names)]
+    words = _words(f"{noun} needs one of {_listed(sorted(names))}", "Add the one that says what you mean.")
+    return [Fault("missing", at, words, owner, names)]
 
 
 def _number(fits: Callable[[float], bool], asks: str) -> Check:
     def check(value: object, at: At, faults: list[Fault], _seen: Seen) -> None:
         if isinstance(value, int | float) and not isinstance(value, bool) and not fits(value):
-            faults.append(Fault("form", at, f"{_label(at)} must be {asks}, not {value}", "Change the number."))
+            faults.append(Fault("form", at, _words(f"{_label(at)} must be {asks}, not {value}", "Change the number.")))
 
     return check
 
@@ -442,7 +512,8 @@ def _number(fits: Callable[[float], bool], asks: str) -> Check:
 def _length(fits: Callable[[int], bool], asks: str) -> Check:
     def check(value: object, at: At, faults: list[Fault], _seen: Seen) -> None:
         if isinstance(value, list) and not fits(len(value)):
-            faults.append(Fault("form", at, f"{_label(at)} must have {asks}, not {len(value)}", "Complete or shorten the list."))
+            what = f"{_label(at)} must have {asks}, not {len(value)}"
+            faults.append(Fault("form", at, _words(what, "Complete or shorten the list.")))
 
     return check
 
@@ -451,10 +522,17 @@ def _unknown(owner: dict[str, object], name: str, known: frozenset[str], noun: s
     place = (owner if isinstance(owner, Map) else None, name)
     if name in known:
         mend = "Take it out, or change the keys beside it that say what kind of thing this is."
-        return Fault("alone", place, f"`{name}` does not go with the other keys of {noun}", mend, id(owner))
-    mend = nearest(name, known)
-    meant = frozenset(re.findall(r"^Did you mean `(.+)`", mend))
-    return Fault("unknown", place, f"`{name}` is not a field of {noun}", mend, id(owner), meant)
+        return Fault("alone", place, _words(f"`{name}` does not go with the other keys of {noun}", mend), id(owner))
+    return Fault("unknown", place, lambda: (f"`{name}` is not a field of {noun}", nearest(name, known)), id(owner))
+
+
+def _words(what: str, mend: str) -> Callable[[], tuple[str, str]]:
+    return lambda: (what, mend)
+
+
+def _other(value: object, at: At, allowed: list[str]) -> tuple[str, str]:
+    mend = nearest(str(value), allowed, otherwise=f"It can be {_listed(allowed)}.")
+    return f"{_label(at)} cannot be `{_short(value)}`", mend
 
 
 def _is(value: object, name: str) -> bool:

@@ -45,6 +45,8 @@ SYNTAX = (
         "a second `:` that YAML takes for another key",
         "Put the value in quotes, or start a new line.",
     ),
+    ("while scanning an alias", "a value that starts with `*`, which YAML takes for an alias", "Put the value in quotes."),
+    ("while scanning an anchor", "a value that starts with `&`, which YAML takes for an anchor", "Put the value in quotes."),
     ("could not find expected ':'", "a line that is no `key: value`", "Write `key: value`, with a space after the colon."),
     ("unexpected end of stream", "a quote that is never closed", "Close the quote."),
     ("did not find expected ',' or", "a `[` or `{` that is never closed", "Close it, and put a comma between its items."),
@@ -303,8 +305,11 @@ def _events(text: str) -> Iterator[Event]:
 
 
 def _syntax(error: YAMLError, text: str) -> Refused:
-    said = f"{getattr(error, 'context', None) or ''} {getattr(error, 'problem', None) or getattr(error, 'reason', None) or ''}"
+    context = getattr(error, "context", None) or ""
+    said = f"{context} {getattr(error, 'problem', None) or getattr(error, 'reason', None) or ''}"
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    if "quoted scalar" in context or "flow" in context:
+        mark = getattr(error, "context_mark", None) or mark  # where the quote or bracket opens, not where the file ends
     line, column = (mark.line, mark.column) if mark else (0, 0)
     if mark and text.splitlines()[line : line + 1] and text.splitlines()[line][column : column + 1] == "\t":
         said = "found character '\\t'"

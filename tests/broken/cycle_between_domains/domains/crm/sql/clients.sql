@@ -1,0 +1,2 @@
+select *
+from people join shop.sales using (order_id)

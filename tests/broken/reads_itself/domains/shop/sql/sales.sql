@@ -1,0 +1,3 @@
+select order_id, price
+from orders
+union all from sales

@@ -1,0 +1,2 @@
+select order_id, price
+from read_csv('raw/orders/*.csv')

@@ -1,0 +1,2 @@
+select 1 as order_id;
+select 2 as order_id;

@@ -1,0 +1,1 @@
+insert into sales select * from orders

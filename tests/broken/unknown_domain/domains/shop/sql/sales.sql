@@ -1,0 +1,2 @@
+select order_id, price
+from orders join cmr.clients using (order_id)
