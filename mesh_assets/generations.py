@@ -1,12 +1,15 @@
 """What each version stands for: root to fingerprint, now; and where two versions disagree.
 
-A *root* begins generations: a source, a table without inputs, a table on a schedule of its own. What comes out of everything else
-is compared by the roots it was made from, and by the *joints*: tables from which two inputs of some table descend. A joint's
-content does not follow from the roots alone, since its code may have changed in between, or it waives an input; so it is
-compared as well.
+A *root* begins generations: a source, a table without inputs, a table on a schedule of its own. What comes out of
+everything else is compared by the roots it was made from, and by the *joints*: tables from which two inputs of some table
+descend. A joint's content does not follow from the roots alone, since its code may have changed in between, or it waives
+an input; so it is compared as well.
 
-Recorded generations can be long, and almost all are current. So a version is held here as the set of what it saw (bits of an
-integer) and only those of them that have moved on since: its `lag`. At rest no record is looked at.
+An input hands its generation on to an eager table, and to one on the same schedule. From an input to a table on another
+schedule nothing is handed on, or those who read both would stand still until the schedule comes.
+
+Recorded generations can be long, and almost all of it is current. So a version is held here as the set of what it saw
+(bits of an integer), and only those that have moved on since with their stamps: its `lag`. At rest no record is read.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,7 +26,7 @@ class Seen:
 
     Attributes:
         inputs: Every input to the fingerprint of the version that was read; of a held one, the older version's.
-        generation: As `generation` gave it.
+        generation: As `order.generation` gave it.
         held: Inputs read at an older, admitted version, because a `hold` port refused the current one.
     """
 
@@ -45,18 +48,23 @@ class Disagreement:
 
 @dataclass(frozen=True, slots=True)
 class _Stand:
-    """What one version saw: roots and joints as bits, and the stamps of those whose current version is another."""
+    """What one version saw: roots and joints as bits; those whose current version is another, with their stamps."""
 
     keys: int
-    lag: Mapping[str, str]
+    lag: Mapping[str, str] = field(default_factory=dict)
+    behind: int = 0  # the keys of `lag`
 
 
-_NO_LAG: Mapping[str, str] = {}
+def is_root(mesh: Mesh, table: Table) -> bool:
+    """Whether its versions begin a generation: a source, or nothing hands its own on to it."""
+    return table.toolchain is Toolchain.SOURCE or not any(hands_on(mesh, name, table) for name in table.inputs)
 
 
-def is_root(table: Table) -> bool:
-    """Whether its versions begin a generation."""
-    return table.toolchain is Toolchain.SOURCE or not table.inputs or table.automation != "eager"
+def hands_on(mesh: Mesh, name: str, reader: Table) -> bool:
+    """Whether the reader carries the generation of this input on: not to a schedule that the input does not have."""
+    if reader.automation == "eager":
+        return True
+    return name in mesh.tables and mesh.tables[name].automation == reader.automation
 
 
 def waived(mesh: Mesh, reader: str, table: str) -> bool:
@@ -66,19 +74,20 @@ def waived(mesh: Mesh, reader: str, table: str) -> bool:
 
 
 class Generations:
-    """What the versions in `seen` stand for; computed once, each table after its inputs.
+    """What the versions in `seen` stand for; worked out when asked for, each table once.
 
-    A version whose inputs came out unchanged stands for their newer generation too, without being built again. Where its inputs
-    have changed, or disagree among themselves by now, it stands for what its record says.
+    A version whose inputs came out unchanged stands for their newer generation too, without being built again. Where its
+    inputs have changed, or disagree among themselves by now, it stands for what its record says.
 
-    A waived input (`latest`, or held) is not compared and hands nothing on. A table behind the waiver can so meet the waived
-    root again by another way, at another version: that is what the waiver allows, and comparing it there would make readers
-    wait for as long as somebody upstream holds a version back. What is kept: apart from waived inputs, everything that a
-    version was made from is of one generation; hence all of it, where no table upstream waives. The waiving table itself is a
-    joint like any other, so that nobody mixes two of *its* versions.
+    A waived input (`latest`, or held) is not compared and hands nothing on. A table behind the waiver can so meet the
+    waived root again by another way, at another version: that is what the waiver allows, and comparing it there would
+    make readers wait for as long as somebody upstream holds a version back. What is kept: apart from waived inputs,
+    everything that a version was made from is of one generation; hence all of it, where no table upstream waives. The
+    waiving table itself is a joint like any other, so that nobody mixes two of *its* versions.
     """
 
     def __init__(self, mesh: Mesh, seen: Mapping[str, Seen]) -> None:
+        self._mesh = mesh
         self._seen = seen
         self._waived = frozenset(
             (domain.name, port.table)
@@ -87,94 +96,115 @@ class Generations:
             if port.consistency is Consistency.LATEST
         )
         self._names = list(mesh.tables)
-        self._bit = {name: 1 << place for place, name in enumerate(self._names)}
-        self._roots = frozenset(name for name, table in mesh.tables.items() if is_root(table))
-        self._compared = self._roots | self._joints(mesh)
+        self._place = {name: place for place, name in enumerate(self._names)}
+        self._roots = frozenset(name for name, table in mesh.tables.items() if is_root(mesh, table))
+        scheduled = (name for name, table in mesh.tables.items() if table.automation != "eager")
+        self._compared = self._roots.union(scheduled) | self._joints()
         self._stands: dict[str, _Stand] = {}
-        for name, table in mesh.tables.items():
-            if name in seen:
-                self._stands[name] = self._stand(table)
 
     def disagreement(self, inputs: Iterable[str]) -> Disagreement | None:
         """The first root on which two of these tables disagree, or None; roots before joints."""
-        _, found = self._merge([name for name in inputs if name in self._stands])
+        _, found = self._merge(self._known(inputs))
         return min(found, key=lambda each: (each.root not in self._roots, each.root)) if found else None
 
     def of_new(self, table: str, fingerprint: str, inputs: Iterable[str]) -> Mapping[str, str]:
         """The generation of a version made from these inputs."""
         own = {table: fingerprint} if table in self._compared else {}
-        if table in self._roots:
-            return own
-        stand, _ = self._merge([name for name in inputs if name in self._stands])
-        current = {name: self._seen[name].fingerprint for name in self._each(stand.keys)}
+        reader = self._mesh.tables[table]
+        stand, _ = self._merge(self._known(name for name in inputs if hands_on(self._mesh, name, reader)))
+        current = {name: self._seen[name].fingerprint for name in self._each(stand.keys & ~stand.behind)}
         return current | dict(stand.lag) | own
+
+    def _known(self, inputs: Iterable[str]) -> list[str]:
+        """Those of the inputs that have a version; what they stand for is worked out by then."""
+        known = [name for name in inputs if name in self._mesh.tables and name in self._seen]
+        todo = [name for name in known if name not in self._stands]
+        while todo:  # not recursive: chains are long
+            table = self._mesh.tables[todo[-1]]
+            if table.name in self._stands:
+                todo.pop()
+            elif missing := [name for name in self._read(table) if name not in self._stands]:
+                todo += missing
+            else:
+                self._stands[todo.pop()] = self._stand(table)
+        return known
+
+    def _read(self, table: Table) -> list[str]:
+        """The inputs that the table's version was built from, as far as the mesh of today has them above it."""
+        place = self._place[table.name]
+        return [i for i in self._built_from(table) if i in self._seen and self._place.get(i, place) < place]
+
+    def _built_from(self, table: Table) -> list[str]:
+        seen = self._seen[table.name]
+        return [i for i in seen.inputs if i not in seen.held and self._handed_on(i, table)]
+
+    def _handed_on(self, name: str, reader: Table) -> bool:
+        return (reader.domain, name) not in self._waived and hands_on(self._mesh, name, reader)
 
     def _stand(self, table: Table) -> _Stand:
         name, seen = table.name, self._seen[table.name]
-        own = self._bit[name] if name in self._compared else 0
-        if name in self._roots:
-            return _Stand(own, _NO_LAG)
-        read = [i for i in seen.inputs if i not in seen.held and (table.domain, i) not in self._waived]
-        known = [i for i in read if i in self._stands]
-        if len(known) == len(read) and all(seen.inputs[i] == self._seen[i].fingerprint for i in read):
+        own = self._key(name) if name in self._compared else 0
+        read = self._read(table)
+        if len(read) == len(self._built_from(table)) and all(seen.inputs[i] == self._seen[i].fingerprint for i in read):
             stand, found = self._merge(read)
             if not found:
-                return _Stand(stand.keys | own, stand.lag)
-        return self._recorded(table, known, own)
+                return _Stand(stand.keys | own, stand.lag, stand.behind)
+        return self._recorded(table, read, own)
 
     def _recorded(self, table: Table, read: Iterable[str], own: int) -> _Stand:
-        """What the record says. What it should tell by the mesh of today, and does not, is unknown: it agrees with nobody."""
+        """What the record says. What it should tell by the mesh of today, and does not, agrees with nobody."""
         seen = self._seen[table.name]
-        lag = {
-            root: stamp
-            for root, stamp in seen.generation.items()
-            if root not in self._seen or self._seen[root].fingerprint != stamp
-        }
-        keys = 0
-        for root in seen.generation:
-            keys |= self._key(root)
+        told = self._keys(root for root in seen.generation if root != table.name)
+        lag = {root: stamp for root, stamp in seen.generation.items() if stamp != self._current(root)}
         expected = 0
         for name in read:
             expected |= self._stands[name].keys
-        for root in self._each(expected & ~keys):
+        for root in self._each(expected & ~told):
             stamp = seen.inputs.get(root, f"{UNKNOWN}{table.name}@{seen.version}")
-            if stamp != self._seen[root].fingerprint:
+            if stamp != self._current(root):
                 lag[root] = stamp
         lag.pop(table.name, None)
-        return _Stand(keys | expected | own, lag)
+        return _Stand(told | expected | own, lag, self._keys(lag))
 
     def _merge(self, inputs: list[str]) -> tuple[_Stand, list[Disagreement]]:
-        """All inputs together; where they disagree, what the first says."""
-        keys, lags = 0, []
-        for name in inputs:
-            keys |= self._stands[name].keys
-            if self._stands[name].lag:
-                lags.append(name)
-        if not lags:
-            return _Stand(keys, _NO_LAG), []
-        lag: dict[str, str] = {}
-        found = []
-        for root in {root: None for name in lags for root in self._stands[name].lag}:
-            stamps = [(name, self._stamp(name, root)) for name in inputs]
-            saw = [(name, stamp) for name, stamp in stamps if stamp is not None]
-            one, stamp = saw[0]
-            if root not in self._seen or stamp != self._seen[root].fingerprint:
-                lag[root] = stamp
-            found += [Disagreement(root, one, other) for other, theirs in saw if theirs != stamp][:1]
-        return _Stand(keys, lag), found
+        """All inputs together; where they disagree, what the first of them says."""
+        keys, behind = 0, 0
+        lag: Mapping[str, str] = {}
+        found: list[Disagreement] = []
+        for at, name in enumerate(inputs):
+            stand = self._stands[name]
+            differs = keys & stand.keys & (behind ^ stand.behind)  # one saw the current version, the other did not
+            if behind & stand.behind and lag is not stand.lag:
+                differs |= self._keys(k for k in self._each(behind & stand.behind) if lag[k] != stand.lag[k])
+            found += [Disagreement(root, self._first(inputs[:at], root), name) for root in self._each(differs)]
+            if stand.lag and lag is not stand.lag:
+                new = stand.behind & ~keys
+                lag = stand.lag if not lag and new == stand.behind else {**stand.lag, **lag}
+                if differs:
+                    lag = {root: stamp for root, stamp in lag.items() if self._key(root) & (behind | new)}
+                behind |= new
+            keys |= stand.keys
+        return _Stand(keys, lag, behind), found
 
-    def _stamp(self, name: str, root: str) -> str | None:
-        stand = self._stands[name]
-        if root in stand.lag:
-            return stand.lag[root]
-        return self._seen[root].fingerprint if root in self._seen and stand.keys & self._key(root) else None
+    def _first(self, inputs: Iterable[str], root: str) -> str:
+        return next(name for name in inputs if self._stands[name].keys & self._key(root))
+
+    def _current(self, root: str) -> str | None:
+        seen = self._seen.get(root)
+        return seen.fingerprint if seen else None
 
     def _key(self, root: str) -> int:
-        """The bit of a root; tables that have left the mesh get one when a record names them."""
-        if root not in self._bit:
-            self._bit[root] = 1 << len(self._names)
+        """The bit of a root; a table that has left the mesh gets one when a record names it."""
+        if root not in self._place:
+            self._place[root] = len(self._names)
             self._names.append(root)
-        return self._bit[root]
+        return 1 << self._place[root]
+
+    def _keys(self, roots: Iterable[str]) -> int:
+        keys = 0
+        for root in roots:
+            keys |= self._key(root)
+        return keys
 
     def _each(self, keys: int) -> Iterator[str]:
         while keys:
@@ -182,15 +212,20 @@ class Generations:
             yield self._names[low.bit_length() - 1]
             keys ^= low
 
-    def _joints(self, mesh: Mesh) -> frozenset[str]:
-        """Tables that two inputs of one table descend from, themselves included: the only ones worth comparing."""
+    def _joints(self) -> frozenset[str]:
+        """Tables that two inputs of one table descend from, or are: nothing else is ever compared."""
         reach: dict[str, int] = {}
         shared = 0
-        for name, table in mesh.tables.items():
+        for name, table in self._mesh.tables.items():
             above = 0
             for read in table.inputs:
                 if read in reach and (table.domain, read) not in self._waived:
                     shared |= above & reach[read]
                     above |= reach[read]
-            reach[name] = self._bit[name] if name in self._roots else above | self._bit[name]
+            if table.automation != "eager":
+                above = 0
+                for read in table.inputs:
+                    if read in reach and self._handed_on(read, table):
+                        above |= reach[read]
+            reach[name] = above | self._key(name)
         return frozenset(self._each(shared))

@@ -122,13 +122,13 @@ def due(mesh: Mesh, state: State, *, retry_failed: bool = False, only: frozenset
 def reason_to_build(mesh: Mesh, table: str, state: State, *, retry_failed: bool = False) -> str | None:
     """What changed since the table's last attempt, for a person; None where building again would give the same.
 
-    A tick is a reason of its own, since code may look at the clock or outside; not for a source, which is its files.
+    A tick is a reason of its own: code may look at the clock or outside, and a source must have looked at its files (where
+    they are unchanged, that is recorded as a confirmation) before those on the same schedule go on.
     """
     it, last = mesh.tables[table], state.tried.get(table)
-    is_source = it.toolchain is Toolchain.SOURCE
     if last is None:
         return "first build"
-    if is_source and state.raw.get(table, "") not in ("", last.raw):
+    if it.toolchain is Toolchain.SOURCE and state.raw.get(table, "") not in ("", last.raw):
         return "raw files changed"
     if changed := [i for i in it.inputs if i in state.seen and state.seen[i].fingerprint != last.inputs.get(i)]:
         return f"{'input' if len(changed) == 1 else 'inputs'} {_listed(changed)} changed"
@@ -136,28 +136,33 @@ def reason_to_build(mesh: Mesh, table: str, state: State, *, retry_failed: bool 
         return "code changed"
     if promises(mesh, table) != last.contract:
         return "contract changed"
-    if table in state.ticked and not is_source:
+    if table in state.ticked and it.automation != "eager":
         return "asked for" if it.automation == "manual" else "schedule"
     return "retry" if last.failed and retry_failed else None
 
 
 def closure(mesh: Mesh, state: State, start: Iterable[str]) -> tuple[str, ...]:
-    """What one run, at one pin, should take along: `start` and everything eager downstream, in order.
+    """What one run, at one pin, should take along, in order: `start`, and downstream all that is eager or ticked.
 
     Where sources never rest, runs of single tables can miss each other for ever: B is of a newer generation whenever C
     is done. A run of the closure of all that is due has both at its pin. So that two such runs cannot miss each other
-    either, a table of `start` is left for the next run where its downstream meets that of a table in progress. Roots in
-    progress do not count: what they will publish begins a generation of its own.
+    either, a table of `start` is left for the next run where its downstream meets that of a table in progress, or of
+    another that is left. Roots in progress do not count: what they will publish begins a generation of its own. What
+    cannot be built, since an input was never published, is left out.
     """
-    busy = {name for name in state.running if name in mesh.tables and not is_root(mesh.tables[name])}
-    readers = _eager_readers(mesh)
-    blocked = _downstream(readers, busy)
+    follows = {name for name, table in mesh.tables.items() if _may_run(table, state) and name not in state.running}
+    busy = {name for name in state.running if name in mesh.tables and not is_root(mesh, mesh.tables[name])}
+    blocked = set(_downstream(mesh, follows, busy))
     starts = {name for name in start if name in mesh.tables and name not in state.running}
-    if blocked:
-        meets = _upstream_of(mesh, blocked)
-        starts = {name for name in starts if name not in meets}
-    taken = _downstream(readers, starts)
-    return tuple(name for name in mesh.tables if name in taken)
+    while left := starts & _reaching(mesh, follows | busy, blocked):
+        starts -= left
+        blocked.update(_downstream(mesh, follows, left))
+    there, taken = set(state.seen), []
+    for name in _downstream(mesh, follows, starts):
+        if there.issuperset(mesh.tables[name].inputs):
+            there.add(name)
+            taken.append(name)
+    return tuple(taken)
 
 
 def disagreement(
@@ -225,12 +230,12 @@ def promises(mesh: Mesh, table: str) -> str:
 def _why(  # noqa: PLR0911, PLR0913 - one line per standing, in the order in which they outrank each other
     mesh: Mesh, table: Table, state: State, generations: Generations, unsettled: set[str], *, retry_failed: bool
 ) -> Why:
-    name, eager = table.name, table.automation == "eager"
+    name, may_run = table.name, _may_run(table, state)
     if name in state.running:
         return Why(state=Standing.RUNNING, sentence=f"running in {state.running[name]}")
     if unknown := [i for i in table.inputs if i not in mesh.tables]:
         return _missing(unknown, f"reads {_listed(unknown)}, which could not be loaded")
-    if eager and (waits := next((i for i in table.inputs if i in unsettled), "")):
+    if may_run and (waits := next((i for i in table.inputs if i in unsettled), "")):
         return Why(state=Standing.WAITS, sentence=f"waits for {_shown(waits)}", tables=(waits,))
     if unpublished := [i for i in table.inputs if i not in state.seen]:
         return _missing(unpublished, f"reads {_listed(unpublished)}, never published")
@@ -239,7 +244,7 @@ def _why(  # noqa: PLR0911, PLR0913 - one line per standing, in the order in whi
     reason = reason_to_build(mesh, name, state, retry_failed=retry_failed)
     if reason is None:
         return _at_rest(state, name)
-    if not _may_run(table, state):
+    if not may_run:
         manual = table.automation == "manual"
         when = "is built when asked for" if manual else f"waits for its schedule {table.automation}"
         return Why(state=Standing.SCHEDULED, sentence=f"{reason}; {when}")
@@ -295,34 +300,23 @@ def _still_held(mesh: Mesh, table: Table, state: State) -> frozenset[str]:
     )
 
 
-def _eager_readers(mesh: Mesh) -> dict[str, list[str]]:
-    readers: dict[str, list[str]] = {}
-    for name, table in mesh.tables.items():
-        if table.automation == "eager":
-            for read in table.inputs:
-                readers.setdefault(read, []).append(name)
-    return readers
+def _downstream(mesh: Mesh, follows: set[str], start: Iterable[str]) -> list[str]:
+    """`start`, and all of `follows` that it reaches, in order."""
+    found = set(start)
+    if found:
+        for name, table in mesh.tables.items():
+            if name in follows and not found.isdisjoint(table.inputs):
+                found.add(name)
+    return [name for name in mesh.tables if name in found]
 
 
-def _downstream(readers: Mapping[str, list[str]], start: Iterable[str]) -> set[str]:
-    found: set[str] = set()
-    todo = list(start)
-    while todo:
-        if (name := todo.pop()) not in found:
-            found.add(name)
-            todo.extend(readers.get(name, ()))
-    return found
-
-
-def _upstream_of(mesh: Mesh, tables: set[str]) -> set[str]:
-    """The tables themselves, and all whose eager downstream reaches one of them."""
-    found: set[str] = set()
-    todo = list(tables)
-    while todo:
-        if (name := todo.pop()) not in found:
-            found.add(name)
-            if name in mesh.tables and mesh.tables[name].automation == "eager":
-                todo.extend(mesh.tables[name].inputs)
+def _reaching(mesh: Mesh, follows: set[str], tables: Iterable[str]) -> set[str]:
+    """The tables, and all that reach one of them through `follows`."""
+    found = set(tables)
+    if found:
+        for name in reversed(mesh.tables):
+            if name in found and name in follows:
+                found.update(mesh.tables[name].inputs)
     return found
 
 
