@@ -81,11 +81,11 @@ class _Audit:
     def run(self, tests: Sequence[Test]) -> tuple[Result, ...]:
         try:
             self.types = _types(self.con, self.relation)
-            asked = {test.name: self.ask(test) for test in tests}
-            counts = self.count([question for question in asked.values() if isinstance(question, Question)])
+            asked = [self.ask(test) for test in tests]
+            counts = self.count(asked)
         except duckdb.Error as error:
             return tuple(self.unanswered(test, f"the table cannot be read: {self.reason(error)}") for test in tests)
-        return tuple(self.answer(test, asked[test.name], counts.get(test.name)) for test in tests)
+        return tuple(self.answer(*each) for each in zip(tests, asked, counts, strict=True))
 
     def ask(self, test: Test) -> Question | CannotAnswer | None:
         """The test as SQL, or why there is none; None for tests that need no such query."""
@@ -100,20 +100,22 @@ class _Audit:
         except CannotAnswer as why:
             return why
 
-    def count(self, questions: Sequence[Question]) -> dict[str, int | CannotAnswer]:
-        """What each question counts, by the name of its test."""
-        light = [question for question in questions if question.light]
-        counts: dict[str, int | CannotAnswer] = {}
+    def count(self, asked: Sequence[Question | CannotAnswer | None]) -> list[int | CannotAnswer | None]:
+        """What each question counts, and the table's rows; the light ones and the rows in one statement."""
+        light = [number for number, each in enumerate(asked) if isinstance(each, Question) and each.light]
         total = f"SELECT count(*) FROM {self.relation}"
-        branches = [f"SELECT {number} AS i, ({question.count}) AS n" for number, question in enumerate(light)]
+        parts = [
+            f"SELECT -1 AS i, ({total}) AS n",
+            *(f"SELECT {number} AS i, ({asked[number].count}) AS n" for number in light),
+        ]
+        found: dict[int, int] = {}
         with suppress(duckdb.Error):  # one of them is at fault: each is asked on its own, below
-            rows = self.con.execute(" UNION ALL ".join([f"SELECT -1 AS i, ({total}) AS n", *branches])).fetchall()
-            found = dict(rows)
-            self.total = found.pop(-1)
-            counts = {light[number].test.name: value for number, value in found.items()}
-        if len(counts) < len(light) or not light:
-            self.total = self.con.execute(total).fetchone()[0]
-        return counts | {q.test.name: self.count_one(q) for q in questions if q.test.name not in counts}
+            found = dict(self.con.execute(" UNION ALL ".join(parts)).fetchall())
+        self.total = found[-1] if found else self.con.execute(total).fetchone()[0]
+        return [
+            found[number] if number in found else self.count_one(each) if isinstance(each, Question) else None
+            for number, each in enumerate(asked)
+        ]
 
     def count_one(self, question: Question) -> int | CannotAnswer:
         try:

@@ -31,8 +31,7 @@ FORBIDDEN = frozenset(
         "current_query",
     }
 )
-_TABLE_PLACEHOLDER = re.compile(r'"?\$?\{(?:table|object|schema)\}"?')
-_COLUMN_PLACEHOLDER = re.compile(r'"?\$?\{(?:column|property|field)\}"?')
+_PLACEHOLDER = re.compile(r'"?\$?\{(?:(table|object|schema|model)|column|property|field)\}"?')
 _REFERENCES = frozenset(
     {"BASE_TABLE", "SUBQUERY", "JOIN", "TABLE_FUNCTION", "EMPTY", "EMPTY_FROM", "EXPRESSION_LIST", "PIVOT"}
 )
@@ -118,12 +117,16 @@ def _filled(query: object, column: str | None) -> str:
     if not isinstance(query, str) or not query.strip():
         msg = "there is no query"
         raise CannotAnswer(msg)
-    if _COLUMN_PLACEHOLDER.search(query):
+
+    def fill(hole: re.Match[str]) -> str:
+        if hole.group(1):
+            return TABLE
         if column is None:
-            msg = "the query says `{column}`, and the rule belongs to no column"
+            msg = f"the query says `{hole.group()}`, and the rule belongs to no column"
             raise CannotAnswer(msg)
-        query = _COLUMN_PLACEHOLDER.sub(lambda _: quoted(column), query)
-    return _TABLE_PLACEHOLDER.sub(TABLE, query)
+        return quoted(column)
+
+    return _PLACEHOLDER.sub(fill, query)
 
 
 def _statement(con: duckdb.DuckDBPyConnection, query: str) -> str:
@@ -150,9 +153,19 @@ def _tree(con: duckdb.DuckDBPyConnection, query: str) -> dict:
 
 
 def _counts(tree: dict) -> bool:
-    node = tree["statements"][0]["node"]
-    outer = node.get("select_list", [])
-    return len(outer) == 1 and outer[0].get("class") == "FUNCTION" and outer[0].get("function_name") in _COUNTS
+    """Whether the value is made of counts and nothing else, as in `count(a) - count(distinct a)`."""
+    outer = tree["statements"][0]["node"].get("select_list", [])
+    return len(outer) == 1 and _made_of_counts(outer[0])
+
+
+def _made_of_counts(part: object) -> bool:
+    if isinstance(part, list):
+        return all(map(_made_of_counts, part))
+    if not isinstance(part, dict) or part.get("function_name") in _COUNTS:
+        return True
+    if part.get("class") in ("COLUMN_REF", "STAR", "SUBQUERY", "WINDOW", "LAMBDA"):
+        return False
+    return all(map(_made_of_counts, part.values()))
 
 
 @dataclass

@@ -262,7 +262,8 @@ def _reference(test: Test, relation: str, types: Types, target: Callable[[str], 
     )
     known = " AND ".join(f"_r.{quoted(ours)} IS NOT NULL" for ours in test.columns)
     rows = f"FROM (SELECT * FROM {relation}) AS _r ANTI JOIN (SELECT * FROM {there.sql}) AS _t ON {same} WHERE {known}"
-    return Question(test, f"SELECT count(*) {rows}", rows, light=False)
+    order = ", ".join(f"_r.{quoted(ours)}" for ours in test.columns)
+    return Question(test, f"SELECT count(*) {rows}", f"{rows} ORDER BY {order}", light=False)
 
 
 def _comparable(ours: ColumnType, theirs: ColumnType) -> bool:

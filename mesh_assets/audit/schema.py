@@ -5,6 +5,7 @@ validated by hand: `schema(contract).validate(frame, lazy=True)`. Tests in SQL h
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 
 import duckdb
@@ -49,18 +50,19 @@ def schema(contract: Contract, *, related: Related = lambda _: None) -> pa.DataF
     hard = [test for test in contract.tests if test.severity is Severity.ERROR]
     single = {(test.kind, test.columns[0]): test for test in hard if len(test.columns) == 1}
     checks = [(test, check) for test in contract.tests if (check := _check(test, types, related))]
+    # Also those of several columns belong to one: pandera cannot report whole rows that hold numbers above 2^63.
+    owned = [(test.columns[0] if test.columns else next(iter(types), None), check) for test, check in checks]
     columns = {
         name: pa.Column(
             dtype(type_) if by_kind[Kind.TYPES] else None,
-            checks=[check for test, check in checks if test.columns == (name,) and test.kind not in _OF_THE_FRAME],
+            checks=[check for owner, check in owned if owner == name],
             nullable=(Kind.REQUIRED, name) not in single,
             unique=(Kind.UNIQUE, name) in single,
             required=bool(by_kind[Kind.COLUMNS]),
         )
         for name, type_ in types.items()
     }
-    whole = [check for test, check in checks if len(test.columns) != 1 or test.kind in _OF_THE_FRAME]
-    return pa.DataFrameSchema(columns, checks=whole, name=contract.name)
+    return pa.DataFrameSchema(columns, checks=[check for owner, check in owned if owner is None], name=contract.name)
 
 
 def failures(contract: Contract, frame: pl.DataFrame, *, related: Related = lambda _: None) -> dict[str, int]:
@@ -68,8 +70,6 @@ def failures(contract: Contract, frame: pl.DataFrame, *, related: Related = lamb
 
     Severity does not matter here: a warning is a failure like any other.
     """
-    from dataclasses import replace
-
     contract = replace(contract, tests=tuple(replace(test, severity=Severity.ERROR) for test in contract.tests))
     counts = {test.name: 0 for test in contract.tests}
     try:
@@ -114,7 +114,6 @@ def counted(test: Test, types: Types) -> pl.Expr:
 
 
 _METRICS = (Kind.NULL_VALUES, Kind.MISSING_VALUES, Kind.INVALID_VALUES, Kind.DUPLICATE_VALUES)
-_OF_THE_FRAME = (Kind.PRIMARY_KEY, Kind.REFERENCE, Kind.ROW_COUNT, *_METRICS)
 
 
 def _names(contract: Contract, error: pa.errors.SchemaError) -> list[str]:
