@@ -77,7 +77,7 @@ def guarded(
     tree = _tree(con, body)
     for statement in tree["statements"]:
         walk.node(statement["node"], frozenset())
-    if walk.tables:
+    if walk.tables or ";" in body:
         body = con.execute("SELECT json_deserialize_sql(CAST($1 AS JSON))", [json.dumps(tree)]).fetchone()[0]
     # The table's own name last: the SQL of the others may use that name for something else.
     tables = {**dict(walk.tables.values()), TABLE: relation, **({name: relation} if name else {})}
@@ -141,7 +141,7 @@ def _statement(con: duckdb.DuckDBPyConnection, query: str) -> str:
     if statements[0].type != duckdb.StatementType.SELECT:
         msg = f"the query must be a SELECT, not {statements[0].type.name}"
         raise CannotAnswer(msg)
-    return statements[0].query.strip().rstrip(";")
+    return statements[0].query.strip().removesuffix(";")
 
 
 def _tree(con: duckdb.DuckDBPyConnection, query: str) -> dict:

@@ -94,5 +94,5 @@ def compares(value: object, operator: str, threshold: object) -> bool:
     if operator not in ("mustBe", "mustNotBe"):
         msg = f"`{operator}` compares numbers, and there is one that is none"
         raise CannotAnswer(msg)
-    same = value == threshold if isinstance(threshold, bool) else str(value) == str(threshold)
+    same = value is threshold if isinstance(threshold, bool) else str(value) == str(threshold)
     return same if operator == "mustBe" else not same
