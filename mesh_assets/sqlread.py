@@ -5,12 +5,15 @@ The text of a table and the query of a rule are one read-only SELECT each. The s
 
 import logging
 import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from sqlglot import exp, parse
-from sqlglot.errors import SqlglotError
+with warnings.catch_warnings():  # dagster-dbt installs an old tokenizer of sqlglot's, which warns that it is old
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from sqlglot import exp, parse
+    from sqlglot.errors import SqlglotError
 
 logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of statements that we refuse in our own words
 

@@ -1,0 +1,46 @@
+"""The rules, and what is written about them."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mesh_assets.errors import PROBLEMS
+from mesh_assets.mesh import examine
+from mesh_assets.rules import RULES
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs" / "problems.md"
+EXAMPLE = re.compile(r"^## (?P<code>M\d{3}) .*?```text\n(?P<says>.*?)```", re.MULTILINE | re.DOTALL)
+
+
+def test_every_rule_says_what_it_asks():
+    said = [(rule.__doc__ or "").splitlines()[0] for rule in RULES]
+    assert all(line.endswith(".") for line in said)
+    assert len(set(said)) == len(RULES)
+
+
+def test_every_code_has_its_heading_and_no_heading_is_left_over():
+    headings = dict(re.findall(r"^## (M\d{3}) (.+)$", DOCS.read_text(), re.MULTILINE))
+    assert headings == PROBLEMS
+
+
+def test_every_code_that_is_written_in_the_code_is_in_the_list():
+    written = {code for path in (ROOT / "mesh_assets").rglob("*.py") for code in re.findall(r'"(M\d{3})"', path.read_text())}
+    assert written == PROBLEMS.keys()
+
+
+def test_every_code_of_the_documentation_has_all_its_parts():
+    sections = re.split(r"^## ", DOCS.read_text(), flags=re.MULTILINE)[1:]
+    for section in sections:
+        assert "**Why:**" in section, section[:40]
+        assert "**Mend:**" in section, section[:40]
+        assert "```text" in section, section[:40]
+
+
+@pytest.mark.parametrize("folder", sorted((ROOT / "tests" / "broken").iterdir()), ids=lambda folder: folder.name)
+def test_the_examples_of_the_documentation_are_what_we_say(folder):
+    says = {match["code"]: match["says"] for match in EXAMPLE.finditer(DOCS.read_text())}
+    for problem in examine(folder)[1]:
+        if f"<!-- {folder.name} -->" in DOCS.read_text():
+            assert str(problem) in says[problem.code]
