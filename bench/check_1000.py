@@ -92,9 +92,13 @@ def write(root: Path, domains: int) -> None:
         (folder / "sql").mkdir()
         port = f"- port: {before}.result" if number else ""
         (folder / "domain.yaml").write_text(DOMAIN.format(name=name, number=number, port=port))
-        (folder / "contracts" / "result.odcs.yaml").write_text(CONTRACT.format(name=name, number=number, columns=columns))
+        (folder / "contracts" / "result.odcs.yaml").write_text(
+            CONTRACT.format(name=name, number=number, columns=columns)
+        )
         join = f"left join {before}.result as p on p.entry_id = e.entry_id" if number else ""
-        (folder / "sql" / "result.sql").write_text(SQL.format(more=", p.column_1 as other" if number else "", join=join, number=number))
+        (folder / "sql" / "result.sql").write_text(
+            SQL.format(more=", p.column_1 as other" if number else "", join=join, number=number)
+        )
 
 
 def main(domains: int = 1000, rounds: int = 5) -> int:
@@ -105,10 +109,14 @@ def main(domains: int = 1000, rounds: int = 5) -> int:
         seconds = []
         for _ in range(rounds):
             start = time.perf_counter()
-            out = subprocess.run([sys.executable, "-c", CHECK, folder], check=True, capture_output=True, text=True).stdout
+            out = subprocess.run(
+                [sys.executable, "-c", CHECK, folder], check=True, capture_output=True, text=True
+            ).stdout
             seconds.append(time.perf_counter() - start)
     median = statistics.median(seconds)
-    print(f"{domains} domains, {lines} lines of YAML: {median:.2f} s (median of {rounds}: {' '.join(f'{s:.2f}' for s in seconds)})")
+    print(
+        f"{domains} domains, {lines} lines of YAML: {median:.2f} s (median of {rounds}: {' '.join(f'{s:.2f}' for s in seconds)})"
+    )
     print(f"tables and problems: {out.strip()}")
     return int(median > CLAIM * domains / 1000)
 

@@ -5,44 +5,72 @@ import re
 from mesh_assets.errors import nearest
 from mesh_assets.source import Map, child, flag, maps, text
 
-PLAIN = (
-    "BIGINT", "BLOB", "BOOLEAN", "DATE", "DOUBLE", "FLOAT", "INTEGER", "INTERVAL", "JSON", "SMALLINT", "TIME", "TIMESTAMP",
-    "TIMESTAMP WITH TIME ZONE", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP_S", "TINYINT", "UBIGINT",
-    "UINTEGER", "USMALLINT", "UTINYINT", "UUID", "VARCHAR",
-)  # fmt: skip
-ALIASES = {name: name for name in PLAIN} | {
-    "INT": "INTEGER", "INT4": "INTEGER", "SIGNED": "INTEGER", "INT1": "TINYINT", "INT2": "SMALLINT", "SHORT": "SMALLINT",
-    "INT8": "BIGINT", "LONG": "BIGINT", "INT16": "SMALLINT", "INT32": "INTEGER", "INT64": "BIGINT", "UINT8": "UTINYINT",
-    "UINT16": "USMALLINT", "UINT32": "UINTEGER", "UINT64": "UBIGINT", "TEXT": "VARCHAR", "STRING": "VARCHAR", "CHAR": "VARCHAR",
-    "BPCHAR": "VARCHAR", "NVARCHAR": "VARCHAR", "BOOL": "BOOLEAN", "LOGICAL": "BOOLEAN", "FLOAT4": "FLOAT", "REAL": "FLOAT",
-    "FLOAT8": "DOUBLE", "DOUBLE PRECISION": "DOUBLE", "BYTEA": "BLOB", "BINARY": "BLOB", "VARBINARY": "BLOB",
-    "DATETIME": "TIMESTAMP", "TIMESTAMP WITHOUT TIME ZONE": "TIMESTAMP", "TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE",
-    "TIMESTAMP_US": "TIMESTAMP", "DECIMAL": "DECIMAL(18,3)", "NUMERIC": "DECIMAL(18,3)",
-    "DEC": "DECIMAL(18,3)",
-}  # fmt: skip
-REFUSED = {
-    "HUGEINT": "DECIMAL(38,0)", "UHUGEINT": "DECIMAL(38,0)", "INT128": "DECIMAL(38,0)", "UINT128": "DECIMAL(38,0)",
-    "ENUM": "VARCHAR with an `invalidValues` rule", "UNION": "STRUCT", "BIT": "VARCHAR or BLOB", "BIGNUM": "DECIMAL(38,0)",
-    "TIMETZ": "TIME, or TIMESTAMP WITH TIME ZONE", "TIME WITH TIME ZONE": "TIME, or TIMESTAMP WITH TIME ZONE",
+PLAIN = tuple(
+    """BIGINT BLOB BOOLEAN DATE DOUBLE FLOAT INTEGER INTERVAL JSON SMALLINT TIME TIMESTAMP TIMESTAMP_MS TIMESTAMP_NS
+    TIMESTAMP_S TINYINT UBIGINT UINTEGER USMALLINT UTINYINT UUID VARCHAR""".split()
+) + ("TIMESTAMP WITH TIME ZONE",)
+SPELLINGS = {  # what DuckDB calls a type, and what else people write for it
+    "BIGINT": ("INT8", "INT64", "LONG"),
+    "BLOB": ("BYTEA", "BINARY", "VARBINARY"),
+    "BOOLEAN": ("BOOL", "LOGICAL"),
+    "DECIMAL(18,3)": ("DECIMAL", "NUMERIC", "DEC"),
+    "DOUBLE": ("FLOAT8", "DOUBLE PRECISION"),
+    "FLOAT": ("FLOAT4", "REAL"),
+    "INTEGER": ("INT", "INT4", "INT32", "SIGNED"),
+    "SMALLINT": ("INT2", "INT16", "SHORT"),
+    "TIMESTAMP": ("DATETIME", "TIMESTAMP_US", "TIMESTAMP WITHOUT TIME ZONE"),
+    "TIMESTAMP WITH TIME ZONE": ("TIMESTAMPTZ",),
+    "TINYINT": ("INT1",),
+    "UBIGINT": ("UINT64",),
+    "UINTEGER": ("UINT32",),
+    "USMALLINT": ("UINT16",),
+    "UTINYINT": ("UINT8",),
+    "VARCHAR": ("TEXT", "STRING", "CHAR", "BPCHAR", "NVARCHAR"),
+}
+ALIASES = {name: name for name in PLAIN} | {other: name for name, others in SPELLINGS.items() for other in others}
+REFUSED = {  # types of DuckDB that Parquet or the lake would change or lose, and what to use
+    **dict.fromkeys(("HUGEINT", "UHUGEINT", "INT128", "UINT128", "BIGNUM"), "DECIMAL(38,0)"),
+    **dict.fromkeys(("TIMETZ", "TIME WITH TIME ZONE"), "TIME, or TIMESTAMP WITH TIME ZONE"),
+    "BIT": "VARCHAR or BLOB",
+    "ENUM": "VARCHAR with an `invalidValues` rule",
     "GEOMETRY": "BLOB",
-}  # fmt: skip
+    "UNION": "STRUCT",
+}
 LOGICAL = {
-    "string": "VARCHAR", "integer": "BIGINT", "number": "DOUBLE", "boolean": "BOOLEAN", "date": "DATE", "timestamp": "TIMESTAMP",
+    "string": "VARCHAR",
+    "integer": "BIGINT",
+    "number": "DOUBLE",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+    "timestamp": "TIMESTAMP",
     "time": "TIME",
-}  # fmt: skip
-FORMATS = {
-    "i8": "TINYINT", "i16": "SMALLINT", "i32": "INTEGER", "i64": "BIGINT", "u8": "UTINYINT", "u16": "USMALLINT", "u32": "UINTEGER",
-    "u64": "UBIGINT", "i128": "HUGEINT", "u128": "UHUGEINT", "f32": "FLOAT", "f64": "DOUBLE",
-}  # fmt: skip
+}
+FORMATS = {  # of the logical types `integer` and `number`
+    "i8": "TINYINT",
+    "i16": "SMALLINT",
+    "i32": "INTEGER",
+    "i64": "BIGINT",
+    "i128": "HUGEINT",
+    "u8": "UTINYINT",
+    "u16": "USMALLINT",
+    "u32": "UINTEGER",
+    "u64": "UBIGINT",
+    "u128": "UHUGEINT",
+    "f32": "FLOAT",
+    "f64": "DOUBLE",
+}
+# DuckDB's own list: a field of such a name is quoted.
 RESERVED = frozenset(
     """all analyse analyze and any array as asc asymmetric both case cast check collate column constraint create default
-    deferrable desc describe distinct do else end except false fetch for foreign from group having in initially intersect into
-    lambda lateral leading limit not null offset on only or order pivot pivot_longer pivot_wider placing primary qualify
-    references returning select show some summarize symmetric table then to trailing true union unique unpivot using variadic
-    when where window with""".split()
-)  # DuckDB's own list: such a name is quoted
+    deferrable desc describe distinct do else end except false fetch for foreign from group having in initially intersect
+    into lambda lateral leading limit not null offset on only or order pivot pivot_longer pivot_wider placing primary
+    qualify references returning select show some summarize symmetric table then to trailing true union unique unpivot
+    using variadic when where window with""".split()
+)
 DEEPEST = 20  # levels of STRUCT, MAP and list
-TOKEN = re.compile(r'\s*(?:(?P<word>[A-Za-z_][A-Za-z0-9_]*)|(?P<quoted>"(?:[^"]|"")+")|(?P<number>[0-9]{1,9})|(?P<sign>[()\[\],]))')
+TOKEN = re.compile(
+    r'\s*(?:(?P<word>[A-Za-z_][A-Za-z0-9_]*)|(?P<quoted>"(?:[^"]|"")+")|(?P<number>[0-9]{1,9})|(?P<sign>[()\[\],]))'
+)
 PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 FIXED = re.compile(r"\[\s*[0-9]+\s*\]")
 WIDEST = 38  # digits of a DECIMAL
@@ -84,9 +112,13 @@ def parse_type(written: str) -> str:
     """
     name = written.partition("(")[0].strip().upper()
     if name in REFUSED:
-        raise NotAType(f"has the type `{name}`, which the lake cannot hold without loss", f"Use {REFUSED[name]}.", held=False)
+        raise NotAType(
+            f"has the type `{name}`, which the lake cannot hold without loss", f"Use {REFUSED[name]}.", held=False
+        )
     if FIXED.search(written):
-        raise NotAType(f"has the type `{written}`, a list of fixed length, which the lake cannot hold", "Use `[]`.", held=False)
+        raise NotAType(
+            f"has the type `{written}`, a list of fixed length, which the lake cannot hold", "Use `[]`.", held=False
+        )
     parsed, rest = _type(_tokens(written), written, 0)
     if rest:
         raise _unknown(written)
@@ -112,7 +144,10 @@ def _logical(column: Map, logical: str) -> str:
         return f"STRUCT({spelled})"
     if logical in LOGICAL:
         return LOGICAL[logical]
-    raise NotAType(f"has the logical type `{logical}`, which the lake needs spelled out", "Add `physicalType:` with DuckDB's type, such as `FLOAT[]`.")
+    raise NotAType(
+        f"has the logical type `{logical}`, which the lake needs spelled out",
+        "Add `physicalType:` with DuckDB's type, such as `FLOAT[]`.",
+    )
 
 
 def _tokens(written: str) -> list[str]:
@@ -134,7 +169,9 @@ def _type(tokens: list[str], written: str, depth: int) -> tuple[str, list[str]]:
     if not words or depth > DEEPEST:
         raise _unknown(written)
     if name in REFUSED:
-        raise NotAType(f"has the type `{name}`, which the lake cannot hold without loss", f"Use {REFUSED[name]}.", held=False)
+        raise NotAType(
+            f"has the type `{name}`, which the lake cannot hold without loss", f"Use {REFUSED[name]}.", held=False
+        )
     if name in ("STRUCT", "ROW"):
         parsed, tokens = _struct(tokens, written, depth)
     elif name == "MAP":
@@ -162,7 +199,10 @@ def _sized(name: str, tokens: list[str], written: str) -> tuple[str, list[str]]:
     if name.startswith("DECIMAL") and 1 <= len(sizes) <= 2:  # noqa: PLR2004 - width and scale
         width, scale = int(sizes[0]), int(sizes[1]) if len(sizes) > 1 else 0
         if not 1 <= width <= WIDEST or scale > width:
-            raise NotAType(f"has the type `{written}`", f"A DECIMAL has at most {WIDEST} digits, and no more after the point than in all.")
+            raise NotAType(
+                f"has the type `{written}`",
+                f"A DECIMAL has at most {WIDEST} digits, and no more after the point than in all.",
+            )
         return f"DECIMAL({width},{scale})", rest
     if name == "VARCHAR" and len(sizes) == 1:
         return name, rest  # DuckDB ignores the length; `maxLength` tests it
@@ -208,4 +248,11 @@ def _field(name: str) -> str:
 
 def _unknown(written: str) -> NotAType:
     shown = written if len(written) <= 60 else f"{written[:57]}…"  # noqa: PLR2004 - a line of a terminal
-    return NotAType(f"has the type `{shown}`, which is no type of DuckDB", nearest(written.upper(), [*PLAIN, "DECIMAL", "STRUCT", "MAP"], otherwise="Write one such as VARCHAR, BIGINT, DECIMAL(10,2), DATE or VARCHAR[]."))
+    return NotAType(
+        f"has the type `{shown}`, which is no type of DuckDB",
+        nearest(
+            written.upper(),
+            [*PLAIN, "DECIMAL", "STRUCT", "MAP"],
+            otherwise="Write one such as VARCHAR, BIGINT, DECIMAL(10,2), DATE or VARCHAR[].",
+        ),
+    )

@@ -1,7 +1,7 @@
 """A dbt project to the tables it builds: its models' text is read, dbt is not started.
 
-Read are `ref`, `source` and `config(materialized=…, enabled=…)` with plain text in them, `+materialized` of the folders in
-dbt_project.yml and `materialized` in the models' own YAML. Ephemeral models are followed to the tables behind them.
+Read are `ref`, `source` and `config(materialized=…, enabled=…)` with plain text in them, `+materialized` of the folders
+in dbt_project.yml and `materialized` in the models' own YAML. Ephemeral models are followed to the tables behind them.
 """
 
 import re
@@ -17,7 +17,9 @@ from mesh_assets.source import Document, Map, child, load, maps, read_text, text
 TABLES = frozenset({"table", "incremental"})
 COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 CALL = re.compile(r"(?<![\w.])(ref|source|config)\s*\(")
-LITERALS = re.compile(r"""\s*(?:'([^']*)'|"([^"]*)")\s*(?:,\s*(?:'([^']*)'|"([^"]*)")\s*)?(?:,\s*(?:v|version)\s*=\s*\w+\s*)?\)""")
+LITERALS = re.compile(
+    r"""\s*(?:'([^']*)'|"([^"]*)")\s*(?:,\s*(?:'([^']*)'|"([^"]*)")\s*)?(?:,\s*(?:v|version)\s*=\s*\w+\s*)?\)"""
+)
 SETTING = re.compile(r"""(materialized|enabled)\s*=\s*(?:'([^']*)'|"([^"]*)"|(\w+))""")
 JINJA = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 
@@ -51,12 +53,17 @@ def read_dbt(folder: Path, domain: str, shown: str) -> DbtRead:
     result = DbtRead()
     try:
         project = load(folder / "dbt_project.yml", f"{shown}/dbt_project.yml")
-        common = [read_text(path, path.name) for path in (folder / "dbt_project.yml", *sorted((folder / "macros").rglob("*.sql")))]
+        common = [
+            read_text(path, path.name)
+            for path in (folder / "dbt_project.yml", *sorted((folder / "macros").rglob("*.sql")))
+        ]
         models = {model.name: model for model in _models(folder, shown, project, result.problems)}
     except ConfigError as error:
         result.problems += error.problems
         return result
-    data = {path.stem for path in folder.glob("seeds/**/*.csv")} | {path.stem for path in folder.glob("snapshots/**/*.sql")}
+    data = {path.stem for path in folder.glob("seeds/**/*.csv")} | {
+        path.stem for path in folder.glob("snapshots/**/*.sql")
+    }
     for model in models.values():
         if model.materialized in TABLES:
             result.tables.append(_found(model, models, data, domain, common, result.problems))
@@ -82,7 +89,9 @@ def _models(folder: Path, shown: str, project: Document, problems: list[Problem]
             settings = _read_calls(model, problems)
             if settings.get("enabled", "true").lower() == "false":
                 continue
-            model.materialized = settings.get("materialized") or inline.get(path.stem) or _by_folder(told, inner.parts[1:-1])
+            model.materialized = (
+                settings.get("materialized") or inline.get(path.stem) or _by_folder(told, inner.parts[1:-1])
+            )
             if model.name in first:
                 what = f"two models are named `{model.name}`: the other is {first[model.name]}"
                 problems.append(Problem("M309", what, Place(model.shown), "Rename one of the files."))
@@ -101,7 +110,9 @@ def _by_folder(told: Map, folders: tuple[str, ...]) -> str:
 
 def _in_yaml(folder: Path, roots: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     """`config: materialized` of models in the project's YAML files; what cannot be read is dbt's to complain of."""
-    for path in sorted(path for root in roots for ending in ("*.yml", "*.yaml") for path in (folder / root).rglob(ending)):
+    for path in sorted(
+        path for root in roots for ending in ("*.yml", "*.yaml") for path in (folder / root).rglob(ending)
+    ):
         try:
             document = load(path, path.name)
         except ConfigError:

@@ -69,7 +69,11 @@ class _DomainFile:
         port = text(entry, "port")
         if not re.fullmatch(r"\w+\.\w+", port):
             slashed = port.replace("/", ".")
-            mend = f"Write `{slashed}`." if re.fullmatch(r"\w+\.\w+", slashed) else "Write the domain's name, a point and the port's name."
+            mend = (
+                f"Write `{slashed}`."
+                if re.fullmatch(r"\w+\.\w+", slashed)
+                else "Write the domain's name, a point and the port's name."
+            )
             self._wrong("M110", f"`{port}` is no port: it must be `domain.port`", mend, entry, "port")
         file = text(entry, "contract")
         return InputPort(
@@ -89,7 +93,13 @@ class _DomainFile:
         elif not _readable(pattern):
             ending = posixpath.splitext(parts[-1])[1]
             mend = f"It can end in {', '.join(FORMATS)}, and be packed with {' or '.join(PACKED)}."
-            self._wrong("M105", f"the source `{pattern}` has the ending `{ending or 'none'}`, which is not read", mend, entry, "source")
+            self._wrong(
+                "M105",
+                f"the source `{pattern}` has the ending `{ending or 'none'}`, which is not read",
+                mend,
+                entry,
+                "source",
+            )
         table = text(entry, "as") or _named_after(pattern)
         if not table:
             mend = "Add `as:` with the name of its table."
@@ -112,7 +122,9 @@ class _DomainFile:
 
     def options(self, tables: Map, name: str, entry: Map) -> tuple[Options, Partitions | None, str]:
         load = _one_of(Load.FULL, text(entry, "load"))
-        options = Options(load, texts(entry, "key"), self.document.place(tables, name), self.document.place(entry, "key"))
+        options = Options(
+            load, texts(entry, "key"), self.document.place(tables, name), self.document.place(entry, "key")
+        )
         return options, self._partitions(entry), self.automation(entry)
 
     def automation(self, owner: Map) -> str:
@@ -120,7 +132,9 @@ class _DomainFile:
         if not written or written in ("eager", "manual"):
             return written
         if not _is_cron(written):
-            mend = nearest(written, ("eager", "manual"), otherwise="Write `eager`, `manual` or five fields such as `0 6 * * 1`.")
+            mend = nearest(
+                written, ("eager", "manual"), otherwise="Write `eager`, `manual` or five fields such as `0 6 * * 1`."
+            )
             self._wrong("M104", f"the automation `{written}` is no schedule", mend, owner, "automation")
         return written
 
@@ -128,17 +142,29 @@ class _DomainFile:
         if "partitions" not in entry:
             for key in ("partition_by", "start"):
                 if key in entry:
-                    self._wrong("M106", f"`{key}` without `partitions`", "Add `partitions: daily`, or take it out.", entry, key)
+                    self._wrong(
+                        "M106", f"`{key}` without `partitions`", "Add `partitions: daily`, or take it out.", entry, key
+                    )
             return None
         nested = child(entry, "partitions")
-        owner, by, every = (nested, "by", text(nested, "every")) if nested else (entry, "partition_by", text(entry, "partitions"))
+        owner, by, every = (
+            (nested, "by", text(nested, "every")) if nested else (entry, "partition_by", text(entry, "partitions"))
+        )
         missing = [key for key in (by, "start") if key not in owner]
         if missing and not nested:  # nested: the schema has told it
             mend = "Write `partition_by: <column>` and `start: 2026-01-01` beside it."
-            self._wrong("M106", f"`partitions` needs {' and '.join(f'`{key}`' for key in missing)}", mend, entry, "partitions")
+            self._wrong(
+                "M106", f"`partitions` needs {' and '.join(f'`{key}`' for key in missing)}", mend, entry, "partitions"
+            )
         start = text(owner, "start")
         if start and not _is_date(start):
-            self._wrong("M106", f"`start` is `{start}`, which is no date", "Write year, month and day, such as `2026-01-01`.", owner, "start")
+            self._wrong(
+                "M106",
+                f"`start` is `{start}`, which is no date",
+                "Write year, month and day, such as `2026-01-01`.",
+                owner,
+                "start",
+            )
         return Partitions(every=every, by=text(owner, by), start=start)
 
     def _wrong(self, code: str, what: str, mend: str, owner: Map, key: str) -> None:

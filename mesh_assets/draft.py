@@ -54,7 +54,8 @@ class DomainDraft:
 
     Attributes:
         name: Of the folder.
-        domain: None when its domain.yaml could not be read.
+        domain: Bare when its domain.yaml could not be read.
+        readable: Whether it could.
         tables: In the order in which they were found; a name may be there twice.
         reads: By `domain.table`, what each reads, in the order of its text.
         options: By bare name.
@@ -66,8 +67,9 @@ class DomainDraft:
     name: str
     folder: Path
     shown: str
+    domain: Domain
     document: Document | None = None
-    domain: Domain | None = None
+    readable: bool = False
     tables: list[Table] = field(default_factory=list)
     reads: dict[str, list[Reference]] = field(default_factory=dict)
     options: dict[str, Options] = field(default_factory=dict)

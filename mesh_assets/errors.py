@@ -80,7 +80,9 @@ def nearest(word: str, known: Iterable[str], *, otherwise: str = "") -> str:
         return f"Did you mean `{close[0]}`?"
     if otherwise:
         return otherwise
-    return f"Known here: {', '.join(f'`{name}`' for name in names)}." if names else "Nothing of that kind is known here."
+    return (
+        f"Known here: {', '.join(f'`{name}`' for name in names)}." if names else "Nothing of that kind is known here."
+    )
 
 
 PROBLEMS = {  # every code, and its heading in docs/problems.md

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from mesh_assets.contract import Contract
-from mesh_assets.domain import Domain, Table, Toolchain
+from mesh_assets.domain import Domain, Load, Table, Toolchain
 from mesh_assets.domainfile import DomainText, read_domain
 from mesh_assets.draft import DomainDraft, Found, Reference, digest, inside
 from mesh_assets.errors import ConfigError, Place, Problem, nearest
@@ -21,7 +21,9 @@ def read_folder(root: str, name: str) -> DomainDraft:
         root: The mesh's folder, as a real path.
     """
     shown = f"domains/{name}"
-    draft = DomainDraft(name, Path(root, "domains", name), shown)
+    folder = Path(root, "domains", name)
+    bare = Domain(name="", path=folder, where=Place(f"{shown}/domain.yaml"))
+    draft = DomainDraft(name, folder, shown, bare)
     try:
         if not _is_inside(draft, root, "domain.yaml", shown):
             return draft
@@ -34,7 +36,7 @@ def read_folder(root: str, name: str) -> DomainDraft:
         return draft
     reader = _Folder(draft, root)
     text = read_domain(draft.document, draft.folder, reader.contract)
-    draft.domain = text.domain
+    draft.domain, draft.readable = text.domain, True
     draft.problems += text.problems
     draft.unclear = bool(text.problems)
     draft.options = {table: options for table, (options, _, _) in text.options.items()}
@@ -71,11 +73,12 @@ class _Folder:
             options, partitions, automation = text.options.get(item.name, (None, None, ""))
             port = ports.get(item.name)
             source = sources.get(item.name) if item.toolchain is Toolchain.SOURCE else None
-            contract = (source and source.contract) or (port and port.contract) or self.contract("", item.name, None)
+            declared = next((one.contract for one in (source, port) if one and one.contract), None)
+            contract = declared or self.contract("", item.name, None)
             full = f"{self.draft.name}.{item.name}"
             reads = [read for read in item.reads if read.table != f"{self.draft.name}.this"]
             self.draft.reads.setdefault(full, []).extend(reads)
-            load_, key = (options.load, options.key) if options else (Table.__dataclass_fields__["load"].default, ())
+            load_, key = (options.load, options.key) if options else (Load.FULL, ())
             self.draft.tables.append(
                 Table(
                     name=full,
@@ -119,9 +122,13 @@ class _Folder:
             return
         if "/" in file or "\\" in file:
             mend = f"Put the file into {self.draft.shown}/contracts, and write its name alone."
-            problem = document.problem("M016", f"the contract `{file}` is not in the domain's `contracts`", mend, asker, "contract")
+            problem = document.problem(
+                "M016", f"the contract `{file}` is not in the domain's `contracts`", mend, asker, "contract"
+            )
         elif not file.endswith(CONTRACT):
-            problem = document.problem("M103", f"`{file}` is no contract: its name must end in `{CONTRACT}`", "Rename it.", asker, "contract")
+            problem = document.problem(
+                "M103", f"`{file}` is no contract: its name must end in `{CONTRACT}`", "Rename it.", asker, "contract"
+            )
         else:
             mend = nearest(file, self.files, otherwise=f"Write {self.draft.shown}/contracts/{file}.")
             problem = document.problem("M103", f"there is no contract `{file}`", mend, asker, "contract")
@@ -143,7 +150,11 @@ class _Folder:
 
     def _check_source(self, pattern: str, where: Place) -> None:
         fixed = pattern.split("*", 1)[0].split("?", 1)[0].rpartition("/")[0]
-        if ".." not in pattern and not pattern.startswith("/") and not inside(self.root, os.path.realpath(self.draft.folder / fixed)):
+        if (
+            ".." not in pattern
+            and not pattern.startswith("/")
+            and not inside(self.root, os.path.realpath(self.draft.folder / fixed))
+        ):
             what = f"the source `{pattern}` leads out of the mesh through a link"
             self.draft.problems.append(Problem("M016", what, where, "Copy the files into the domain's folder."))
 
@@ -163,14 +174,24 @@ class _Folder:
                 continue
             result = read_sql(text)
             self.draft.problems += [
-                Problem(fault.code, fault.what, Place(shown, fault.line, fault.column), fault.mend) for fault in result.faults
+                Problem(fault.code, fault.what, Place(shown, fault.line, fault.column), fault.mend)
+                for fault in result.faults
             ]
             reads = [
                 Reference(f"{read.schema or self.draft.name}.{read.table}", Place(shown, read.line, read.column))
                 for read in result.reads
                 if read.schema or read.table != THIS
             ]
-            found.append(Found(name=file[:-4], toolchain=Toolchain.SQL, where=Place(shown), path=path, code=digest([text]), reads=tuple(reads)))
+            found.append(
+                Found(
+                    name=file[:-4],
+                    toolchain=Toolchain.SQL,
+                    where=Place(shown),
+                    path=path,
+                    code=digest([text]),
+                    reads=tuple(reads),
+                )
+            )
         return found
 
     def _python(self) -> list[Found]:
@@ -226,4 +247,6 @@ def _no_domain_yaml(name: str, shown: str) -> Problem:
 
 
 def _outside(shown: str) -> Problem:
-    return Problem("M016", "this is a link that leads out of the mesh", Place(shown), "Copy what it leads to into the mesh.")
+    return Problem(
+        "M016", "this is a link that leads out of the mesh", Place(shown), "Copy what it leads to into the mesh."
+    )

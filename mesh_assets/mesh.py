@@ -2,7 +2,7 @@
 
 import gc
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from mesh_assets.rules import RULES
 from mesh_assets.source import Document, child, load, text
 
 FILE = "mesh.yaml"
+NO_MESH = "Go to the folder of a mesh, name it with `--mesh DIR`, or make one: `mesh init DIR`."
 
 
 def find_mesh(start: Path) -> Path:
@@ -28,7 +29,8 @@ def find_mesh(start: Path) -> Path:
     for folder in (here, *here.parents):
         if (folder / FILE).is_file():
             return folder
-    raise UsageError(f"no {FILE} in {here} or above\n    Go to the folder of a mesh, name it with `--mesh DIR`, or make one: `mesh init DIR`.")
+    what = f"no {FILE} in {here} or above"
+    raise UsageError(f"{what}\n    {NO_MESH}")
 
 
 def read_mesh(root: Path, *, tolerant: bool = False) -> Mesh:
@@ -36,8 +38,8 @@ def read_mesh(root: Path, *, tolerant: bool = False) -> Mesh:
 
     Args:
         root: The folder of mesh.yaml.
-        tolerant: Load what can be loaded; domains with problems are in `Mesh.broken`. A table that reads one of theirs stays,
-            and so does its name in `Table.inputs`: the lake may still hold its last version.
+        tolerant: Load what can be loaded; domains with problems are in `Mesh.broken`. A table that reads one of theirs
+            stays, and so does that name in its `inputs`: the lake may still hold the last version.
 
     Raises:
         ConfigError: With every problem of every file; when `tolerant`, only if mesh.yaml itself cannot be read.
@@ -49,7 +51,7 @@ def read_mesh(root: Path, *, tolerant: bool = False) -> Mesh:
 
 
 def examine(root: Path) -> tuple[Mesh | None, tuple[Problem, ...]]:
-    """The mesh in a folder as far as it can be loaded, and all problems of all its files, in the order of files and lines.
+    """The mesh in a folder as far as it can be loaded, and all problems of all files, in the order of files and lines.
 
     Returns:
         None for the mesh when mesh.yaml itself cannot be read.
@@ -60,8 +62,7 @@ def examine(root: Path) -> tuple[Mesh | None, tuple[Problem, ...]]:
 
 def _examined(real: str) -> tuple[Mesh | None, tuple[Problem, ...]]:
     if not os.path.exists(f"{real}/{FILE}"):
-        mend = "Go to the folder of a mesh, name it with `--mesh DIR`, or make one: `mesh init DIR`."
-        return None, (Problem("M001", f"there is no {FILE} in this folder", Place(FILE), mend),)
+        return None, (Problem("M001", f"there is no {FILE} in this folder", Place(FILE), NO_MESH),)
     try:
         document = load(Path(real, FILE), FILE)
     except ConfigError as error:
@@ -95,7 +96,7 @@ def problems_json(problems: Iterable[Problem]) -> dict[str, object]:
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
+def _no_collection() -> Generator[None]:
     """Reading makes hundreds of thousands of small objects and no garbage: looking for it costs a third of the time."""
     was_on = gc.isenabled()
     gc.disable()
@@ -111,14 +112,20 @@ def _read(root: str, problems: list[Problem]) -> Draft:
     domains = [read_folder(root, name) for name in folders]
     for one in domains:
         problems += one.problems
-    projects = tuple(name for name in _folders(root, "dbt_projects", problems) if os.path.isfile(f"{root}/dbt_projects/{name}/dbt_project.yml"))
-    return Draft(Path(root), domains, frozenset(one.name for one in domains if one.domain is None), projects)
+    projects = tuple(
+        name
+        for name in _folders(root, "dbt_projects", problems)
+        if os.path.isfile(f"{root}/dbt_projects/{name}/dbt_project.yml")
+    )
+    return Draft(Path(root), domains, frozenset(one.name for one in domains if not one.readable), projects)
 
 
 def _folders(root: str, name: str, problems: list[Problem]) -> list[str]:
     try:
         with os.scandir(f"{root}/{name}") as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith((".", "__pycache__")))
+            return sorted(
+                entry.name for entry in entries if entry.is_dir() and not entry.name.startswith((".", "__pycache__"))
+            )
     except NotADirectoryError:
         problems.append(Problem("M001", "this is a file, not a folder", Place(name), f"Make a folder `{name}`."))
     except OSError:
@@ -129,14 +136,14 @@ def _folders(root: str, name: str, problems: list[Problem]) -> list[str]:
 def _mesh(document: Document, draft: Draft, problems: Iterable[Problem]) -> Mesh:
     broken = _broken(problems)
     tables = {name: table for name, table in draft.tables().items() if table.domain not in broken}
-    sound = sorted((one for one in draft.domains if one.name not in broken and one.domain), key=lambda one: one.name)
+    sound = sorted((one for one in draft.domains if one.name not in broken and one.readable), key=lambda one: one.name)
     lake = child(document.root, "lake")
     return Mesh(
         name=text(document.root, "mesh"),
         root=draft.root,
         title=text(document.root, "title"),
         lake=LakeConfig(catalog=text(lake, "catalog"), data=text(lake, "data"), schema=text(lake, "schema", "mesh")),
-        domains={one.name: one.domain for one in sound if one.domain},
+        domains={one.name: one.domain for one in sound},
         tables={name: tables[name] for name in order({name: table.inputs for name, table in tables.items()})},
         broken=broken,
     )

@@ -1,7 +1,7 @@
 """One ODCS file to a Contract.
 
-The standard's JSON Schema says what may be written; this module says what it means, and refuses what cannot be tested. Read
-are 3.1 and 3.2, and 3.0 with its older words (`rule:` for `metric:`, `team:` as a list).
+The standard's JSON Schema says what may be written; this module says what it means, and refuses what cannot be tested.
+Read are 3.1 and 3.2, and 3.0 with its older words (`rule:` for `metric:`, `team:` as a list).
 """
 
 import hashlib
@@ -52,20 +52,26 @@ def read_contract(document: Document, domain: str, table: str) -> Reading:
     version = text(root, "apiVersion")
     if version and version not in VERSIONS:
         mend = nearest(version, VERSIONS, otherwise="Bring it to v3.1.0.")
-        reading.problems.append(document.problem("M201", f"`apiVersion` {version} is not read here", mend, root, "apiVersion"))
+        reading.problems.append(
+            document.problem("M201", f"`apiVersion` {version} is not read here", mend, root, "apiVersion")
+        )
         return reading
     upgrade(root)
     reading.problems += shape.standard().problems(document)
     schema = maps(root, "schema")
     if len(schema) != 1:
         what = f"a contract is for one table; this one has {len(schema) or 'none'}"
-        reading.problems.append(document.problem("M202", what, "Write one file per table, with one entry under `schema:`.", root, "schema"))
+        reading.problems.append(
+            document.problem("M202", what, "Write one file per table, with one entry under `schema:`.", root, "schema")
+        )
         return reading
     reading.contract = _contract(document, schema[0], domain, reading.problems)
     names = [name for key in ("name", "physicalName") if (name := text(schema[0], key))]
     if table and names and table not in names:
         what = f"the contract is for `{names[0]}`, and this file is the contract of `{table}`"
-        reading.problems.append(document.problem("M203", what, f"Write `name: {table}`, or rename the file.", schema[0], "name"))
+        reading.problems.append(
+            document.problem("M203", what, f"Write `name: {table}`, or rename the file.", schema[0], "name")
+        )
     return reading
 
 
@@ -106,7 +112,15 @@ def _columns(document: Document, schema: Map, problems: list[Problem]) -> list[t
         where = document.place(prop, "name")
         if name.lower() in seen:
             what = f"column `{name}` is here twice: first on line {seen[name.lower()]}"
-            problems.append(document.problem("M206", what, "Keep one of them; DuckDB does not tell upper from lower case.", items(schema, "properties"), index))
+            problems.append(
+                document.problem(
+                    "M206",
+                    what,
+                    "Keep one of them; DuckDB does not tell upper from lower case.",
+                    items(schema, "properties"),
+                    index,
+                )
+            )
             continue
         seen[name.lower()] = where.line
         columns.append((prop, _column(document, prop, name, problems)))
@@ -132,7 +146,9 @@ def _column(document: Document, prop: Map, name: str, problems: list[Problem]) -
         unique=flag(prop, "unique"),
         primary_key=flag(prop, "primaryKey"),
         description=text(prop, "description"),
-        unit=next((text(extra, "value") for extra in maps(prop, "customProperties") if text(extra, "property") == "unit"), ""),
+        unit=next(
+            (text(extra, "value") for extra in maps(prop, "customProperties") if text(extra, "property") == "unit"), ""
+        ),
         classification=classification,
         tags=tags,
         masked=classification.lower() in MASKED or "pii" in {tag.lower() for tag in tags},
@@ -148,7 +164,10 @@ def _described(root: Map, schema: Map) -> str:
 
 def _service_level(level: Map) -> ServiceLevel:
     return ServiceLevel(
-        property=text(level, "property"), value=level.get("value"), unit=text(level, "unit"), element=text(level, "element")
+        property=text(level, "property"),
+        value=level.get("value"),
+        unit=text(level, "unit"),
+        element=text(level, "element"),
     )
 
 
@@ -158,7 +177,11 @@ def _unique_names(document: Document, tests: list[Test], problems: list[Problem]
         known = first.setdefault(test.name.lower(), test)
         if known is not test:
             what = f"two tests are named `{test.name}`: first on line {known.where.line}"
-            problems.append(Problem("M211", what, test.where, "Give the rule an `id:` of its own, such as `id: " + test.name + "_2`."))
+            problems.append(
+                Problem(
+                    "M211", what, test.where, "Give the rule an `id:` of its own, such as `id: " + test.name + "_2`."
+                )
+            )
 
 
 def _executable(tests: list[Test], columns: list[Column], problems: list[Problem]) -> None:
@@ -184,9 +207,13 @@ def _executable(tests: list[Test], columns: list[Column], problems: list[Problem
 def _hash(contract: Contract) -> str:
     columns = [(c.name, c.type, c.required, c.unique, c.primary_key, c.masked) for c in contract.columns]
     tests = [
-        (str(test.kind), test.name, test.columns, sorted((key, repr(value)) for key, value in test.arguments.items()), str(test.severity))
+        (
+            str(test.kind),
+            test.name,
+            test.columns,
+            sorted((key, repr(value)) for key, value in test.arguments.items()),
+            str(test.severity),
+        )
         for test in contract.tests
     ]
     return hashlib.sha256(repr((columns, tests)).encode()).hexdigest()[:16]
-
-

@@ -1,7 +1,7 @@
 """A domain's `assets.py` to the tables it declares: read with `ast`, never imported.
 
-Known are Dagster's `@asset` and our `@table` and `@artifact`, under whatever name they were imported. What decides the graph
-(names, inputs) must be written out: a value that only running the file would tell is a problem.
+Known are Dagster's `@asset` and our `@table` and `@artifact`, under whatever name they were imported. What decides the
+graph (names, inputs) must be written out: a value that only running the file would tell is a problem.
 """
 
 import ast
@@ -41,15 +41,21 @@ def read_python(folder: Path, shown: str) -> PythonRead:
     try:
         text = read_text(path, f"{shown}/assets.py")
         tree = ast.parse(text)
-        code = digest(part for file in python_files(folder) for part in (file.name, read_text(file, f"{shown}/{file.name}")))
+        code = digest(
+            part for file in python_files(folder) for part in (file.name, read_text(file, f"{shown}/{file.name}"))
+        )
     except ConfigError as error:
         result.problems += error.problems
     except SyntaxError as error:
         where = Place(f"{shown}/assets.py", error.lineno or 1, error.offset or 1)
-        result.problems.append(Problem("M305", "this is no Python from here on", where, "Look for a missing colon, bracket or quote."))
+        result.problems.append(
+            Problem("M305", "this is no Python from here on", where, "Look for a missing colon, bracket or quote.")
+        )
     except (ValueError, RecursionError, MemoryError):
         where = Place(f"{shown}/assets.py")
-        result.problems.append(Problem("M305", "this file is no Python that can be read", where, "Take out what a program put in."))
+        result.problems.append(
+            Problem("M305", "this file is no Python that can be read", where, "Take out what a program put in.")
+        )
     else:
         _Module(tree, folder.name, path, f"{shown}/assets.py", code, result).read()
     return result
@@ -58,7 +64,9 @@ def read_python(folder: Path, shown: str) -> PythonRead:
 def python_files(folder: Path) -> list[Path]:
     """Every Python file of a domain, in the order of their names; hidden folders left out."""
     return sorted(
-        path for path in folder.rglob("*.py") if not any(part.startswith((".", "__pycache__")) for part in path.relative_to(folder).parts)
+        path
+        for path in folder.rglob("*.py")
+        if not any(part.startswith((".", "__pycache__")) for part in path.relative_to(folder).parts)
     )
 
 
@@ -123,7 +131,9 @@ class _Module:
                 keywords = call.keywords if call else []
                 if any(keyword.arg is None for keyword in keywords):
                     what = "`**` hides what the decorator is given"
-                    self.result.problems.append(Problem("M306", what, self._place(decorator), "Write the arguments out."))
+                    self.result.problems.append(
+                        Problem("M306", what, self._place(decorator), "Write the arguments out.")
+                    )
                 yield member, {keyword.arg: keyword.value for keyword in keywords if keyword.arg}
 
     def _name(self, node: ast.FunctionDef | ast.AsyncFunctionDef, member: str, options: dict[str, ast.expr]) -> str:
@@ -131,7 +141,9 @@ class _Module:
             parts = self._key(options["key"])
             if len(parts) > 1 and parts[0] != self.domain:
                 what = f"`{'/'.join(parts)}` is a table of another domain"
-                raise _Unclear(options["key"], what, f"Write `key=[\"{self.domain}\", \"{parts[-1]}\"]`, or leave `key` out.", "M307")
+                raise _Unclear(
+                    options["key"], what, f'Write `key=["{self.domain}", "{parts[-1]}"]`, or leave `key` out.', "M307"
+                )
             return parts[-1]
         return self._text(options["name"]) if "name" in options else node.name
 
@@ -149,8 +161,10 @@ class _Module:
             artifact=member == "artifact",
         )
 
-    def _table_reads(self, node: ast.FunctionDef | ast.AsyncFunctionDef, options: dict[str, ast.expr]) -> list[Reference]:
-        parameters = [argument for argument in _parameters(node)]
+    def _table_reads(
+        self, node: ast.FunctionDef | ast.AsyncFunctionDef, options: dict[str, ast.expr]
+    ) -> list[Reference]:
+        parameters = _parameters(node)
         if "inputs" not in options:
             return [Reference(f"{self.domain}.{argument.arg}", self._place(argument)) for argument in parameters]
         reads = []
@@ -165,13 +179,19 @@ class _Module:
             raise _Unclear(node, what, mend, "M308")
         return reads
 
-    def _asset_reads(self, node: ast.FunctionDef | ast.AsyncFunctionDef, options: dict[str, ast.expr]) -> list[Reference]:
+    def _asset_reads(
+        self, node: ast.FunctionDef | ast.AsyncFunctionDef, options: dict[str, ast.expr]
+    ) -> list[Reference]:
         reads = [self._reference(self._key(item, alone=True), item) for item in self._list(options.get("deps"))]
         ins = self._mapping(options.get("ins"))
         for name, item in ins.items():
             reads.append(self._reference(self._asset_in(item, name), item))
         for argument in _parameters(node):
-            if argument.arg not in ins and argument.arg not in ("context", "_context", "self") and not self._is_resource(argument):
+            if (
+                argument.arg not in ins
+                and argument.arg not in ("context", "_context", "self")
+                and not self._is_resource(argument)
+            ):
                 reads.append(Reference(f"{self.domain}.{argument.arg}", self._place(argument)))
         return reads
 
@@ -187,7 +207,9 @@ class _Module:
 
     def _reference(self, parts: list[str], node: ast.expr) -> Reference:
         if len(parts) > 2:  # noqa: PLR2004 - domain and table
-            raise _Unclear(node, f"`{'/'.join(parts)}` is no table: it must be `domain/table`", "Write the domain and the table.")
+            raise _Unclear(
+                node, f"`{'/'.join(parts)}` is no table: it must be `domain/table`", "Write the domain and the table."
+            )
         return Reference(".".join(parts if len(parts) > 1 else [self.domain, *parts]), self._place(node))
 
     def _key(self, node: ast.expr, *, alone: bool = False) -> list[str]:
@@ -195,7 +217,11 @@ class _Module:
         node = self._resolved(node)
         if alone and isinstance(node, ast.Name) and node.id in self.functions:
             return [self.domain, self.functions[node.id]]
-        if isinstance(node, ast.Call) and self._member(node.func)[1] in ("AssetKey", "AssetDep") and (node.args or node.keywords):
+        if (
+            isinstance(node, ast.Call)
+            and self._member(node.func)[1] in ("AssetKey", "AssetDep")
+            and (node.args or node.keywords)
+        ):
             return self._key(node.args[0] if node.args else node.keywords[0].value, alone=alone)
         if isinstance(node, ast.List | ast.Tuple):
             return [self._text(item) for item in node.elts]
@@ -218,14 +244,18 @@ class _Module:
 
     def _resolved(self, node: ast.expr) -> ast.expr:
         """A constant of the module in place of its name."""
-        return self.constants.get(node.id, node) if isinstance(node, ast.Name) and node.id not in self.functions else node
+        return (
+            self.constants.get(node.id, node) if isinstance(node, ast.Name) and node.id not in self.functions else node
+        )
 
     def _list(self, node: ast.expr | None) -> list[ast.expr]:
         if node is None:
             return []
         node = self._resolved(node)
         if not isinstance(node, ast.List | ast.Tuple | ast.Set):
-            raise _Unclear(node, "this list can only be known by running the file", "Write it out: `[\"customers.physicians\", …]`.")
+            raise _Unclear(
+                node, "this list can only be known by running the file", 'Write it out: `["customers.physicians", …]`.'
+            )
         return node.elts
 
     def _mapping(self, node: ast.expr | None) -> dict[str, ast.expr]:
@@ -233,7 +263,11 @@ class _Module:
             return {}
         node = self._resolved(node)
         if not isinstance(node, ast.Dict):
-            raise _Unclear(node, "`ins` can only be known by running the file", "Write it out: `{\"x\": dg.AssetIn([\"domain\", \"table\"])}`.")
+            raise _Unclear(
+                node,
+                "`ins` can only be known by running the file",
+                'Write it out: `{"x": dg.AssetIn(["domain", "table"])}`.',
+            )
         return {self._text(key): value for key, value in zip(node.keys, node.values, strict=True) if key is not None}
 
     def _text(self, node: ast.expr) -> str:

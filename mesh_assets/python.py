@@ -125,7 +125,7 @@ def _check(function: Callable[..., object], parameters: Sequence[str], inputs: S
         what = f"`{function.__name__}` has parameters {', '.join(parameters) or 'none'}, but reads {', '.join(short)}"
         mend = "Name one parameter for each input: `customers.physicians` comes as `physicians`."
         where = Place(code.co_filename, code.co_firstlineno)
-        raise ConfigError(problems=[Problem("M302", what, where, mend)])
+        raise ConfigError(problems=[Problem("M308", what, where, mend)])
 
 
 def _convert(relation: "duckdb.DuckDBPyRelation", annotation: object) -> object:

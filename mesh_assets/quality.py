@@ -80,7 +80,9 @@ def table_tests(
     key = sorted((item for item in maps(schema, "properties") if flag(item, "primaryKey")), key=_key_position)
     if key:
         columns = tuple(names.get(text(item, "name"), text(item, "name")) for item in key)
-        severity = next((level for item in key if (level := _override(document, item, "primaryKey", []))), Severity.ERROR)
+        severity = next(
+            (level for item in key if (level := _override(document, item, "primaryKey", []))), Severity.ERROR
+        )
         yield Test(
             name="primary_key", kind=Kind.PRIMARY_KEY, columns=columns, severity=severity, dimension="uniqueness",
             where=document.place(key[0], "primaryKey"),
@@ -142,7 +144,9 @@ class _Implied:
         target = relationship.get("to")
         if isinstance(target, Seq) and len(target) == 1:
             target = target[0]
-        if not isinstance(target, str) or not (found := _target(self.document, relationship, target, self.domain, self.problems)):
+        if not isinstance(target, str) or not (
+            found := _target(self.document, relationship, target, self.domain, self.problems)
+        ):
             return
         name = text(relationship, "id") or f"{self.column.name}__reference{suffix}"
         severity = (
@@ -161,7 +165,13 @@ class _Rule:
     """One entry under `quality:`, of a column or of the table."""
 
     def __init__(
-        self, document: Document, rule: Map, problems: list[Problem], *, column: str = "", names: dict[str, str] | None = None
+        self,
+        document: Document,
+        rule: Map,
+        problems: list[Problem],
+        *,
+        column: str = "",
+        names: dict[str, str] | None = None,
     ) -> None:
         self.document, self.rule, self.problems, self.column, self.names = document, rule, problems, column, names or {}
         self.sound = True
@@ -200,11 +210,15 @@ class _Rule:
         arguments = {"query": filled, **self._threshold(percent_of_rows=False)}
         severity = self._severity()
         if "unit" in self.rule and text(self.rule, "unit") not in ("rows", ""):
-            self._wrong("M210", "a query's value has no unit", "Take `unit:` out; compute the percentage in the query.", "unit")
+            self._wrong(
+                "M210", "a query's value has no unit", "Take `unit:` out; compute the percentage in the query.", "unit"
+            )
         if self.sound and query and "operator" in arguments:
             yield self._test(Kind.SQL, (self.column,) if self.column else (), arguments, severity, "sql")
 
-    def _test(self, kind: Kind, columns: tuple[str, ...], arguments: dict[str, object], severity: Severity, word: str) -> Test:
+    def _test(
+        self, kind: Kind, columns: tuple[str, ...], arguments: dict[str, object], severity: Severity, word: str
+    ) -> Test:
         named = text(self.rule, "id") or slug(text(self.rule, "name").lower())
         default = "__".join([*(slug(column) for column in columns), str(kind) if word != "sql" else "sql"])
         return Test(
@@ -228,7 +242,12 @@ class _Rule:
             return ()
         if kind is not Kind.DUPLICATE_VALUES:
             mend = "Move the rule to the `quality:` of that column."
-            self._wrong("M210", f"`{text(self.rule, 'metric')}` is asked of a column, and this rule belongs to the table", mend, "metric")
+            self._wrong(
+                "M210",
+                f"`{text(self.rule, 'metric')}` is asked of a column, and this rule belongs to the table",
+                mend,
+                "metric",
+            )
             return ()
         arguments = child(self.rule, "arguments")
         listed = texts(arguments, "properties")
@@ -239,7 +258,13 @@ class _Rule:
             if name not in self.names and name not in self.names.values():
                 self.sound = False
                 self.problems.append(
-                    self.document.problem("M207", f"`{name}` is no column of this contract", nearest(name, self.names), arguments, "properties")
+                    self.document.problem(
+                        "M207",
+                        f"`{name}` is no column of this contract",
+                        nearest(name, self.names),
+                        arguments,
+                        "properties",
+                    )
                 )
         return tuple(self.names.get(name, name) for name in listed)
 
@@ -251,7 +276,11 @@ class _Rule:
                 self.sound = False
                 what = f"`{text(self.rule, 'metric')}` has no argument `{key}`"
                 usual = [name for name in known if not (name == "properties" and self.column)]
-                self.problems.append(self.document.problem("M210", what, nearest(key, usual, otherwise="" if usual else "Take it out."), given, key))
+                self.problems.append(
+                    self.document.problem(
+                        "M210", what, nearest(key, usual, otherwise="" if usual else "Take it out."), given, key
+                    )
+                )
             elif key == "pattern":
                 found["pattern"] = value
             elif key != "properties":
@@ -276,12 +305,23 @@ class _Rule:
             numbers = list(value) if isinstance(value, Seq) else [value]
             if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers):
                 if operator in ("mustBe", "mustNotBe"):  # else the standard's schema has told it
-                    self._wrong("M216", f"`{operator}` must be a number", "Write a number without quotes and units.", operator)
+                    self._wrong(
+                        "M216", f"`{operator}` must be a number", "Write a number without quotes and units.", operator
+                    )
                 self.sound = False
                 return {}
             if isinstance(value, Seq) and len(numbers) == 2 and numbers[0] > numbers[1]:  # noqa: PLR2004 - a pair
-                self._wrong("M216", f"`{operator}` goes from {numbers[0]} down to {numbers[1]}", "Write the smaller number first.", operator)
-            if percent_of_rows and self.rule.get("unit") == "percent" and not all(0 <= number <= 100 for number in numbers):  # noqa: PLR2004
+                self._wrong(
+                    "M216",
+                    f"`{operator}` goes from {numbers[0]} down to {numbers[1]}",
+                    "Write the smaller number first.",
+                    operator,
+                )
+            if (
+                percent_of_rows
+                and self.rule.get("unit") == "percent"
+                and not all(0 <= number <= 100 for number in numbers)
+            ):  # noqa: PLR2004
                 self._wrong("M216", f"`{operator}` is no percentage", "Write a number from 0 to 100.", operator)
             return {"operator": operator, "threshold": tuple(numbers) if isinstance(value, Seq) else value}
         return {}
@@ -289,7 +329,12 @@ class _Rule:
     def _unit(self, kind: Kind) -> str:
         unit = text(self.rule, "unit", "rows")
         if unit not in ("rows", "percent"):
-            self._wrong("M210", f"`unit` cannot be `{unit}`", nearest(unit, ("rows", "percent"), otherwise="It is `rows` or `percent`."), "unit")
+            self._wrong(
+                "M210",
+                f"`unit` cannot be `{unit}`",
+                nearest(unit, ("rows", "percent"), otherwise="It is `rows` or `percent`."),
+                "unit",
+            )
         elif unit == "percent" and kind is Kind.ROW_COUNT:
             self._wrong("M210", "`rowCount` is a number of rows, never a percentage", "Take `unit:` out.", "unit")
         return unit
@@ -308,8 +353,16 @@ class _Rule:
             if word in COLUMN_HOLES and self.column:
                 return '"' + self.column.replace('"', '""') + '"'
             self.sound = False
-            mend = nearest(word, [*TABLE_HOLES, *(COLUMN_HOLES if self.column else ())], otherwise="It can be `{table}`, and in a rule of a column `{column}`.")
-            problems.append(self.document.problem("M212", f"`{hole.group()}` is nothing that a query can be given", mend, self.rule, "query"))
+            mend = nearest(
+                word,
+                [*TABLE_HOLES, *(COLUMN_HOLES if self.column else ())],
+                otherwise="It can be `{table}`, and in a rule of a column `{column}`.",
+            )
+            problems.append(
+                self.document.problem(
+                    "M212", f"`{hole.group()}` is nothing that a query can be given", mend, self.rule, "query"
+                )
+            )
             return hole.group()
 
         filled = HOLE.sub(fill, query)
@@ -356,17 +409,33 @@ def _reference_of_table(
         return
     if len(sources) != len(targets):
         what = f"the relationship has {len(sources)} columns in `from` and {len(targets)} in `to`"
-        problems.append(document.problem("M214", what, "Name as many columns on both sides, in the same order.", relationship, "from"))
+        problems.append(
+            document.problem(
+                "M214", what, "Name as many columns on both sides, in the same order.", relationship, "from"
+            )
+        )
         return
     columns: list[str] = []
     for source in sources:
         parts = _parts(source)
         if len(parts) > 1 and parts[-2] not in own:
-            mend = f"Write `{sorted(own)[0] if own else 'table'}.{parts[-1]}`, and turn the relationship round if need be."
-            problems.append(document.problem("M214", f"`{source}` is no column of this table", mend, relationship, "from"))
+            mend = (
+                f"Write `{sorted(own)[0] if own else 'table'}.{parts[-1]}`, and turn the relationship round if need be."
+            )
+            problems.append(
+                document.problem("M214", f"`{source}` is no column of this table", mend, relationship, "from")
+            )
             return
         if parts[-1] not in names:
-            problems.append(document.problem("M207", f"`{parts[-1]}` is no column of this contract", nearest(parts[-1], names), relationship, "from"))
+            problems.append(
+                document.problem(
+                    "M207",
+                    f"`{parts[-1]}` is no column of this contract",
+                    nearest(parts[-1], names),
+                    relationship,
+                    "from",
+                )
+            )
             return
         columns.append(names[parts[-1]])
     found = [_target(document, relationship, target, domain, problems) for target in targets]
@@ -386,7 +455,9 @@ def _reference_of_table(
     )  # fmt: skip
 
 
-def _target(document: Document, relationship: Map, target: str, domain: str, problems: list[Problem]) -> tuple[str, str] | None:
+def _target(
+    document: Document, relationship: Map, target: str, domain: str, problems: list[Problem]
+) -> tuple[str, str] | None:
     parts = _parts(target)
     if len(parts) == 2:  # noqa: PLR2004 - table.column
         return f"{domain}.{parts[0]}", parts[1]
@@ -421,7 +492,11 @@ def _check_overrides(document: Document, prop: Map, problems: list[Problem]) -> 
     for extra in maps(prop, "customProperties"):
         name = text(extra, "property")
         if name.startswith("severity.") and name not in known and name not in spelled:
-            problems.append(document.problem("M209", f"`{name}` is the severity of nothing", nearest(name, known), extra, "property"))
+            problems.append(
+                document.problem(
+                    "M209", f"`{name}` is the severity of nothing", nearest(name, known), extra, "property"
+                )
+            )
         elif name.startswith("severity."):
             _severity(document, extra, "value", str(extra.get("value")), problems)
 

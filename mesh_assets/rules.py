@@ -14,18 +14,17 @@ Rule = Callable[[Draft], Iterator[Problem]]
 def domains_are_named_as_their_folders(draft: Draft) -> Iterator[Problem]:
     """A domain has the name of its folder, and the name can stand in SQL."""
     for one in draft.domains:
-        where = one.domain.where if one.domain else Place(f"{one.shown}/domain.yaml")
         if fault := name_fault(one.name, DOMAINS_TAKEN):
-            yield Problem("M101", f"the folder's name `{one.name}` {fault[0]}", where, fault[1])
+            yield Problem("M101", f"the folder's name `{one.name}` {fault[0]}", one.domain.where, fault[1])
         others = {other.name for other in draft.domains}
-        if one.domain and one.domain.name not in ("", one.name) and one.domain.name not in others:
+        if one.domain.name not in ("", one.name) and one.domain.name not in others:
             what = f"the domain is named `{one.domain.name}`, and its folder `{one.name}`"
-            yield Problem("M102", what, where, f"Write `domain: {one.name}`, or rename the folder.")
+            yield Problem("M102", what, one.domain.where, f"Write `domain: {one.name}`, or rename the folder.")
 
 
 def no_two_domains_have_one_name(draft: Draft) -> Iterator[Problem]:
     """A domain's name is its own."""
-    first = {one.domain.name: one for one in draft.domains if one.domain and one.domain.name == one.name}
+    first = {one.domain.name: one for one in draft.domains if one.domain.name == one.name}
     for one in _read(draft):
         known = first.setdefault(one.domain.name, one)
         if known is not one and one.domain.name:
@@ -39,7 +38,12 @@ def dbt_projects_have_a_domain(draft: Draft) -> Iterator[Problem]:
     for project in draft.projects:
         if project not in names:
             mend = nearest(project, names, otherwise=f"Make the folder domains/{project} with a domain.yaml.")
-            yield Problem("M111", f"there is no domain `{project}` for this dbt project", Place(f"dbt_projects/{project}/dbt_project.yml"), mend)
+            yield Problem(
+                "M111",
+                f"there is no domain `{project}` for this dbt project",
+                Place(f"dbt_projects/{project}/dbt_project.yml"),
+                mend,
+            )
 
 
 def tables_have_good_names(draft: Draft) -> Iterator[Problem]:
@@ -66,9 +70,16 @@ def outputs_are_built(draft: Draft) -> Iterator[Problem]:
         seen: dict[str, Place] = {}
         for port in one.domain.outputs:
             if port.table in seen:
-                yield Problem("M406", f"the port `{port.table}` is here twice", port.where, f"Take out this or {seen[port.table]}.")
+                yield Problem(
+                    "M406",
+                    f"the port `{port.table}` is here twice",
+                    port.where,
+                    f"Take out this or {seen[port.table]}.",
+                )
             elif port.table not in names:
-                mend = nearest(port.table, names, otherwise=f"Write {one.shown}/sql/{port.table}.sql, or take the port out.")
+                mend = nearest(
+                    port.table, names, otherwise=f"Write {one.shown}/sql/{port.table}.sql, or take the port out."
+                )
                 yield Problem("M408", f"nothing builds the port `{port.table}`", port.where, mend)
             seen.setdefault(port.table, port.where)
 
@@ -89,8 +100,12 @@ def contracts_are_used(draft: Draft) -> Iterator[Problem]:
         names = {table.short for table in one.tables}
         for file in one.unused:
             stem = file.removesuffix(".odcs.yaml")
-            mend = nearest(stem, names, otherwise="Rename it to `<table>.odcs.yaml`, or name it under `contract:` in domain.yaml.")
-            yield Problem("M409", f"there is no table `{stem}` for this contract", Place(f"{one.shown}/contracts/{file}"), mend)
+            mend = nearest(
+                stem, names, otherwise="Rename it to `<table>.odcs.yaml`, or name it under `contract:` in domain.yaml."
+            )
+            yield Problem(
+                "M409", f"there is no table `{stem}` for this contract", Place(f"{one.shown}/contracts/{file}"), mend
+            )
 
 
 def options_are_for_tables(draft: Draft) -> Iterator[Problem]:
@@ -117,7 +132,9 @@ def _incremental(one: DomainDraft, table: Table, options: Options) -> Iterator[P
         mend = f"Write {one.shown}/contracts/{table.short}.odcs.yaml: old and new rows must have the same columns."
         yield Problem("M108", f"`{table.short}` is loaded by {options.load} and has no contract", options.where, mend)
     if options.load is Load.UPSERT and not options.key:
-        yield Problem("M108", f"`{table.short}` is loaded by upsert and has no key", options.where, "Add `key: [column]`.")
+        yield Problem(
+            "M108", f"`{table.short}` is loaded by upsert and has no key", options.where, "Add `key: [column]`."
+        )
     if table.contract is None:
         return
     columns = {column.name for column in table.contract.columns}
@@ -152,17 +169,23 @@ def _input(draft: Draft, known: dict[str, DomainDraft], owner: str, table: str, 
     short = table.partition(".")[2]
     if owner not in known:
         yield Problem("M401", f"there is no domain `{owner}`", where, nearest(owner, [*known, *draft.unread]))
-    elif known[owner].domain and short not in _ports(known[owner].domain):
+    elif known[owner].readable and short not in _ports(known[owner].domain):
         yield _not_a_port(known[owner], table, where)
 
 
 def _not_a_port(owner: DomainDraft, table: str, where: Place) -> Problem:
     short, ports = table.partition(".")[2], _ports(owner.domain)
     asked = f"Ask {owner.domain.team.owner or owner.domain.team.name or 'the team'} for it; "
-    offered = f"the ports of `{owner.name}` are {', '.join(f'`{name}`' for name in sorted(ports))}." if ports else "it has no ports yet."
+    offered = (
+        f"the ports of `{owner.name}` are {', '.join(f'`{name}`' for name in sorted(ports))}."
+        if ports
+        else "it has no ports yet."
+    )
     if short in {table.short for table in owner.tables}:
         return Problem("M402", f"`{table}` is private to its domain", where, asked + offered)
-    return Problem("M401", f"`{owner.name}` has no port `{short}`", where, nearest(short, ports, otherwise=asked + offered))
+    return Problem(
+        "M401", f"`{owner.name}` has no port `{short}`", where, nearest(short, ports, otherwise=asked + offered)
+    )
 
 
 def code_reads_what_is_declared(draft: Draft) -> Iterator[Problem]:
@@ -185,18 +208,31 @@ def code_reads_what_is_declared(draft: Draft) -> Iterator[Problem]:
 def _no_own_table(one: DomainDraft, reader: str, read: Reference, own: set[str], declared: set[str]) -> Problem:
     short = read.table.partition(".")[2]
     foreign = [name for name in sorted(declared) if name.partition(".")[2] == short]
-    mend = f"Write `{foreign[0]}`." if foreign else nearest(short, own - {reader.partition(".")[2]}, otherwise="Another domain's port is read as `domain.port`.")
+    mend = (
+        f"Write `{foreign[0]}`."
+        if foreign
+        else nearest(
+            short, own - {reader.partition(".")[2]}, otherwise="Another domain's port is read as `domain.port`."
+        )
+    )
     return Problem("M404", f"`{one.name}` has no table `{short}`", read.where, mend)
 
 
-def _undeclared(draft: Draft, known: dict[str, DomainDraft], read: Reference, tables: dict[str, Table], one: DomainDraft) -> Problem:
+def _undeclared(
+    draft: Draft, known: dict[str, DomainDraft], read: Reference, tables: dict[str, Table], one: DomainDraft
+) -> Problem:
     owner = read.table.partition(".")[0]
     if owner not in known:
         if owner in draft.unread:
-            return Problem("M403", f"`{read.table}` is read and not declared", read.where, f"Add `- port: {read.table}` to `inputs:` in {one.shown}/domain.yaml.")
+            return Problem(
+                "M403",
+                f"`{read.table}` is read and not declared",
+                read.where,
+                f"Add `- port: {read.table}` to `inputs:` in {one.shown}/domain.yaml.",
+            )
         mend = nearest(owner, [*known, *draft.unread])
         return Problem("M401", f"there is no domain `{owner}`", read.where, mend)
-    if known[owner].domain and read.table.partition(".")[2] not in _ports(known[owner].domain):
+    if known[owner].readable and read.table.partition(".")[2] not in _ports(known[owner].domain):
         return _not_a_port(known[owner], read.table, read.where)
     what = f"`{read.table}` is read and not declared"
     return Problem("M403", what, read.where, f"Add `- port: {read.table}` to `inputs:` in {one.shown}/domain.yaml.")
@@ -212,7 +248,10 @@ def nothing_feeds_itself(draft: Draft) -> Iterator[Problem]:
         if reader == source:
             what, mend = f"`{reader}` reads itself", "Read `this` for the table's own last version."
         else:
-            what, mend = f"tables feed each other: {' → '.join(around)}", "Take one of these reads out, or split a table in two."
+            what, mend = (
+                f"tables feed each other: {' → '.join(around)}",
+                "Take one of these reads out, or split a table in two.",
+            )
         yield Problem("M405", what, where, mend)
 
 
@@ -226,7 +265,9 @@ def relationships_lead_somewhere(draft: Draft) -> Iterator[Problem]:
                     yield from _reference(draft, known, tables, one, test)
 
 
-def _reference(draft: Draft, known: dict[str, DomainDraft], tables: dict[str, Table], one: DomainDraft, test: Test) -> Iterator[Problem]:
+def _reference(
+    draft: Draft, known: dict[str, DomainDraft], tables: dict[str, Table], one: DomainDraft, test: Test
+) -> Iterator[Problem]:
     name = str(test.arguments["to_table"])
     owner, _, short = name.partition(".")
     if owner in draft.unread:
@@ -236,8 +277,10 @@ def _reference(draft: Draft, known: dict[str, DomainDraft], tables: dict[str, Ta
     elif name not in tables:
         mend = nearest(short, [table.short for table in known[owner].tables])
         yield Problem("M413", f"`{owner}` has no table `{short}`", test.where, mend)
-    elif owner != one.name and known[owner].domain and short not in _ports(known[owner].domain):
-        yield Problem("M413", f"`{name}` is private to its domain", test.where, _not_a_port(known[owner], name, test.where).mend)
+    elif owner != one.name and known[owner].readable and short not in _ports(known[owner].domain):
+        yield Problem(
+            "M413", f"`{name}` is private to its domain", test.where, _not_a_port(known[owner], name, test.where).mend
+        )
     elif contract := tables[name].contract:
         columns = {column.name for column in contract.columns}
         targets = test.arguments["to_columns"]
@@ -265,12 +308,12 @@ RULES: tuple[Rule, ...] = (
 
 
 def _read(draft: Draft) -> Iterator[DomainDraft]:
-    return (one for one in draft.domains if one.domain is not None)
+    return (one for one in draft.domains if one.readable)
 
 
 def _tables(draft: Draft) -> Iterator[Table]:
     return (table for one in draft.domains for table in one.tables)
 
 
-def _ports(domain: Domain | None) -> set[str]:
-    return {port.table for port in domain.outputs} if domain else set()
+def _ports(domain: Domain) -> set[str]:
+    return {port.table for port in domain.outputs}

@@ -1,76 +1,57 @@
 """A JSON Schema as quick functions that say, in our words and with a position, where a file differs from it.
 
 The standard's schema is compiled once to closures: validating a contract costs a fraction of a millisecond, where an
-interpreter of JSON Schema needs twenty. What is supported is what the standard and our own schemas use; an unknown keyword
-stops the compiler, so that a newer schema cannot lose a rule in silence. A property test compares the verdicts with those of
-an independent implementation.
+interpreter of JSON Schema needs twenty. What is supported is what the standard and our own schemas use; an unknown
+keyword stops the compiler, so that a newer schema cannot lose a rule in silence. A property test compares the verdicts
+with those of an independent implementation.
 """
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from mesh_assets.errors import Problem, nearest
+from mesh_assets.errors import Problem
+from mesh_assets.shapewords import (
+    FORMS,
+    NOUNS,
+    TYPES,
+    At,
+    Fault,
+    described,
+    label,
+    listed,
+    other,
+    retype,
+    short,
+    told_once,
+    unknown,
+    words,
+)
 from mesh_assets.source import Document, Map, Seq
 
 Schema = Mapping[str, object] | bool
-At = tuple[Map | Seq | None, str | int]  # the container of a value, and its key there
 Seen = set[str] | None  # property names that some part of the schema has judged
 Check = Callable[[object, At, list["Fault"], Seen], None]
 
 IGNORED = frozenset(
-    {"$schema", "$id", "$comment", "$defs", "title", "description", "default", "examples", "deprecated", "format", "then", "else"}
+    {
+        "$schema",
+        "$id",
+        "$comment",
+        "$defs",
+        "title",
+        "description",
+        "default",
+        "examples",
+        "deprecated",
+        "format",
+        "then",
+        "else",
+    }
 )
-TYPES: Mapping[str, str] = {
-    "string": "text",
-    "boolean": "`true` or `false`",
-    "integer": "a whole number",
-    "number": "a number",
-    "object": "a mapping",
-    "array": "a list",
-    "null": "empty",
-}
-# What the standard calls its parts, and what we say to the person who wrote one.
-NOUNS: Mapping[str, str] = {
-    "SchemaObject": "a table",
-    "SchemaProperty": "a column",
-    "SchemaBaseProperty": "a column",
-    "SchemaItemProperty": "a column's item",
-    "DataQuality": "a quality rule",
-    "DataQualityLibrary": "a quality rule",
-    "DataQualitySql": "a quality rule of `type: sql`",
-    "DataQualityCustom": "a quality rule of `type: custom`",
-    "DataQualityOperators": "a quality rule",
-    "ServiceLevelAgreementProperty": "a service level",
-    "TeamMember": "a member of the team",
-    "Team": "the team",
-    "Role": "a role",
-    "Pricing": "the price",
-    "SupportItem": "a support channel",
-    "CustomProperty": "a custom property",
-    "RelationshipBase": "a relationship",
-    "RelationshipSchemaLevel": "a relationship of the table",
-    "RelationshipPropertyLevel": "a relationship of a column",
-    "Server": "a server",
-    "ServerSource": "a server",
-    "EnumValue": "an allowed value",
-    "Synonym": "a synonym",
-    "input": "an input",
-    "output": "an output port",
-    "options": "a table",
-    "partitions": "`partitions`",
-    "team": "the team",
-}
-FORMS: Mapping[str, tuple[str, str]] = {  # by the pattern of the schema: what it asks, how to mend
-    r"^[A-Za-z0-9_-]+$": ("letters, digits, `_` and `-` only", "Take out spaces and other characters."),
-    r"^[A-Za-z_][A-Za-z0-9_\-]*(\.[A-Za-z_][A-Za-z0-9_\-]*)+$": ("a name such as `table.column`", "Write `table.column`, or `domain.table.column`."),
-}
-
-
 CODES: Mapping[str, str] = {
     "unknown": "M002",
     "missing": "M010",
@@ -81,24 +62,6 @@ CODES: Mapping[str, str] = {
 }
 
 
-@dataclass(slots=True)
-class Fault:
-    """One difference between a value and its schema.
-
-    Attributes:
-        said: What is wrong and how to mend it; put into words only when it is shown, as most faults are those of a branch of
-            the schema that was only tried.
-        owner: Identity of the mapping that misses a key or has one too many.
-        names: The keys that are missing.
-    """
-
-    kind: str
-    at: At
-    said: Callable[[], tuple[str, str]]
-    owner: int = 0
-    names: frozenset[str] = frozenset()
-
-
 class Shape:
     """A compiled schema."""
 
@@ -107,7 +70,7 @@ class Shape:
 
     def problems(self, document: Document) -> list[Problem]:
         """Everything in the document that the schema does not allow."""
-        told = _told_once(self.faults(document.root))
+        told = told_once(self.faults(document.root))
         return [Problem(CODES[fault.kind], what, document.place(*fault.at), mend) for fault, what, mend in told]
 
     def faults(self, value: object) -> list[Fault]:
@@ -128,8 +91,8 @@ def standard() -> Shape:
 def mended(schema: Mapping[str, object]) -> Mapping[str, object]:
     """The standard's schema, with conditions that ask for what they test.
 
-    As shipped, `if: {properties: {logicalType: {const: map}}}` also holds for a column without `logicalType`: every such column
-    would have to be a map, an array and a string at once, against the standard's own text and examples.
+    As shipped, `if: {properties: {logicalType: {const: map}}}` also holds for a column without `logicalType`: every such
+    column would have to be a map, an array and a string at once, against the standard's own text and examples.
     """
     definitions = schema["$defs"]
     base = definitions["SchemaBaseProperty"] if isinstance(definitions, Mapping) else {}
@@ -144,26 +107,9 @@ def mended(schema: Mapping[str, object]) -> Mapping[str, object]:
 @cache
 def ours(name: str) -> Shape:
     """A schema of this library: `domain` or `mesh`."""
-    return Shape(json.loads(Path(__file__).with_name("schemas").joinpath(f"{name}.schema.json").read_bytes()), f"{name}.yaml")
-
-
-def _told_once(faults: list[Fault]) -> Iterator[tuple[Fault, str, str]]:
-    """A misspelt key is one mistake, though the key that was meant is missing too and its neighbours fit nothing."""
-    spoken = [(fault, *fault.said()) for fault in faults]
-    meant: dict[int, set[str]] = {}
-    for fault, _, mend in spoken:
-        if fault.kind == "unknown":
-            meant.setdefault(fault.owner, set()).update(re.findall(r"^Did you mean `(.+)`", mend))
-    told: set[tuple[str, int, str | int]] = set()
-    for fault, what, mend in spoken:
-        if fault.kind == "missing" and fault.names & meant.get(fault.owner, set()):
-            continue
-        if fault.kind == "alone" and fault.owner in meant:
-            continue
-        key = (what, id(fault.at[0]), fault.at[1])
-        if key not in told:
-            told.add(key)
-            yield fault, what, mend
+    return Shape(
+        json.loads(Path(__file__).with_name("schemas").joinpath(f"{name}.schema.json").read_bytes()), f"{name}.yaml"
+    )
 
 
 class _Compiler:
@@ -225,12 +171,12 @@ class _Compiler:
         return check
 
     def _required(self, names: list[str], noun: str) -> Check:
-        words = {name: _words(f"{noun} needs `{name}`", f"Add `{name}:`.") for name in names}
+        said = {name: words(f"{noun} needs `{name}`", f"Add `{name}:`.") for name in names}
 
         def check(value: object, at: At, faults: list[Fault], _seen: Seen) -> None:
             if isinstance(value, dict):
                 faults.extend(
-                    Fault("missing", at, words[name], id(value), frozenset({name}))
+                    Fault("missing", at, said[name], id(value), frozenset({name}))
                     for name in names
                     if name not in value
                 )
@@ -249,7 +195,7 @@ class _Compiler:
             for name in value:
                 if name not in known:
                     if others is None:
-                        faults.append(_unknown(value, name, known, noun))
+                        faults.append(unknown(value, name, known, noun))
                     else:
                         others(value[name], (value, name), faults, None)
             if seen is not None:
@@ -264,7 +210,7 @@ class _Compiler:
                 one(value, at, faults, judged)
             if not isinstance(value, dict):
                 return
-            faults.extend(_unknown(value, name, known, noun) for name in value if name not in judged)
+            faults.extend(unknown(value, name, known, noun) for name in value if name not in judged)
             if seen is not None:
                 seen.update(value)
 
@@ -319,9 +265,9 @@ class _Compiler:
             failed: list[Fault] = []
             denied(value, at, failed, None)
             if not failed:
-                what = f"{noun} must not have {_listed(names)}" if names else f"{_label(at)} is not allowed here"
-                key = names[0] if names and isinstance(value, Map) else None
-                faults.append(Fault("alone", (value, key) if key else at, _words(what, "Take it out.")))
+                what = f"{noun} must not have {listed(names)}" if names else f"{label(at)} is not allowed here"
+                where: At = (value, names[0]) if names and isinstance(value, Map) else at
+                faults.append(Fault("alone", where, words(what, "Take it out.")))
 
         return check
 
@@ -330,7 +276,7 @@ class _Compiler:
 
         def check(value: object, at: At, faults: list[Fault], _seen: Seen) -> None:
             if not any(value == option and type(value) is type(option) for option in options):
-                faults.append(Fault("choice", at, lambda: _other(value, at, allowed)))
+                faults.append(Fault("choice", at, lambda: other(value, at, allowed)))
 
         return check
 
@@ -343,7 +289,7 @@ class _Compiler:
 
         def check(value: object, at: At, faults: list[Fault], _seen: Seen) -> None:
             if isinstance(value, str) and not matches(value):
-                faults.append(Fault("form", at, _words(f"{_label(at)} is `{_short(value)}`, and must be {asks}", mend)))
+                faults.append(Fault("form", at, words(f"{label(at)} is `{short(value)}`, and must be {asks}", mend)))
 
         return check
 
@@ -365,7 +311,7 @@ class _Compiler:
     def _uniqueItems(self, wanted: bool, _noun: str) -> Check:  # noqa: N802, FBT001 - the schema's argument
         def check(value: object, at: At, faults: list[Fault], _seen: Seen) -> None:
             if wanted and isinstance(value, list) and len({_identity(item) for item in value}) < len(value):
-                faults.append(Fault("form", at, _words(f"{_label(at)} names the same thing twice", "Keep one of them.")))
+                faults.append(Fault("form", at, words(f"{label(at)} names the same thing twice", "Keep one of them.")))
 
         return check
 
@@ -415,7 +361,10 @@ def _plain_condition(schema: object) -> Callable[[dict[str, object], Seen], bool
     properties, required = schema.get("properties", {}), frozenset(schema.get("required", ()))
     if not set(schema) <= {"properties", "required"}:
         return None
-    if not all(list(judge) in (["const"], ["type"]) and isinstance(next(iter(judge.values())), str) for judge in properties.values()):
+    if not all(
+        list(judge) in (["const"], ["type"]) and isinstance(next(iter(judge.values())), str)
+        for judge in properties.values()
+    ):
         return None
     tests = [(name, *next(iter(judge.items()))) for name, judge in properties.items()]
 
@@ -443,7 +392,11 @@ def _typed(wanted: object, checks: list[Check]) -> Check:
     def check(value: object, at: At, faults: list[Fault], seen: Seen) -> None:
         if type(value) is not usual and not any(_is(value, name) for name in names):
             faults.append(
-                Fault("type", at, lambda: (f"{_label(at)} must be {spoken}, not {_described(value)}", _retype(value, names)))
+                Fault(
+                    "type",
+                    at,
+                    lambda: (f"{label(at)} must be {spoken}, not {described(value)}", retype(value, names)),
+                )
             )
             return
         for one in checks:
@@ -454,7 +407,9 @@ def _typed(wanted: object, checks: list[Check]) -> Check:
 
 def _choice(schemas: list[object], branches: list[Check], noun: str, *, only_one: bool) -> Check:
     """At least one branch, or exactly one; when none fits, what the nearest one says."""
-    needs = [frozenset(schema.get("required") or ()) if isinstance(schema, Mapping) else frozenset() for schema in schemas]
+    needs = [
+        frozenset(schema.get("required") or ()) if isinstance(schema, Mapping) else frozenset() for schema in schemas
+    ]
 
     def check(value: object, at: At, faults: list[Fault], seen: Seen) -> None:
         passed: list[set[str]] = []
@@ -471,7 +426,9 @@ def _choice(schemas: list[object], branches: list[Check], noun: str, *, only_one
         if only_one and len(passed) > 1:
             names = sorted(set().union(*passed) - set.intersection(*passed))
             where = (value, names[-1]) if names and isinstance(value, Map) else at
-            faults.append(Fault("alone", where, _words(f"{noun} can have only one of {_listed(names)}", "Keep one of them.")))
+            faults.append(
+                Fault("alone", where, words(f"{noun} can have only one of {listed(names)}", "Keep one of them."))
+            )
         elif not passed:
             faults.extend(_explained(branches, value, at, noun, seen))
 
@@ -491,20 +448,22 @@ def _nearest_branch(outcomes: list[list[Fault]], at: At, noun: str, owner: int) 
     fitting = [faults for faults in outcomes if not any(fault.kind == "type" and fault.at == at for fault in faults)]
     if not fitting:
         return outcomes[0][:1]
-    complete = [faults for faults in fitting if not any(fault.kind == "missing" and fault.owner == owner for fault in faults)]
+    complete = [
+        faults for faults in fitting if not any(fault.kind == "missing" and fault.owner == owner for fault in faults)
+    ]
     if complete:
         return min(complete, key=len)
     names = frozenset().union(*(fault.names for faults in fitting for fault in faults if fault.kind == "missing"))
     if len(fitting) == 1 or not names:
         return min(fitting, key=len)
-    words = _words(f"{noun} needs one of {_listed(sorted(names))}", "Add the one that says what you mean.")
-    return [Fault("missing", at, words, owner, names)]
+    said = words(f"{noun} needs one of {listed(sorted(names))}", "Add the one that says what you mean.")
+    return [Fault("missing", at, said, owner, names)]
 
 
 def _number(fits: Callable[[float], bool], asks: str) -> Check:
     def check(value: object, at: At, faults: list[Fault], _seen: Seen) -> None:
         if isinstance(value, int | float) and not isinstance(value, bool) and not fits(value):
-            faults.append(Fault("form", at, _words(f"{_label(at)} must be {asks}, not {value}", "Change the number.")))
+            faults.append(Fault("form", at, words(f"{label(at)} must be {asks}, not {value}", "Change the number.")))
 
     return check
 
@@ -512,27 +471,10 @@ def _number(fits: Callable[[float], bool], asks: str) -> Check:
 def _length(fits: Callable[[int], bool], asks: str) -> Check:
     def check(value: object, at: At, faults: list[Fault], _seen: Seen) -> None:
         if isinstance(value, list) and not fits(len(value)):
-            what = f"{_label(at)} must have {asks}, not {len(value)}"
-            faults.append(Fault("form", at, _words(what, "Complete or shorten the list.")))
+            what = f"{label(at)} must have {asks}, not {len(value)}"
+            faults.append(Fault("form", at, words(what, "Complete or shorten the list.")))
 
     return check
-
-
-def _unknown(owner: dict[str, object], name: str, known: frozenset[str], noun: str) -> Fault:
-    place = (owner if isinstance(owner, Map) else None, name)
-    if name in known:
-        mend = "Take it out, or change the keys beside it that say what kind of thing this is."
-        return Fault("alone", place, _words(f"`{name}` does not go with the other keys of {noun}", mend), id(owner))
-    return Fault("unknown", place, lambda: (f"`{name}` is not a field of {noun}", nearest(name, known)), id(owner))
-
-
-def _words(what: str, mend: str) -> Callable[[], tuple[str, str]]:
-    return lambda: (what, mend)
-
-
-def _other(value: object, at: At, allowed: list[str]) -> tuple[str, str]:
-    mend = nearest(str(value), allowed, otherwise=f"It can be {_listed(allowed)}.")
-    return f"{_label(at)} cannot be `{_short(value)}`", mend
 
 
 def _is(value: object, name: str) -> bool:
@@ -551,48 +493,6 @@ def _is(value: object, name: str) -> bool:
             return isinstance(value, int | float)
         case _:
             return name == "null" and value is None
-
-
-def _described(value: object) -> str:
-    if isinstance(value, bool):
-        return f"`{str(value).lower()}`"
-    if isinstance(value, int | float):
-        return f"the number {_short(value)}"
-    if isinstance(value, str):
-        return f"the text `{_short(value)}`"
-    return {dict: "a mapping", list: "a list"}.get(next((kind for kind in (dict, list) if isinstance(value, kind)), object), "empty")
-
-
-def _retype(value: object, names: list[str]) -> str:
-    if value is None:
-        return "Write a value after the colon, or delete the line."
-    if "string" in names and isinstance(value, bool | int | float):
-        return "Put it in quotes."
-    if "array" in names:
-        return "Write each item on a line of its own that starts with `- `, or all of them in `[` and `]`."
-    if "object" in names:
-        return "Write `key: value` lines below it, indented."
-    if names == ["boolean"]:
-        return "Write `true` or `false`."
-    if isinstance(value, str) and {"number", "integer"} & set(names):
-        return "Write the number without quotes and units."
-    return f"Write {' or '.join(TYPES[name] for name in names)}."
-
-
-def _label(at: At) -> str:
-    container, key = at
-    if isinstance(key, int):
-        return f"item {key + 1} of this list"
-    return f"`{key}`" if container is not None else "the file"
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"  # noqa: PLR2004 - a line of a terminal
 
 
 def _identity(value: object) -> str:

@@ -1,8 +1,9 @@
 """YAML text to plain values, with a position for every key.
 
-YAML 1.2 as people mean it: `no` and `12:30` are text, dates are text, only `true` and `false` are booleans. What makes YAML
-dangerous or ambiguous is refused: aliases, tags, a key twice, several documents, more than 1 MB, deep nesting. The text is
-read as libyaml's stream of events, never as its node tree, because building that tree recurses and can take the process down.
+YAML 1.2 as people mean it: `no` and `12:30` are text, dates are text, only `true` and `false` are booleans. What makes
+YAML dangerous or ambiguous is refused: aliases, tags, a key twice, several documents, more than 1 MB, deep nesting. The
+text is read as libyaml's stream of events, never as its node tree: building that tree recurses, and deep nesting would
+take the process down with it.
 """
 
 import math
@@ -17,7 +18,6 @@ from yaml import CBaseLoader, YAMLError
 from yaml.events import (
     AliasEvent,
     DocumentStartEvent,
-    Event,
     MappingEndEvent,
     MappingStartEvent,
     ScalarEvent,
@@ -32,8 +32,11 @@ DEPTH = 50  # levels; the deepest place that the standard names is 14 levels dow
 
 INTEGER = re.compile(r"[-+]?[0-9]{1,40}|0x[0-9a-fA-F]{1,32}|0o[0-7]{1,40}", re.ASCII)
 FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", re.ASCII)
-WORDS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-WORDS |= dict.fromkeys(("", "~", "null", "Null", "NULL"))
+WORDS: dict[str, bool | None] = {
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+}
 STARTS_SPECIAL = frozenset("+-.0123456789tTfFnN~")
 
 # What libyaml says, in our words: (a part of its sentence, what is wrong, how to mend it).
@@ -45,11 +48,27 @@ SYNTAX = (
         "a second `:` that YAML takes for another key",
         "Put the value in quotes, or start a new line.",
     ),
-    ("while scanning an alias", "a value that starts with `*`, which YAML takes for an alias", "Put the value in quotes."),
-    ("while scanning an anchor", "a value that starts with `&`, which YAML takes for an anchor", "Put the value in quotes."),
-    ("could not find expected ':'", "a line that is no `key: value`", "Write `key: value`, with a space after the colon."),
+    (
+        "while scanning an alias",
+        "a value that starts with `*`, which YAML takes for an alias",
+        "Put the value in quotes.",
+    ),
+    (
+        "while scanning an anchor",
+        "a value that starts with `&`, which YAML takes for an anchor",
+        "Put the value in quotes.",
+    ),
+    (
+        "could not find expected ':'",
+        "a line that is no `key: value`",
+        "Write `key: value`, with a space after the colon.",
+    ),
     ("unexpected end of stream", "a quote that is never closed", "Close the quote."),
-    ("did not find expected ',' or", "a `[` or `{` that is never closed", "Close it, and put a comma between its items."),
+    (
+        "did not find expected ',' or",
+        "a `[` or `{` that is never closed",
+        "Close it, and put a comma between its items.",
+    ),
     (
         "did not find expected key",
         "a line whose indentation fits nothing above it",
@@ -60,7 +79,11 @@ SYNTAX = (
         "a line in a list that starts with no `-`",
         "Start each item of the list with `- `, all at the same indentation.",
     ),
-    ("unknown escape character", "an escape that YAML does not know", "Use single quotes, where `\\` is an ordinary character."),
+    (
+        "unknown escape character",
+        "an escape that YAML does not know",
+        "Use single quotes, where `\\` is an ordinary character.",
+    ),
     ("control characters are not allowed", "a control character", "Take the character out."),
     ("found undefined tag", "a YAML tag", "Take out the word that starts with `!`."),
 )
@@ -108,12 +131,12 @@ class Document:
         self.path = path
         self.root = root
 
-    def place(self, parent: Map | Seq | None = None, key: str | int = "") -> Place:
+    def place(self, parent: object = None, key: str | int = "") -> Place:
         """Where a key of a mapping, or an item of a list, stands; the first line for what is not there."""
         line, column = _mark(parent, key)
         return Place(self.path, line + 1, column + 1)
 
-    def problem(self, code: str, what: str, mend: str, parent: Map | Seq | None = None, key: str | int = "") -> Problem:
+    def problem(self, code: str, what: str, mend: str, parent: object = None, key: str | int = "") -> Problem:
         """What is wrong with a key of a mapping or an item of a list."""
         return Problem(code, what, self.place(parent, key), mend)
 
@@ -197,7 +220,9 @@ def _error(refused: Refused, shown: str) -> ConfigError:
 
 def _text(path: Path | str, limit: int) -> str:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0))  # a named pipe must not hang us
+        descriptor = os.open(
+            path, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0)
+        )  # a named pipe must not hang us
         with open(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise Refused("M001", "this is not a file", "Put a text file here.")
@@ -209,7 +234,9 @@ def _text(path: Path | str, limit: int) -> str:
     except PermissionError:
         raise Refused("M001", "this file may not be read", "Give yourself the right to read it.") from None
     except OSError as error:
-        raise Refused("M001", f"this file cannot be read: {error.strerror or 'the disk refuses'}", "Check the file and its disk.") from None
+        raise Refused(
+            "M001", f"this file cannot be read: {error.strerror or 'the disk refuses'}", "Check the file and its disk."
+        ) from None
     if len(content) > limit:
         raise Refused("M004", f"the file is larger than {limit // 1_000_000} MB", "Keep data out of it, or split it.")
     try:
@@ -223,77 +250,97 @@ def _text(path: Path | str, limit: int) -> str:
 def _build(text: str) -> Map:
     if not text.strip():
         raise Refused("M003", "the file is empty", "Write its content, or delete the file.")
-    bad = text.find("\0")
-    if bad >= 0:
-        raise Refused("M006", "YAML cannot be read from here on: a control character", "Take the character out.", (text.count("\n", 0, bad), 0))
-    root = None
-    for root in _values(text):  # noqa: B007 - drains the stream, so that a second document is seen
-        pass
-    if root is None:
-        raise Refused("M003", "the file holds nothing but comments", "Write its content, or delete the file.")
-    if not isinstance(root, Map):
-        raise Refused("M006", "the file is no mapping", "Write `key: value` lines.")
-    return root
-
-
-def _values(text: str) -> Iterator[Any]:
-    """The documents of the text, built without recursion."""
-    open_now: list[tuple[Map | Seq, tuple[int, int]]] = []  # with the mark of each
-    keys: list[str | None] = []  # per open container: the key that waits for its value
-    documents = 0
+    if (bad := text.find("\0")) >= 0:  # libyaml takes it for the end
+        what = "YAML cannot be read from here on: a control character"
+        raise Refused("M006", what, "Take the character out.", (text.count("\n", 0, bad), 0))
+    builder = _Builder()
     for event in _events(text):
+        builder.take(event)
+    if builder.documents == 0:
+        raise Refused("M003", "the file holds nothing but comments", "Write its content, or delete the file.")
+    if not isinstance(builder.root, Map):
+        raise Refused("M006", "the file is no mapping", "Write `key: value` lines.")
+    return builder.root
+
+
+class _Builder:
+    """Events to one value, without recursion: the containers that are open lie on a stack."""
+
+    def __init__(self) -> None:
+        self.root: Any = None
+        self.documents = 0
+        self.stack: list[
+            tuple[Map | Seq | None, tuple[int, int], str | None]
+        ] = []  # outer containers, and their keys in use
+        self.parent: Map | Seq | None = None
+        self.start = (0, 0)
+        self.key: str | None = None
+
+    def take(self, event: Any) -> None:
         kind = type(event)
         if kind is ScalarEvent:
-            if event.tag is not None and event.tag != "!":
-                raise Refused("M008", "a YAML tag", "Take out the word that starts with `!`.", _at(event))
-            if open_now and keys[-1] is None and type(open_now[-1][0]) is Map:
-                _open_key(open_now[-1][0], event, keys)
-                continue
-            value, mark = (event.value if event.style else _scalar(event.value)), _at(event)
+            self.scalar(event)
         elif kind is MappingStartEvent or kind is SequenceStartEvent:
-            if event.tag is not None:
-                raise Refused("M008", "a YAML tag", "Take out the word that starts with `!`.", _at(event))
-            if open_now and keys[-1] is None and type(open_now[-1][0]) is Map:
-                raise Refused("M006", "a key that is a list or a mapping", "Write the key as text.", _at(event))
-            if len(open_now) >= DEPTH:
-                raise Refused("M006", f"more than {DEPTH} levels of nesting", "Close the brackets, or flatten it.", _at(event))
-            open_now.append((Map() if kind is MappingStartEvent else Seq(), _at(event)))
-            keys.append(None)
-            continue
-        elif kind is AliasEvent:
-            raise Refused("M008", f"`*{event.anchor}` is a YAML alias", "Write the value out: aliases are not read here.", _at(event))
-        elif kind is DocumentStartEvent:
-            documents += 1
-            if documents > 1:
-                raise Refused("M006", "a second document in the file", "Keep one document: take out the `---`.", _at(event))
-            continue
+            self.open(event, Map() if kind is MappingStartEvent else Seq())
         elif kind is MappingEndEvent or kind is SequenceEndEvent:
-            value, mark = open_now.pop()
-            keys.pop()
+            value, mark = self.parent, self.start
+            self.parent, self.start, self.key = self.stack.pop()
+            self.put(value, mark)
+        elif kind is AliasEvent:
+            mend = "Write the value out: aliases are not read here."
+            raise Refused("M008", f"`*{event.anchor}` is a YAML alias", mend, _at(event))
+        elif kind is DocumentStartEvent:
+            self.documents += 1
+            if self.documents > 1:
+                mend = "Keep one document: take out the `---`."
+                raise Refused("M006", "a second document in the file", mend, _at(event))
+
+    def scalar(self, event: Any) -> None:
+        if event.tag is not None and event.tag != "!":
+            raise _tagged(event)
+        if self.key is None and type(self.parent) is Map:
+            self.key = _new_key(self.parent, event)
         else:
-            continue
-        if not open_now:
-            yield value
-            continue
-        parent = open_now[-1][0]
+            self.put(event.value if event.style else _scalar(event.value), _at(event))
+
+    def open(self, event: Any, container: Map | Seq) -> None:
+        if event.tag is not None:
+            raise _tagged(event)
+        if self.key is None and type(self.parent) is Map:
+            raise Refused("M006", "a key that is a list or a mapping", "Write the key as text.", _at(event))
+        if len(self.stack) >= DEPTH:
+            mend = "Close the brackets, or flatten it."
+            raise Refused("M006", f"more than {DEPTH} levels of nesting", mend, _at(event))
+        self.stack.append((self.parent, self.start, self.key))
+        self.parent, self.start, self.key = container, _at(event), None
+
+    def put(self, value: Any, mark: tuple[int, int]) -> None:
+        parent = self.parent
         if type(parent) is Map:
-            parent[keys[-1]] = value
-            keys[-1] = None
-        else:
+            parent[self.key or ""] = value
+            self.key = None
+        elif type(parent) is Seq:
             parent.append(value)
             parent.marks.append(mark)
+        else:
+            self.root = value
 
 
-def _open_key(parent: Map, event: Event, keys: list[str | None]) -> None:
+def _tagged(event: Any) -> Refused:
+    return Refused("M008", "a YAML tag", "Take out the word that starts with `!`.", _at(event))
+
+
+def _new_key(parent: Map, event: Any) -> str:
     key, mark = event.value, _at(event)
     if key in parent.marks:
         first = parent.marks[key][0] + 1
-        raise Refused("M007", f"`{key}` is here twice: first on line {first}", f"Keep one of lines {first} and {mark[0] + 1}.", mark)
+        mend = f"Keep one of lines {first} and {mark[0] + 1}."
+        raise Refused("M007", f"`{key}` is here twice: first on line {first}", mend, mark)
     parent.marks[key] = mark
-    keys[-1] = key
+    return key
 
 
-def _events(text: str) -> Iterator[Event]:
+def _events(text: str) -> Iterator[Any]:
     try:
         parser = CBaseLoader(text)
         while (event := parser.get_event()) is not None:
@@ -301,7 +348,9 @@ def _events(text: str) -> Iterator[Event]:
     except YAMLError as error:
         raise _syntax(error, text) from None
     except UnicodeEncodeError as error:
-        raise Refused("M005", "half a character", "Save the file as UTF-8.", (text.count("\n", 0, error.start), 0)) from None
+        raise Refused(
+            "M005", "half a character", "Save the file as UTF-8.", (text.count("\n", 0, error.start), 0)
+        ) from None
 
 
 def _syntax(error: YAMLError, text: str) -> Refused:
@@ -335,12 +384,12 @@ def _scalar(text: str) -> Any:
     return text
 
 
-def _at(event: Event) -> tuple[int, int]:
+def _at(event: Any) -> tuple[int, int]:
     mark = event.start_mark
     return mark.line, mark.column
 
 
-def _mark(parent: Map | Seq | None, key: str | int) -> tuple[int, int]:
+def _mark(parent: object, key: str | int) -> tuple[int, int]:
     if isinstance(parent, Map) and isinstance(key, str):
         return parent.marks.get(key) or next(iter(parent.marks.values()), (0, 0))
     if isinstance(parent, Seq) and isinstance(key, int) and key < len(parent.marks):

@@ -1,6 +1,7 @@
 """Which tables a SQL text reads, and what in it must not be: found by parsing, never by running.
 
-The text of a table and the query of a rule are one read-only SELECT each. The special table `this` is the table's own last version.
+The text of a table and the query of a rule are one read-only SELECT each. The special table `this` is the table's own
+last version.
 """
 
 import logging
@@ -20,8 +21,12 @@ logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of statements t
 THIS = "this"
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Table functions that make rows of nothing but their arguments.
-MAKES_ROWS = frozenset({"range", "generate_series", "unnest", "repeat", "repeat_row", "json_each", "json_tree", "regexp_matches"})
-READS_FILES = re.compile(r"read_\w+|scan_\w+|\w+_scan|parquet_\w+|sniff_csv|glob|st_read\w*|from_substrait\w*|ducklake_\w+|load_\w+")
+MAKES_ROWS = frozenset(
+    {"range", "generate_series", "unnest", "repeat", "repeat_row", "json_each", "json_tree", "regexp_matches"}
+)
+READS_FILES = re.compile(
+    r"read_\w+|scan_\w+|\w+_scan|parquet_\w+|sniff_csv|glob|st_read\w*|from_substrait\w*|ducklake_\w+|load_\w+"
+)
 READS_ELSEWHERE = frozenset({
     "query", "query_table", "getenv", "current_setting", "which_secret", "duckdb_secrets", "nextval", "currval", "http_get",
     "http_post", "write_log", "add_parquet_key", "checkpoint", "force_checkpoint",
@@ -82,12 +87,15 @@ def read_rule(query: str) -> Iterator[tuple[str, str]]:
         if fault.code == "M302":
             yield f"the query of a rule must only read: {fault.what}", "Write one SELECT that returns one value."
         elif fault.code == "M303":
-            yield f"the query of a rule reads tables only: {fault.what}", "Read `{table}`, which is the table that is tested."
+            yield (
+                f"the query of a rule reads tables only: {fault.what}",
+                "Read `{table}`, which is the table that is tested.",
+            )
         else:
             yield f"the query cannot be used: {fault.what}", fault.mend
 
 
-def _statement(text: str) -> tuple[exp.Expression | None, tuple[Fault, ...]]:
+def _statement(text: str) -> tuple[exp.Expr | None, tuple[Fault, ...]]:
     try:
         statements = [statement for statement in parse(text, read="duckdb") if statement is not None]
     except SqlglotError as error:
@@ -99,10 +107,13 @@ def _statement(text: str) -> tuple[exp.Expression | None, tuple[Fault, ...]]:
     if len(statements) > 1:
         return None, (Fault("M302", f"there are {len(statements)} statements here", ONE_SELECT),)
     if not isinstance(statements[0], exp.Query) or isinstance(statements[0], exp.Table):
-        word = text.split(None, 1)[0].upper() if not isinstance(statements[0], exp.Command) else str(statements[0].this).upper()
+        word = (
+            text.split(None, 1)[0].upper()
+            if not isinstance(statements[0], exp.Command)
+            else str(statements[0].this).upper()
+        )
         return None, (Fault("M302", f"this is no SELECT but {_short(word)}", ONE_SELECT),)
     return statements[0], ()
-
 
 
 def _unreadable(error: SqlglotError, text: str) -> Fault:
@@ -113,10 +124,12 @@ def _unreadable(error: SqlglotError, text: str) -> Fault:
     if "\n" not in start and line <= text.count("\n") + 1:
         column = max(1, text.splitlines()[line - 1].find(word) + 1) if word and text.splitlines() else 1
     what = f"this SQL cannot be read near `{_short(word)}`" if word else "this SQL cannot be read"
-    return Fault("M301", what, "Look for a missing comma, parenthesis, quote or keyword at or before this place.", line, column)
+    return Fault(
+        "M301", what, "Look for a missing comma, parenthesis, quote or keyword at or before this place.", line, column
+    )
 
 
-def _forbidden(statement: exp.Expression, text: str) -> Iterator[Fault]:
+def _forbidden(statement: exp.Expr, text: str) -> Iterator[Fault]:
     for node in statement.walk():
         if isinstance(node, exp.DDL | exp.DML | exp.Command | exp.Into) and not isinstance(node, exp.Query):
             yield Fault("M302", f"{type(node).__name__.upper()} writes", ONE_SELECT, *_position(node, text))
@@ -124,7 +137,12 @@ def _forbidden(statement: exp.Expression, text: str) -> Iterator[Fault]:
             if READS_FILES.fullmatch(name):
                 yield Fault("M303", f"`{name}` reads files", DECLARE, *_position(node, text))
             elif name in READS_ELSEWHERE:
-                yield Fault("M303", f"`{name}` reaches outside the tables of the mesh", "Read the tables only.", *_position(node, text))
+                yield Fault(
+                    "M303",
+                    f"`{name}` reaches outside the tables of the mesh",
+                    "Read the tables only.",
+                    *_position(node, text),
+                )
 
 
 def _function(node: exp.Func) -> str:
@@ -147,11 +165,17 @@ def _table_fault(table: exp.Table, text: str) -> Fault | None:
         mend = f"Write `{table.db}.{table.name}`."
         return Fault("M304", f"`{table.catalog}.{table.db}.{table.name}` names a database", mend, line, column)
     if table.args.get("when"):
-        return Fault("M304", "a version of a table is named here", "Take out the AT clause: the run decides which version is read.", line, column)
+        return Fault(
+            "M304",
+            "a version of a table is named here",
+            "Take out the AT clause: the run decides which version is read.",
+            line,
+            column,
+        )
     return None
 
 
-def _tables(node: exp.Expression, hidden: frozenset[str]) -> Iterator[exp.Table]:
+def _tables(node: exp.Expr, hidden: frozenset[str]) -> Iterator[exp.Table]:
     """The real tables below a node. A common table expression hides a table of its name from where it is defined on."""
     clause = node.args.get("with_") or node.args.get("with")
     if clause is not None:
@@ -160,17 +184,19 @@ def _tables(node: exp.Expression, hidden: frozenset[str]) -> Iterator[exp.Table]
             name = one.alias.lower()
             yield from _tables(one.this, hidden | {name} if recursive else hidden)
             hidden |= {name}
-    if isinstance(node, exp.Table) and not (isinstance(node.this, exp.Identifier) and not node.db and node.name.lower() in hidden):
+    if isinstance(node, exp.Table) and not (
+        isinstance(node.this, exp.Identifier) and not node.db and node.name.lower() in hidden
+    ):
         yield node
     for key, value in node.args.items():
         if key in ("with_", "with"):
             continue
         for part in value if isinstance(value, list) else (value,):
-            if isinstance(part, exp.Expression):
+            if isinstance(part, exp.Expr):
                 yield from _tables(part, hidden)
 
 
-def _position(node: exp.Expression, text: str) -> tuple[int, int]:
+def _position(node: exp.Expr, text: str) -> tuple[int, int]:
     """Line and column of the first word of a node that has a position; 1, 1 when none has."""
     starts = [meta["start"] for part in node.find_all(exp.Identifier, exp.Func) if "start" in (meta := part.meta)]
     if not starts:

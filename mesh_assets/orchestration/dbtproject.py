@@ -113,7 +113,7 @@ class DbtProject:
         if done.returncode != 0 or not (target / "manifest.json").is_file():
             where = Place(str(self.folder / "dbt_project.yml"))
             what = f"dbt cannot read this project:\n{_tail(done)}"
-            raise ConfigError(problems=[Problem("M401", what, where, "`dbt parse` in its folder says the same.")])
+            raise ConfigError(problems=[Problem("M311", what, where, "`dbt parse` in its folder says the same.")])
 
     def _dbt(self, words: Sequence[str], lake: Lake | None, target: Path) -> subprocess.CompletedProcess[str]:
         target.mkdir(parents=True, exist_ok=True)

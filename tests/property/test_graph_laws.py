@@ -32,9 +32,15 @@ def test_a_cycle_is_found_exactly_when_there_is_one(edges):
 def test_every_group_of_tables_that_feed_each_other_is_named_once(edges):
     inner = {name: [source for source in sources if source in edges] for name, sources in edges.items()}
     whole = theirs(inner)
-    groups = [group for group in nx.strongly_connected_components(whole) if len(group) > 1 or any(whole.has_edge(n, n) for n in group)]
+    groups = [
+        group
+        for group in nx.strongly_connected_components(whole)
+        if len(group) > 1 or any(whole.has_edge(n, n) for n in group)
+    ]
     found = graph.cycles(edges)
-    assert sorted(next(i for i, group in enumerate(groups) if set(around) <= group) for around in found) == list(range(len(groups)))
+    assert sorted(next(i for i, group in enumerate(groups) if set(around) <= group) for around in found) == list(
+        range(len(groups))
+    )
 
 
 @given(GRAPHS)
@@ -45,7 +51,12 @@ def test_upstream_comes_before_downstream(edges):
         return
     done = graph.order(edges)
     assert sorted(done) == sorted(edges)
-    assert all(done.index(source) < done.index(name) for name in edges for source in edges[name] if source in edges and source != name)
+    assert all(
+        done.index(source) < done.index(name)
+        for name in edges
+        for source in edges[name]
+        if source in edges and source != name
+    )
 
 
 @given(GRAPHS, st.sampled_from(NAMES), st.sampled_from(NAMES))

@@ -19,7 +19,21 @@ from mesh_assets.sqlread import read_sql
 TINY = Path(__file__).parents[1] / "meshes" / "tiny"
 FILES = sorted(TINY.rglob("*.yaml"))
 CONTRACTS = [path for path in FILES if path.name.endswith(".odcs.yaml")]
-WORDS = ["name", "schema", "properties", "quality", "metric", "mustBe", "port", "source", "logicalType", "type", "team", "x", "id"]
+WORDS = [
+    "name",
+    "schema",
+    "properties",
+    "quality",
+    "metric",
+    "mustBe",
+    "port",
+    "source",
+    "logicalType",
+    "type",
+    "team",
+    "x",
+    "id",
+]
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(-(10**50), 10**50), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=8),
     st.sampled_from([*WORDS, "rowCount", "string", "array", "object", "map", "sql", "text", "custom", "v3.0.2", "..", "/", "*", "(", "a.b.c"]),

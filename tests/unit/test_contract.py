@@ -21,7 +21,9 @@ def contract_of(body: str, version: str = "v3.1.0") -> Contract:
 
 
 def column(extra: str = "", logical: str = "string") -> str:
-    return f"      - name: price\n        logicalType: {logical}\n" + "".join(f"        {line}\n" for line in extra.splitlines())
+    return f"      - name: price\n        logicalType: {logical}\n" + "".join(
+        f"        {line}\n" for line in extra.splitlines()
+    )
 
 
 def test_of_named(contract: Contract, name: str):
@@ -58,7 +60,12 @@ def test_every_contract_tests_its_columns_and_their_types():
 )  # fmt: skip
 def test_what_a_column_says_of_itself_is_a_test(extra, logical, name, kind, arguments):
     test = test_of_named(contract_of(column(extra, logical)), name)
-    assert (test.kind, test.columns, dict(test.arguments), test.severity) == (kind, ("price",), arguments, Severity.ERROR)
+    assert (test.kind, test.columns, dict(test.arguments), test.severity) == (
+        kind,
+        ("price",),
+        arguments,
+        Severity.ERROR,
+    )
 
 
 @pytest.mark.parametrize(("format_", "logical"), [("yyyy-MM-dd", "date"), ("i32", "integer"), ("password", "string")])
@@ -93,12 +100,18 @@ def test_every_metric_with_every_operator_and_unit(metric, kind, said, operator,
     arguments = ", arguments: {validValues: [a]}" if metric == "invalidValues" else ""
     test = contract_of(column(f"quality: [{{metric: {metric}, unit: {unit}, {said}{arguments}}}]")).tests[-1]
     assert (test.name, test.kind, test.columns) == (f"price__{kind}", kind, ("price",))
-    assert (test.arguments["operator"], test.arguments["threshold"], test.arguments["unit"]) == (operator, threshold, unit)
+    assert (test.arguments["operator"], test.arguments["threshold"], test.arguments["unit"]) == (
+        operator,
+        threshold,
+        unit,
+    )
 
 
 def test_missing_values_are_null_and_empty_text_unless_told():
     told = "quality: [{metric: missingValues, mustBe: 0, arguments: {missingValues: [null, '', N/A]}}]"
-    assert contract_of(column("quality: [{metric: missingValues, mustBe: 0}]")).tests[-1].arguments["missing_values"] == (None, "")
+    assert contract_of(column("quality: [{metric: missingValues, mustBe: 0}]")).tests[-1].arguments[
+        "missing_values"
+    ] == (None, "")
     assert contract_of(column(told)).tests[-1].arguments["missing_values"] == (None, "", "N/A")
 
 
@@ -124,7 +137,11 @@ def test_a_rule_is_named_by_its_id_then_its_name():
         "quality:\n  - {id: price-known, name: X, metric: nullValues, mustBe: 0}\n"
         "  - {name: Fewer than 5%, metric: nullValues, mustBe: 0}\n  - {metric: nullValues, mustBe: 0}"
     )
-    assert [test.name for test in contract_of(column(rules)).tests[2:]] == ["price_known", "fewer_than_5", "price__null_values"]
+    assert [test.name for test in contract_of(column(rules)).tests[2:]] == [
+        "price_known",
+        "fewer_than_5",
+        "price__null_values",
+    ]
 
 
 def test_the_column_of_a_query_is_filled_in():
@@ -240,7 +257,9 @@ def test_the_lakes_column_is_the_physical_name():
 
 def test_the_hash_is_of_the_meaning():
     one = contract_of(column("required: true\ndescription: a"))
-    other = contract_of("      # a comment\n      - {required: true, logicalType: string, name: price, description: b}\n")
+    other = contract_of(
+        "      # a comment\n      - {required: true, logicalType: string, name: price, description: b}\n"
+    )
     changed = contract_of(column("required: false"))
     assert one.hash == other.hash != changed.hash
 
@@ -265,7 +284,9 @@ slaProperties:
 
 def test_files_of_3_0_load_with_their_older_words():
     contract = contract_of(OLD, "v3.0.2")
-    assert [(test.name, test.kind, test.arguments["operator"], test.arguments["threshold"]) for test in contract.tests[2:]] == [
+    assert [
+        (test.name, test.kind, test.arguments["operator"], test.arguments["threshold"]) for test in contract.tests[2:]
+    ] == [
         ("price__null_values", Kind.NULL_VALUES, "mustBe", 0),
         ("few_duplicates", Kind.DUPLICATE_VALUES, "mustBeLessThan", 10),
         ("price__invalid_values", Kind.INVALID_VALUES, "mustBe", 0),
@@ -283,7 +304,9 @@ def test_the_team_may_be_a_list_or_a_mapping(version, team):
 
 def test_all_problems_of_a_file_are_told_at_once():
     contract, problems = read(
-        column("requird: true\nlogicalTypeOptions: {pattern: '('}\nquality: [{metric: nullValue, mustBe: 0}, {type: custom, engine: x, implementation: y}]")
+        column(
+            "requird: true\nlogicalTypeOptions: {pattern: '('}\nquality: [{metric: nullValue, mustBe: 0}, {type: custom, engine: x, implementation: y}]"
+        )
         + "      - {name: size, logicalType: numbr}\n      - {name: Price, logicalType: string}\n"
     )
     assert contract is not None

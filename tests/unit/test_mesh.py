@@ -42,7 +42,11 @@ def test_the_tiny_mesh_is_what_its_files_say():
     assert physicians.port is not None
     assert physicians.contract is physicians.port.contract
     assert physicians.path == TINY.resolve() / "domains/customers/sql/physicians.sql"
-    assert (physicians.domain, physicians.short, str(physicians.where)) == ("customers", "physicians", "domains/customers/sql/physicians.sql:1:1")
+    assert (physicians.domain, physicians.short, str(physicians.where)) == (
+        "customers",
+        "physicians",
+        "domains/customers/sql/physicians.sql:1:1",
+    )
     assert mesh.tables["customers.crm"].source.pattern == "raw/crm/*.csv"
     port = mesh.port("marketing", "customers.physicians")
     assert (port.on_failure, port.contract.id) == (OnFailure.STOP, "marketing-in-physicians")
@@ -83,16 +87,23 @@ def test_partitions_can_be_written_side_by_side(tiny):
         "outputs:",
         "tables:\n  campaign_reach: {partitions: weekly, partition_by: campaign, start: 2026-01-01}\noutputs:",
     )
-    assert read_mesh(tiny).tables["marketing.campaign_reach"].partitions == Partitions(every="weekly", by="campaign", start="2026-01-01")
+    assert read_mesh(tiny).tables["marketing.campaign_reach"].partitions == Partitions(
+        every="weekly", by="campaign", start="2026-01-01"
+    )
 
 
 def test_the_code_of_a_table_is_what_decides_its_content(tiny):
     before = read_mesh(tiny).tables
-    assert {name: table.code for name, table in read_mesh(tiny).tables.items()} == {name: table.code for name, table in before.items()}
+    assert {name: table.code for name, table in read_mesh(tiny).tables.items()} == {
+        name: table.code for name, table in before.items()
+    }
     change(tiny, "domains/customers/sql/physicians.sql", "lower(", "upper(")
     change(tiny, "domains/marketing/domain.yaml", "outputs:", "tables:\n  touches: {load: append}\noutputs:")
     after = read_mesh(tiny).tables
-    assert {name for name in before if before[name].code != after[name].code} == {"customers.physicians", "marketing.touches"}
+    assert {name for name in before if before[name].code != after[name].code} == {
+        "customers.physicians",
+        "marketing.touches",
+    }
 
 
 def test_a_broken_domain_leaves_the_others_and_their_inputs(tiny):

@@ -75,7 +75,9 @@ def test_what_a_table_must_not_do(sql, code):
 
 def test_a_rules_query_reads_tables_only():
     assert list(read_rule("select count(*) from this")) == []
-    assert [what for what, _ in read_rule("drop table this")] == ["the query of a rule must only read: this is no SELECT but DROP"]
+    assert [what for what, _ in read_rule("drop table this")] == [
+        "the query of a rule must only read: this is no SELECT but DROP"
+    ]
 
 
 def python(tmp_path: Path, body: str):
@@ -121,7 +123,9 @@ def test_what_a_function_builds_and_reads(tmp_path, body, name, inputs):
 
 
 def test_an_artifact_is_a_table_of_files(tmp_path):
-    assert [(table.name, table.artifact) for table in python(tmp_path, "@mesh_assets.artifact\ndef chart(a): ...").tables] == [("chart", True)]
+    assert [
+        (table.name, table.artifact) for table in python(tmp_path, "@mesh_assets.artifact\ndef chart(a): ...").tables
+    ] == [("chart", True)]
 
 
 def test_what_is_no_table_is_left_alone(tmp_path):
@@ -143,7 +147,9 @@ def test_a_change_in_any_python_file_of_the_domain_changes_the_code(tmp_path):
     assert python(tmp_path, "@dg.asset\ndef t(): ...").tables[0].code != before
 
 
-@pytest.mark.parametrize("body", ["\x00", "(" * 10_000, "x = " + "-" * 100_000 + "1", "def f(:", "\ud800".encode("utf-8", "surrogatepass")])
+@pytest.mark.parametrize(
+    "body", ["\x00", "(" * 10_000, "x = " + "-" * 100_000 + "1", "def f(:", "\ud800".encode("utf-8", "surrogatepass")]
+)
 def test_python_that_cannot_be_read_is_a_problem(tmp_path, body):
     folder = tmp_path / "shop"
     folder.mkdir()
@@ -209,7 +215,9 @@ def test_which_dbt_models_are_tables(tmp_path, path, config, built):
 
 
 def test_a_models_own_yaml_says_how_it_is_built(tmp_path):
-    result = dbt(tmp_path, {"t.sql": "select 1", "schema.yml": "models:\n  - name: t\n    config: {materialized: table}\n"})
+    result = dbt(
+        tmp_path, {"t.sql": "select 1", "schema.yml": "models:\n  - name: t\n    config: {materialized: table}\n"}
+    )
     assert [table.name for table in result.tables] == ["t"]
 
 

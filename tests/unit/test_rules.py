@@ -26,7 +26,9 @@ def test_every_code_has_its_heading_and_no_heading_is_left_over():
 
 
 def test_every_code_that_is_written_in_the_code_is_in_the_list():
-    written = {code for path in (ROOT / "mesh_assets").rglob("*.py") for code in re.findall(r'"(M\d{3})"', path.read_text())}
+    written = {
+        code for path in (ROOT / "mesh_assets").rglob("*.py") for code in re.findall(r'"(M\d{3})"', path.read_text())
+    }
     assert written == PROBLEMS.keys()
 
 
