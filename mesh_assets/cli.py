@@ -38,7 +38,7 @@ class _Place:
 def main() -> None:
     """Run the command; what a person can mend is told in its own words, without a traceback."""
     try:
-        app(standalone_mode=False)
+        sys.exit(app(standalone_mode=False))  # an Exit comes back as its code, it is not raised
     except MeshError as error:
         _note(str(error))
         sys.exit(error.exit_code)
