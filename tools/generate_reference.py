@@ -1,0 +1,91 @@
+"""Writes the pages of docs/reference that the code itself can tell: `python -m tools.generate_reference`."""
+
+import inspect
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from typer.main import get_command
+
+from mesh_assets.cli import app
+from mesh_assets.settings import Settings
+
+FOLDER = Path(__file__).parents[1] / "docs" / "reference"
+MADE = "<!-- Made by `python -m tools.generate_reference`. Change the code, then run it again. -->"
+
+
+class Parameter(Protocol):
+    """What is read of an option or an argument of a command."""
+
+    name: str
+    opts: Sequence[str]
+    metavar: str | None
+    required: bool
+    default: object
+    help: str | None
+
+
+def main() -> None:
+    """Write every generated page."""
+    for name, text in pages().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
+        sys.stderr.write(f"docs/reference/{name}\n")
+
+
+def pages() -> dict[str, str]:
+    """The generated pages by file name, as they should be."""
+    return {"cli.md": "\n".join(_cli()), "settings.md": "\n".join(_settings())}
+
+
+def _cli() -> Iterator[str]:
+    command = get_command(app)
+    yield f"{MADE}\n\n# The `mesh` command\n\n{app.info.help}\n"
+    yield "Data goes to stdout, notes and progress to stderr. With `--json`, stdout holds [one JSON document](json.md) and nothing else.\n"
+    yield "| exit | means |\n|---|---|"
+    yield "| 0 | all is well |"
+    yield "| 1 | a test of severity `error` failed, or a table is held |"
+    yield "| 2 | wrong use, or a file of the mesh says something it must not |"
+    yield "| 3 | it could not run: no lake, disk full, code that raised |"
+    yield "| 130 | you stopped it; what was published stays |\n"
+    for name, sub in command.commands.items():
+        yield from _command(name, sub.help, sub.epilog, sub.params)
+
+
+def _command(name: str, told: str, epilog: str | None, parameters: Sequence[Parameter]) -> Iterator[str]:
+    usage = [parameter.metavar or parameter.name for parameter in parameters if not parameter.opts[0].startswith("-")]
+    yield f"## mesh {name}\n\n```text\n{' '.join(['mesh', name, *usage, '[OPTIONS]'])}\n```\n"
+    yield re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.cleandoc(told)) + "\n"
+    yield "| | |\n|---|---|"
+    for parameter in parameters:
+        yield f"| `{_spelt(parameter)}` | {_told(parameter)} |"
+    yield f"| `--help`, `-h` | Show this and exit. |\n\n{epilog}\n"
+
+
+def _spelt(parameter: Parameter) -> str:
+    if not parameter.opts[0].startswith("-"):
+        return (parameter.metavar or parameter.name).replace("|", r"\|")
+    value = parameter.metavar or ("" if isinstance(parameter.default, bool) else parameter.name.upper())
+    return " ".join(part for part in (parameter.opts[0], value) if part).replace("|", r"\|")
+
+
+def _told(parameter: Parameter) -> str:
+    shown = parameter.default is not None and not isinstance(parameter.default, bool)
+    return f"{parameter.help}{f' Default: `{parameter.default}`.' if shown else ''}{' Needed.' if parameter.required else ''}"
+
+
+def _settings() -> Iterator[str]:
+    yield f"{MADE}\n\n# Environment variables\n"
+    yield "Read once, when a command or a code location starts. Everything else is in [files](files.md).\n"
+    yield "| variable | means | default |\n|---|---|---|"
+    said = dict(re.findall(r"^ {4}(\w+): (.+?)(?=^ {4}\w+: |\Z)", inspect.cleandoc(Settings.__doc__ or ""), re.DOTALL | re.MULTILINE))
+    for name, field in Settings.model_fields.items():
+        default = f"`{field.default}`" if field.default not in (None, "") else "–"
+        yield f"| `MESH_{name.upper()}` | {' '.join(said[name].split())} | {default} |"
+    yield "\nDagster's own variables work as ever. `mesh dev` sets `DAGSTER_HOME` to `dagster/` in the mesh's home, unless you have set it.\n"
+    yield "A relative path in `MESH_HOME` is relative to where the command is started.\n"
+
+
+if __name__ == "__main__":
+    main()
