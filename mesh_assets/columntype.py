@@ -5,11 +5,11 @@ import re
 from mesh_assets.errors import nearest
 from mesh_assets.source import Map, child, flag, maps, text
 
-PLAIN = tuple(
-    """BIGINT BLOB BOOLEAN DATE DOUBLE FLOAT INTEGER INTERVAL JSON SMALLINT TIME TIMESTAMP TIMESTAMP_MS TIMESTAMP_NS
-    TIMESTAMP_S TINYINT UBIGINT UINTEGER USMALLINT UTINYINT UUID VARCHAR""".split()
-) + ("TIMESTAMP WITH TIME ZONE",)
-SPELLINGS = {  # what DuckDB calls a type, and what else people write for it
+PLAIN = (
+    *"BIGINT BLOB BOOLEAN DATE DOUBLE FLOAT INTEGER INTERVAL JSON SMALLINT TIME TIMESTAMP TIMESTAMP_NS TINYINT".split(),
+    *("TIMESTAMP WITH TIME ZONE", "UBIGINT", "UINTEGER", "USMALLINT", "UTINYINT", "UUID", "VARCHAR"),
+)
+SPELLINGS = {  # what the lake calls a type, and what else people write for it
     "BIGINT": ("INT8", "INT64", "LONG"),
     "BLOB": ("BYTEA", "BINARY", "VARBINARY"),
     "BOOLEAN": ("BOOL", "LOGICAL"),
@@ -18,7 +18,7 @@ SPELLINGS = {  # what DuckDB calls a type, and what else people write for it
     "FLOAT": ("FLOAT4", "REAL"),
     "INTEGER": ("INT", "INT4", "INT32", "SIGNED"),
     "SMALLINT": ("INT2", "INT16", "SHORT"),
-    "TIMESTAMP": ("DATETIME", "TIMESTAMP_US", "TIMESTAMP WITHOUT TIME ZONE"),
+    "TIMESTAMP": ("DATETIME", "TIMESTAMP_US", "TIMESTAMP_MS", "TIMESTAMP_S", "TIMESTAMP WITHOUT TIME ZONE"),
     "TIMESTAMP WITH TIME ZONE": ("TIMESTAMPTZ",),
     "TINYINT": ("INT1",),
     "UBIGINT": ("UINT64",),
@@ -61,11 +61,11 @@ FORMATS = {  # of the logical types `integer` and `number`
 }
 # DuckDB's own list: a field of such a name is quoted.
 RESERVED = frozenset(
-    """all analyse analyze and any array as asc asymmetric both case cast check collate column constraint create default
-    deferrable desc describe distinct do else end except false fetch for foreign from group having in initially intersect
-    into lambda lateral leading limit not null offset on only or order pivot pivot_longer pivot_wider placing primary
-    qualify references returning select show some summarize symmetric table then to trailing true union unique unpivot
-    using variadic when where window with""".split()
+    """all analyse analyze and any array as asc asymmetric both case cast check collate column constraint create
+    default deferrable desc describe distinct do else end except false fetch for foreign from group having in
+    initially intersect into lambda lateral leading limit not null offset on only or order pivot pivot_longer
+    pivot_wider placing primary qualify references returning select show some summarize symmetric table then
+    to trailing true union unique unpivot using variadic when where window with""".split()
 )
 DEEPEST = 20  # levels of STRUCT, MAP and list
 TOKEN = re.compile(
@@ -216,7 +216,7 @@ def _struct(tokens: list[str], written: str, depth: int) -> tuple[str, list[str]
     while True:
         if not tokens or not (tokens[0][0] == '"' or tokens[0][0].isalpha() or tokens[0][0] == "_"):
             raise _unknown(written)
-        name = tokens[0].strip('"').replace('""', '"')
+        name = tokens[0][1:-1].replace('""', '"') if tokens[0][0] == '"' else tokens[0]
         kind, tokens = _type(tokens[1:], written, depth + 1)
         fields.append(f"{_field(name)} {kind}")
         if tokens[:1] == [")"]:

@@ -218,7 +218,7 @@ class _Folder:
         return result.tables
 
     def _files(self, folder: str, ending: str) -> list[str]:
-        """Names of the files of a kind in a folder of the domain, sorted; a link that leads out of the mesh is a problem."""
+        """Names of a folder's files of a kind, sorted; a link that leads out of the mesh is a problem."""
         try:
             with os.scandir(self.draft.folder / folder) as entries:
                 found = sorted((entry.name, entry.is_symlink()) for entry in entries if entry.name.endswith(ending))

@@ -1,7 +1,6 @@
 """Who feeds whom: the order of tables, what is upstream and downstream, the path between two, a cycle.
 
-A graph is a mapping of each table to those it reads. What is read but no key of the mapping counts as a table that reads
-nothing.
+A graph maps each table to those it reads. What is read but no key of the mapping counts as a table that reads nothing.
 """
 
 from collections import deque

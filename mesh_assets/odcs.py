@@ -15,7 +15,9 @@ from mesh_assets.audit.values import column_type as typed
 from mesh_assets.columntype import NotAType, column_type
 from mesh_assets.contract import Column, Contract, Kind, ServiceLevel, Test
 from mesh_assets.errors import Problem, nearest
-from mesh_assets.quality import column_tests, table_tests, upgrade
+from mesh_assets.implied import implied_tests, primary_key
+from mesh_assets.quality import rules_of_column, rules_of_table, upgrade
+from mesh_assets.references import references_of_column, references_of_table
 from mesh_assets.source import Document, Map, flag, items, maps, text, texts
 
 VERSIONS = ("v3.0.0", "v3.0.1", "v3.0.2", "v3.1.0", "v3.2.0")
@@ -84,8 +86,13 @@ def _contract(document: Document, schema: Map, domain: str, problems: list[Probl
         Test(name="types", kind=Kind.TYPES, dimension="conformity", where=document.place(schema, "properties")),
     ]
     for prop, column in columns:
-        tests += column_tests(document, prop, column, domain, problems)
-    tests += table_tests(document, schema, names, domain, problems)
+        tests += implied_tests(document, prop, column, problems)
+        tests += references_of_column(document, prop, column, domain, problems)
+        tests += rules_of_column(document, prop, column.name, problems)
+    tests += primary_key(document, schema, names)
+    for relationship in maps(schema, "relationships"):
+        tests += references_of_table(document, schema, relationship, names, domain, problems)
+    tests += rules_of_table(document, schema, names, problems)
     _unique_names(document, tests, problems)
     _executable(tests, [column for _, column in columns], problems)
     contract = Contract(

@@ -174,7 +174,8 @@ class _Module:
         short = sorted(read.table.rpartition(".")[2] for read in reads)
         named = sorted(argument.arg for argument in parameters)
         if short != named:
-            what = f"`{node.name}` has the parameters {', '.join(named) or 'none'}, and reads {', '.join(short) or 'nothing'}"
+            has, reads_ = ", ".join(named) or "none", ", ".join(short) or "nothing"
+            what = f"`{node.name}` has the parameters {has}, and reads {reads_}"
             mend = "Name one parameter for each input: `customers.physicians` comes as `physicians`."
             raise _Unclear(node, what, mend, "M308")
         return reads

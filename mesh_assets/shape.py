@@ -91,8 +91,8 @@ def standard() -> Shape:
 def mended(schema: Mapping[str, object]) -> Mapping[str, object]:
     """The standard's schema, with conditions that ask for what they test.
 
-    As shipped, `if: {properties: {logicalType: {const: map}}}` also holds for a column without `logicalType`: every such
-    column would have to be a map, an array and a string at once, against the standard's own text and examples.
+    As shipped, `if: {properties: {logicalType: {const: map}}}` also holds for a column without `logicalType`: it would
+    have to be a map, an array and a string at once, against the standard's own text and examples.
     """
     definitions = schema["$defs"]
     base = definitions["SchemaBaseProperty"] if isinstance(definitions, Mapping) else {}

@@ -62,8 +62,8 @@ class Fault:
     """One difference between a value and its schema.
 
     Attributes:
-        said: What is wrong and how to mend it; put into words only when it is shown, as most faults are those of a branch of
-            the schema that was only tried.
+        said: What is wrong and how to mend it; put into words only when it is shown, as most faults are those of a
+            branch of the schema that was only tried.
         owner: Identity of the mapping that misses a key or has one too many.
         names: The keys that are missing.
     """

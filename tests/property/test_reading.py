@@ -35,9 +35,13 @@ WORDS = [
     "id",
 ]
 SCALARS = st.one_of(
-    st.none(), st.booleans(), st.integers(-(10**50), 10**50), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=8),
-    st.sampled_from([*WORDS, "rowCount", "string", "array", "object", "map", "sql", "text", "custom", "v3.0.2", "..", "/", "*", "(", "a.b.c"]),
-)  # fmt: skip
+    st.none(),
+    st.booleans(),
+    st.integers(-(10**50), 10**50),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=8),
+    st.sampled_from([*WORDS, *"rowCount string array object map sql text custom v3.0.2 .. / * ( a.b.c".split()]),
+)
 VALUES = st.recursive(
     SCALARS,
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(WORDS), inner, max_size=4)),

@@ -9,7 +9,7 @@ from mesh_assets.mesh import examine, problems_json, read_mesh
 
 ROOT = Path(__file__).parents[1] / "broken"
 BROKEN = sorted(folder for folder in ROOT.iterdir() if folder.is_dir())
-# Codes that need more than a folder in the repository: a huge file is made by test_source, dbt is started by its own tests.
+# What no folder can show: test_source makes a huge file, and dbt is started by its own tests.
 ELSEWHERE = {"M004", "M311"}
 
 

@@ -6,7 +6,10 @@ from mesh_assets import source
 from mesh_assets.contract import Contract, Kind, Severity
 from mesh_assets.odcs import read_contract
 
-HEAD = "apiVersion: {version}\nkind: DataContract\nid: shop-sales\nversion: 1.0.0\nschema:\n  - name: sales\n    properties:\n"
+HEAD = (
+    "apiVersion: {version}\nkind: DataContract\nid: shop-sales\nversion: 1.0.0\n"
+    "schema:\n  - name: sales\n    properties:\n"
+)
 
 
 def read(body: str, version: str = "v3.1.0", table: str = "sales"):
@@ -48,14 +51,17 @@ def test_every_contract_tests_its_columns_and_their_types():
         ("primaryKey: true", "string", "primary_key", Kind.PRIMARY_KEY, {}),
         ("logicalTypeOptions: {minimum: 1}", "integer", "price__minimum", Kind.MINIMUM, {"value": 1}),
         ("logicalTypeOptions: {maximum: 1.5}", "number", "price__maximum", Kind.MAXIMUM, {"value": 1.5}),
-        ("logicalTypeOptions: {exclusiveMinimum: 0}", "number", "price__exclusive_minimum", Kind.EXCLUSIVE_MINIMUM, {"value": 0}),
-        ("logicalTypeOptions: {exclusiveMaximum: 9}", "number", "price__exclusive_maximum", Kind.EXCLUSIVE_MAXIMUM, {"value": 9}),
+        ("logicalTypeOptions: {exclusiveMinimum: 0}", "number", "price__exclusive_minimum", Kind.EXCLUSIVE_MINIMUM,
+         {"value": 0}),
+        ("logicalTypeOptions: {exclusiveMaximum: 9}", "number", "price__exclusive_maximum", Kind.EXCLUSIVE_MAXIMUM,
+         {"value": 9}),
         ("logicalTypeOptions: {multipleOf: 5}", "integer", "price__multiple_of", Kind.MULTIPLE_OF, {"value": 5}),
         ("logicalTypeOptions: {pattern: '^a$'}", "string", "price__pattern", Kind.PATTERN, {"pattern": "^a$"}),
         ("logicalTypeOptions: {minLength: 2}", "string", "price__min_length", Kind.MIN_LENGTH, {"value": 2}),
         ("logicalTypeOptions: {maxLength: 2}", "string", "price__max_length", Kind.MAX_LENGTH, {"value": 2}),
         ("logicalTypeOptions: {format: uuid}", "string", "price__format", Kind.FORMAT, {"format": "uuid"}),
-        ("logicalTypeOptions: {minimum: '2026-01-01'}", "date", "price__minimum", Kind.MINIMUM, {"value": "2026-01-01"}),
+        ("logicalTypeOptions: {minimum: '2026-01-01'}", "date", "price__minimum", Kind.MINIMUM,
+         {"value": "2026-01-01"}),
     ],
 )  # fmt: skip
 def test_what_a_column_says_of_itself_is_a_test(extra, logical, name, kind, arguments):
@@ -122,7 +128,8 @@ def test_rules_of_the_table():
         + "    quality:\n"
         + "      - {metric: rowCount, mustBeBetween: [1, 10]}\n"
         + "      - {metric: duplicateValues, arguments: {properties: [price, day]}, mustBe: 0}\n"
-        + "      - {name: No future days!, type: sql, query: 'select count(*) from ${object} where day > current_date', mustBe: 0}\n"
+        + "      - {name: No future days!, type: sql, mustBe: 0,\n"
+        + "         query: 'select count(*) from ${object} where day > current_date'}\n"
         + "      - {type: text, description: Prices include taxes.}\n"
     )
     rows, duplicates, query = contract.tests[2:]
@@ -236,7 +243,8 @@ def test_columns_that_nobody_may_see(extra, masked):
         ("physicalType: timestamptz", "TIMESTAMP WITH TIME ZONE"),
         ("{logicalType: number, physicalType: NUMBER(10)}", "DOUBLE"),
         ("{logicalType: array, items: {logicalType: string}}", "VARCHAR[]"),
-        ("{logicalType: object, properties: [{name: a, logicalType: date}, {name: order, logicalType: string}]}", 'STRUCT(a DATE, "order" VARCHAR)'),
+        ("{logicalType: object, properties: [{name: a, logicalType: date}, {name: order, logicalType: string}]}",
+         'STRUCT(a DATE, "order" VARCHAR)'),
         ("{logicalType: array, items: {logicalType: array, items: {logicalType: integer}}}", "BIGINT[][]"),
     ],
 )  # fmt: skip
@@ -305,7 +313,8 @@ def test_the_team_may_be_a_list_or_a_mapping(version, team):
 def test_all_problems_of_a_file_are_told_at_once():
     contract, problems = read(
         column(
-            "requird: true\nlogicalTypeOptions: {pattern: '('}\nquality: [{metric: nullValue, mustBe: 0}, {type: custom, engine: x, implementation: y}]"
+            "requird: true\nlogicalTypeOptions: {pattern: '('}\n"
+            "quality: [{metric: nullValue, mustBe: 0}, {type: custom, engine: x, implementation: y}]"
         )
         + "      - {name: size, logicalType: numbr}\n      - {name: Price, logicalType: string}\n"
     )

@@ -1,0 +1,62 @@
+"""Names, severities and dimensions of tests, as an ODCS file gives them.
+
+The severity of a rule is its `severity:`. That of what a column says in its own keys is `error`, unless its
+`customProperties` hold `severity.<key>: warning`, such as `severity.pattern` or `severity.required`.
+"""
+
+import re
+
+from mesh_assets.contract import Kind, Severity
+from mesh_assets.errors import Problem, nearest
+from mesh_assets.source import Document, Map, maps, text
+
+OPTIONS = {
+    "minimum": Kind.MINIMUM, "maximum": Kind.MAXIMUM, "exclusiveMinimum": Kind.EXCLUSIVE_MINIMUM,
+    "exclusiveMaximum": Kind.EXCLUSIVE_MAXIMUM, "multipleOf": Kind.MULTIPLE_OF, "pattern": Kind.PATTERN,
+    "minLength": Kind.MIN_LENGTH, "maxLength": Kind.MAX_LENGTH, "format": Kind.FORMAT,
+}  # fmt: skip
+DIMENSION = {
+    Kind.REQUIRED: "completeness", Kind.NULL_VALUES: "completeness", Kind.MISSING_VALUES: "completeness",
+    Kind.UNIQUE: "uniqueness", Kind.PRIMARY_KEY: "uniqueness", Kind.DUPLICATE_VALUES: "uniqueness",
+    Kind.REFERENCE: "consistency",
+}  # fmt: skip
+KEY_KIND = {"primaryKey": "primary_key", **{key: str(kind) for key, kind in OPTIONS.items()}}
+
+
+def slug(name: str) -> str:
+    """A name of letters, digits and single underscores."""
+    return re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_")
+
+
+def override(document: Document, owner: Map, key: str, problems: list[Problem]) -> Severity | None:
+    """The severity that `customProperties` give to what is said under a key, as in `severity.pattern`."""
+    wanted = {f"severity.{key}", f"severity.{KEY_KIND.get(key, key)}"} | ({"severity"} if "to" in owner else set())
+    for extra in maps(owner, "customProperties"):
+        if text(extra, "property") in wanted:
+            return severity(document, extra, "value", str(extra.get("value")), problems)
+    return None
+
+
+def check_overrides(document: Document, prop: Map, problems: list[Problem]) -> None:
+    """Tell severities in `customProperties` that are those of nothing."""
+    known = [f"severity.{key}" for key in ("required", "unique", "primaryKey", "enum", "reference", *OPTIONS)]
+    spelled = {f"severity.{kind}" for kind in KEY_KIND.values()}
+    for extra in maps(prop, "customProperties"):
+        name = text(extra, "property")
+        if name.startswith("severity.") and name not in known and name not in spelled:
+            problems.append(
+                document.problem(
+                    "M209", f"`{name}` is the severity of nothing", nearest(name, known), extra, "property"
+                )
+            )
+        elif name.startswith("severity."):
+            severity(document, extra, "value", str(extra.get("value")), problems)
+
+
+def severity(document: Document, owner: Map, key: str, written: str, problems: list[Problem]) -> Severity:
+    """The severity that is written; `error` after telling that it is none."""
+    if written in tuple(Severity):
+        return Severity(written)
+    mend = nearest(written, tuple(Severity), otherwise="It is `error`, which stops a version, or `warning`.")
+    problems.append(document.problem("M209", f"the severity `{written}` is not known", mend, owner, key))
+    return Severity.ERROR
