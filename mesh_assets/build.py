@@ -50,7 +50,7 @@ class Step:
     run: str
     pin: int
     seen: Mapping[str, order.Seen]
-    con: "duckdb.DuckDBPyConnection"
+    con: "duckdb.DuckDBPyConnection | None"
     closure: bool = False
     retry: bool = False
     partition: Partition | None = None
@@ -210,6 +210,26 @@ def test(
     return audit(con, relation, table.contract, related=relations(env, env.seen()))
 
 
+def failed(env: Environment, table: Table, *, run: str, message: str, status: str = "failed") -> None:
+    """Keep that a table could not be built in this run, where its code runs outside of `build`.
+
+    Nothing is added when the run has already recorded what came of the table.
+    """
+    if any(attempt.table == table.name for attempt in env.ledger.of_run(run)):
+        return
+    pin = env.pin(run)
+    env.sync()
+    seen = env.seen(upto=pin, run=run)
+    step = Step(env=env, run=run, pin=pin, seen=seen, con=None)
+    tried = order.attempt(env.mesh, table.name, seen, raw=env.raw(table), failed=True, run=run)
+    _end(step, table, tried, status, first_lines(message))
+
+
+def first_lines(text: str) -> str:
+    """As much of an error as a list of tables has room for."""
+    return "\n".join(text.strip().splitlines()[:5])
+
+
 def summary(results: Sequence[Result]) -> dict[str, int]:
     """How many tests passed, warned and failed; one that could not be executed counts as failed."""
     counts = {"pass": 0, "warn": 0, "fail": 0}
@@ -231,7 +251,7 @@ class kept_if_it_fails:  # noqa: N801 - reads as a word in `with`
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
         """Whatever a domain's code raises; a kill or an interrupt leaves no trace, and the table stays due."""
         if isinstance(error, Exception) and not isinstance(error, Superseded):
-            said = "\n".join(str(error).strip().splitlines()[:5]) or type(error).__name__
+            said = first_lines(str(error)) or type(error).__name__
             for table, tried in self._tried:
                 _end(self._step, table, replace(tried, failed=True), "failed", said)
 
@@ -463,7 +483,7 @@ def _told(  # noqa: PLR0913 - see _version_record
     table = candidate.table
     version = published if confirmed is None else confirmed
     items = [result_json(result, table.name) for result in results]
-    step.env.ledger.keep_results(table.name, version, contract_hash(table), items)
+    step.env.ledger.keep_results(table.name, version, contract_hash(table), items, step.run)
     status = "published" if confirmed is None else "unchanged"
     dated = {name: {**item, "version": item["version"] or published} for name, item in record["inputs"].items()}
     outcome = _end(step, table, candidate.tried, status, "", {**record, "inputs": dated, "version": version})

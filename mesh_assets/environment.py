@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mesh_assets import order, raw
-from mesh_assets.domain import LakeConfig, Mesh, OnFailure, Table, Toolchain
+from mesh_assets.domain import InputPort, LakeConfig, Mesh, OnFailure, Table, Toolchain
 from mesh_assets.lake import Commit, Lake
 from mesh_assets.ledger import Attempt, Ledger, Version
 from mesh_assets.settings import Settings
@@ -82,19 +82,24 @@ class Environment:
         found = {}
         for domain in self.mesh.domains.values():
             for port in domain.inputs:
-                if port.contract is None or port.on_failure is not OnFailure.STOP or port.table not in seen:
-                    continue
-                verdict = self.ledger.judged(domain.name, port.table, seen[port.table].version, port.contract.hash)
-                if verdict is None or verdict.admitted:
+                if not self._stops(domain.name, port, seen):
                     continue
                 readers = [t for t in self.mesh.tables.values() if t.domain == domain.name and port.table in t.inputs]
                 for table in readers:
                     last = tried.get(table.name)
                     if last is None or last.inputs.get(port.table) != seen[port.table].fingerprint:
-                        found[table.name] = order.attempt(
-                            self.mesh, table.name, seen, failed=True, run=verdict.run
-                        )
+                        found[table.name] = order.attempt(self.mesh, table.name, seen, failed=True)
         return found
+
+    def _stops(self, reader: str, port: InputPort, seen: Mapping[str, order.Seen]) -> bool:
+        """Whether the reader has refused the version on offer, and has nothing to go on with."""
+        if port.contract is None or port.on_failure is OnFailure.WARN or port.table not in seen:
+            return False
+        version = seen[port.table].version
+        verdict = self.ledger.judged(reader, port.table, version, port.contract.hash)
+        if verdict is None or verdict.admitted:
+            return False
+        return port.on_failure is OnFailure.STOP or self.ledger.last_admitted(reader, port.table, version) is None
 
     def raw(self, table: Table) -> str:
         """Content hash of a source's files now; empty for other tables, and when no file is there."""

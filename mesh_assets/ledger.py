@@ -66,6 +66,7 @@ _results = sa.Table(
     sa.Column("version", sa.BigInteger, primary_key=True),
     sa.Column("contract", sa.Text, primary_key=True),
     sa.Column("results", sa.JSON, nullable=False),
+    sa.Column("run", sa.Text, nullable=False),
     sa.Column("at", sa.Text, nullable=False),
 )
 _leases = sa.Table(
@@ -251,16 +252,20 @@ class Ledger:
         with self._begin() as db:
             return db.execute(query).scalar()
 
-    def keep_results(self, table: str, version: int, contract: str, results: Sequence[Mapping[str, object]]) -> None:
+    def keep_results(
+        self, table: str, version: int, contract: str, results: Sequence[Mapping[str, object]], run: str
+    ) -> None:
         """Keep what the tests of a contract said about a version; a later run of the same tests replaces it."""
-        values = {"table": table, "version": version, "contract": contract, "results": list(results), "at": now()}
+        values = {"table": table, "version": version, "contract": contract, "results": list(results), "run": run}
         with self._begin() as db:
-            self._put(db, _results, values, replace=True)
+            self._put(db, _results, values | {"at": now()}, replace=True)
 
-    def results(self, table: str, version: int, contract: str) -> tuple[dict, ...] | None:
-        """What the tests of this contract said about this version, or None when they never ran on it."""
+    def results(self, table: str, version: int, contract: str, *, run: str | None = None) -> tuple[dict, ...] | None:
+        """What the tests of this contract said about this version (in `run`), or None when they did not run on it."""
         c = _results.c
         query = sa.select(c.results).where(c.table == table, c.version == version, c.contract == contract)
+        if run is not None:
+            query = query.where(c.run == run)
         with self._begin() as db:
             found = db.execute(query).scalar()
         return None if found is None else tuple(found)

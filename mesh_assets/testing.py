@@ -50,7 +50,7 @@ def _table(env: Environment, table: Table, version: Version | None, last: Attemp
     kept = last.record.get("results", ()) if files else _kept(env, table, version)
     items += [dict(item) for item in kept if item["name"] not in names and item["type"] == "sql"]
     if not files:
-        env.ledger.keep_results(table.name, version.version, contract_hash(table), items)
+        env.ledger.keep_results(table.name, version.version, contract_hash(table), items, "mesh test")
     for item in items:
         yield {**item, "subject": subject}
 

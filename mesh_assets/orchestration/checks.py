@@ -28,6 +28,6 @@ def reporting(domain: str, tables: Sequence[Table], open_environment: OpenEnviro
             for table in tables:
                 wanted = {check.name for check in chosen if check.asset_key == keys.of(table.name)}
                 if wanted:
-                    yield from test_published(env, table, wanted)
+                    yield from test_published(env, table, wanted, context.run.run_id)
 
     return [op]

@@ -82,14 +82,14 @@ def _run(
         for table in models:
             names = {key.name for key in wanted if key.asset_key == keys.of(table.name)}
             if names:
-                yield from test_published(env, table, names)
+                yield from test_published(env, table, names, context.run.run_id)
         return
     outcomes = build_project(
         env,
         chosen,
         project,
         tests,
-        run=context.run_id,
+        run=context.run.run_id,
         closure=CLOSURE in context.run.tags,
         retry=context.run.tags.get(CLOSURE) == "retry",
     )

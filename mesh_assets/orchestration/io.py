@@ -1,12 +1,19 @@
 """Ordinary `@dg.asset` functions: the IO manager stages, audits and publishes what they return."""
 
+from typing import TYPE_CHECKING
+
 import dagster as dg
+
 from mesh_assets import admission, build, python
 from mesh_assets.audit.words import result_json
 from mesh_assets.domain import Table
+from mesh_assets.environment import Environment
 from mesh_assets.errors import RunError
 from mesh_assets.orchestration import keys, tell
 from mesh_assets.orchestration.tables import OpenEnvironment, told_failures
+
+if TYPE_CHECKING:
+    import duckdb
 
 
 class LakeIO(dg.IOManager):
@@ -46,11 +53,8 @@ class LakeIO(dg.IOManager):
         env = self._open()
         upstream = context.upstream_output.asset_key if context.upstream_output else context.asset_key
         name = keys.table(upstream)
-        step = context.step_context
         with told_failures(), env.lake.session() as con:
-            env.sync()
-            seen = env.seen(upto=env.pin(step.run_id), run=step.run_id)
-            reading = admission.read(env, _reader(context), name, seen, step.run_id, con)
+            reading = _read(env, context, name, con)
             env.lake.show(con, name, reading.version)
             context.add_input_metadata({"mesh/version": reading.version})
             domain, _, short = name.partition(".")
@@ -58,12 +62,21 @@ class LakeIO(dg.IOManager):
             return python.detached(con.sql(f'FROM "{domain}"."{short}"'), kind)
 
 
-def _reader(context: dg.InputContext) -> str:
-    """The domain that asks: that of the assets which the step builds."""
+def _read(
+    env: Environment, context: dg.InputContext, name: str, con: "duckdb.DuckDBPyConnection"
+) -> admission.Reading:
+    """The admission rule is that of the domain whose assets the step builds."""
     step = context.step_context
-    layer = step.job_def.asset_layer
-    made = layer.get_assets_def_for_node(step.node_handle).keys
-    return next(iter(made)).path[0]
+    made = [keys.table(key) for key in step.job_def.asset_layer.get_assets_def_for_node(step.node_handle).keys]
+    reader = made[0].partition(".")[0]
+    env.sync()
+    seen = env.seen(upto=env.pin(step.run_id), run=step.run_id)
+    try:
+        return admission.read(env, reader, name, seen, step.run_id, con)
+    except admission.NotAdmittedError as error:
+        for item in made:
+            build.failed(env, env.mesh.tables[item], run=step.run_id, message=str(error), status="held")
+        raise
 
 
 def _partition(context: dg.OutputContext) -> build.Partition | None:

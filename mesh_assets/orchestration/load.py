@@ -73,7 +73,7 @@ def domain_definitions(
         Exception: Whatever the domain's own Python raises at import.
     """
     own = [table for table in mesh.tables.values() if table.domain == domain]
-    functions, ordinary, ordinary_tables = _python(mesh, domain, own)
+    functions, ordinary, ordinary_tables = _python(mesh, domain, own, open_environment)
     found = [*ports.assets(mesh.domains[domain], open_environment), *ordinary]
     for table in own:
         if table.toolchain is Toolchain.DBT or table in ordinary_tables:
@@ -87,14 +87,14 @@ def domain_definitions(
 
 
 def _python(
-    mesh: Mesh, domain: str, own: Sequence[Table]
+    mesh: Mesh, domain: str, own: Sequence[Table], open_environment: tables.OpenEnvironment
 ) -> tuple[dict[str, python.PythonTable], list[dg.AssetsDefinition], list[Table]]:
     if not any(table.toolchain is Toolchain.PYTHON for table in own):
         return {}, [], []
     module = modules.load(domain, mesh.domains[domain].path)
     functions = {f"{domain}.{item.name}": item for item in python.tables_of(module)}
     declared = [table for table in own if table.toolchain is Toolchain.PYTHON and table.name not in functions]
-    return functions, plain.assets(mesh, domain, module) if declared else [], declared
+    return functions, plain.assets(mesh, domain, module, open_environment) if declared else [], declared
 
 
 def _opener(mesh: Mesh, settings: Settings | None) -> tables.OpenEnvironment:

@@ -5,23 +5,45 @@ from types import ModuleType
 
 import dagster as dg
 
+from mesh_assets import build
 from mesh_assets.domain import Mesh
 from mesh_assets.errors import ConfigError, Problem
 from mesh_assets.orchestration import keys
-from mesh_assets.orchestration.tables import spec
+from mesh_assets.orchestration.tables import OpenEnvironment, spec
 
 
-def assets(mesh: Mesh, domain: str, module: ModuleType) -> list[dg.AssetsDefinition]:
+def assets(
+    mesh: Mesh, domain: str, module: ModuleType, open_environment: OpenEnvironment
+) -> list[dg.AssetsDefinition]:
     """The module's assets, renamed to `domain/name`; what they read goes through the domain's input ports."""
-    found = dg.load_assets_from_modules([module])
-    return [_placed(mesh, domain, item) for item in found if isinstance(item, dg.AssetsDefinition)]
+    found = [item for item in dg.load_assets_from_modules([module]) if isinstance(item, dg.AssetsDefinition)]
+    hook = _failure_hook(domain, open_environment)
+    return [_placed(mesh, domain, item, hook) for item in found]
 
 
-def _placed(mesh: Mesh, domain: str, item: dg.AssetsDefinition) -> dg.AssetsDefinition:
+def _failure_hook(domain: str, open_environment: OpenEnvironment) -> dg.HookDefinition:
+    """Keep that a team's function raised, so that the same code on the same inputs is not tried for ever."""
+
+    @dg.failure_hook(name=f"{domain}__failed")
+    def hook(context: dg.HookContext) -> None:
+        env = open_environment()
+        error = context.op_exception
+        step = context._step_execution_context  # noqa: SLF001 - the context does not name the step's assets
+        for key in step.job_def.asset_layer.get_assets_def_for_node(step.node_handle).keys:
+            table = env.mesh.tables[keys.table(key)]
+            message = f"{type(error).__name__}: {error}" if error else "its step failed"
+            build.failed(env, table, run=context.run_id, message=message)
+
+    return hook
+
+
+def _placed(
+    mesh: Mesh, domain: str, item: dg.AssetsDefinition, hook: dg.HookDefinition
+) -> dg.AssetsDefinition:
     own = {key: dg.AssetKey([domain, *key.path]) for key in item.keys if len(key.path) == 1}
     read = {key for some in item.specs for dep in some.deps for key in [dep.asset_key]} - set(item.keys)
     replaced = own | {key: _source(mesh, domain, key) for key in read}
-    placed = item.with_attributes(asset_key_replacements=replaced)
+    placed = item.with_attributes(asset_key_replacements=replaced, hook_defs={hook})
     _known(mesh, placed.keys, domain)
     return placed.map_asset_specs(lambda old: _described(mesh, old))
 
@@ -50,5 +72,5 @@ def _known(mesh: Mesh, found: Iterable[dg.AssetKey], domain: str) -> None:
     if strange:
         where = mesh.domains[domain].where
         mend = "Write its decorator as `@dg.asset` in assets.py, with its name as a plain text."
-        problems = [Problem("M303", f"asset `{name}` cannot be read from the file alone", where, mend) for name in strange]
+        problems = [Problem("M306", f"asset `{name}` cannot be read from the file alone", where, mend) for name in strange]
         raise ConfigError(problems=problems)

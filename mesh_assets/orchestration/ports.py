@@ -54,7 +54,7 @@ def _run(
     op = context.op_execution_context
     key = keys.port(domain.name, port.table)
     with told_failures():
-        verdict = _judge(env, domain, port, context.run_id)
+        verdict = _judge(env, domain, port, context.run.run_id)
         wanted = {check.name for check in op.selected_asset_check_keys}
         for item in verdict.results:
             if item["name"] in wanted:

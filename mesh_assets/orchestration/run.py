@@ -93,10 +93,8 @@ def _execute(  # noqa: PLR0913 - what a run is made of
     closure: str,
 ) -> None:
     mesh = env.mesh
-    job = definitions.resolve_implicit_global_asset_job_def().get_subset(
-        asset_selection=set(keys.selection(mesh, tables)),
-        asset_check_selection=set(sensors.checks_of(mesh, tables)),
-    )
+    chosen = set(keys.selection(mesh, tables))
+    job = definitions.resolve_implicit_global_asset_job_def().get_subset(asset_selection=chosen)
     tags = {"mesh/trigger": "mesh run", CLOSURE: closure, progress.PROCESS: progress.process_tag()}
     job.execute_in_process(
         instance=storage,

@@ -71,10 +71,8 @@ def split(mesh: Mesh, tables: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def _request(mesh: Mesh, domain: str, tables: Sequence[str]) -> dg.RunRequest:
-    selection = keys.selection(mesh, tables)
     return dg.RunRequest(
-        asset_selection=selection,
-        asset_check_keys=checks_of(mesh, tables),
+        asset_selection=keys.selection(mesh, tables),
         tags={"mesh/domain": domain, "mesh/trigger": "order", CLOSURE: "true", **whole_range(mesh, tables)},
     )
 
@@ -91,19 +89,6 @@ def whole_range(mesh: Mesh, tables: Sequence[str]) -> dict[str, str]:
         "dagster/asset_partition_range_start": known.get_first_partition_key(),
         "dagster/asset_partition_range_end": known.get_last_partition_key(),
     }
-
-
-def checks_of(mesh: Mesh, tables: Iterable[str]) -> list[dg.AssetCheckKey]:
-    """The checks that run with these tables: their own tests, and those of the ports they read through."""
-    found = []
-    for name in tables:
-        table = mesh.tables[name]
-        found += [spec.key for spec in tell.check_specs(keys.of(name), table.contract)]
-        for entry in (mesh.port(table.domain, item) for item in table.inputs):
-            if entry and entry.contract:
-                port = keys.port(table.domain, entry.table)
-                found += [spec.key for spec in tell.check_specs(port, entry.contract)]
-    return list(dict.fromkeys(found))
 
 
 # -- schema changes -------------------------------------------------------------------------------------------------------

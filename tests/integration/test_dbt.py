@@ -1,0 +1,136 @@
+"""A dbt project as a domain: built in a fork, audited, published in one commit; its tests are checks."""
+
+import dagster as dg
+import pytest
+
+from mesh_assets.orchestration.instance import open_instance
+from mesh_assets.orchestration.load import load
+from tests.making import Place
+
+MACRO = "{% macro generate_schema_name(custom, node) %}{{ target.schema }}{% endmacro %}\n"
+PROJECT = """
+name: ledgerbook
+version: "1.0.0"
+config-version: 2
+profile: ledgerbook
+models: {ledgerbook: {staging: {+materialized: ephemeral}, ports: {+materialized: table}}}
+"""
+HISTORY = """
+{{ config(materialized='incremental') }}
+select id, amount from {{ ref('stg_items') }}
+{% if is_incremental() %} where id > (select coalesce(max(id), 0) from {{ this }}) {% endif %}
+"""
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A domain of raw files and SQL, and one of dbt that reads its port."""
+    place = Place(tmp_path)
+    place.domain("base", "outputs: [{port: items}]\ninputs: [{source: raw/items/*.csv, as: raw_items}]\n")
+    place.write("domains/base/raw/items/1.csv", "id,amount\n1,10\n2,20\n")
+    place.contract("base.raw_items", {"id": "BIGINT", "amount": "BIGINT"})
+    place.sql("base.items", "select * from base.raw_items")
+    place.contract("base.items", {"id": "BIGINT", "amount": "BIGINT"})
+    place.domain("book", "inputs: [{port: base.items}]\noutputs: [{port: totals}]\n")
+    place.contract("book.totals", {"n": "BIGINT", "total": "BIGINT; logicalTypeOptions: {maximum: 1000}"})
+    project = "dbt_projects/book/"
+    place.write(project + "dbt_project.yml", PROJECT)
+    place.write(project + "macros/schema.sql", MACRO)
+    place.write(project + "models/sources.yml", "version: 2\nsources: [{name: base, tables: [{name: items}]}]\n")
+    place.write(project + "models/staging/stg_items.sql", "select * from {{ source('base', 'items') }}")
+    place.write(project + "models/ports/history.sql", HISTORY)
+    place.write(
+        project + "models/ports/totals.sql",
+        "select count(*) as n, sum(amount)::bigint as total from {{ ref('history') }}",
+    )
+    place.write(
+        project + "models/schema.yml",
+        """
+        version: 2
+        models:
+          - name: history
+            columns:
+              - name: id
+                data_tests: [unique]
+              - name: amount
+                data_tests:
+                  - accepted_values: {arguments: {values: [10, 20, 30]}, config: {severity: warn}}
+        """,
+    )
+    return place
+
+
+def test_dbt_models_are_published_in_one_commit_and_grow(place):
+    """Both models at one version; the incremental one appends only what is new; history is kept."""
+    assert set(place.statuses().values()) == {"published"}
+    first = place.version("book.history")
+    assert place.version("book.totals") == first
+    place.write("domains/base/raw/items/2.csv", "id,amount\n3,30\n")
+    assert set(place.statuses().values()) == {"published"}
+    assert place.rows("select n, total from book.totals") == [(3, 60)]
+    assert place.rows("select count(*) from book.history", at=first) == [(2,)]
+    assert place.run()["runs"] == []
+    assert not list((place.root / ".mesh" / "forks").glob("*"))
+
+
+def test_a_failed_contract_holds_the_whole_project(place):
+    """Readers never see half a build."""
+    place.run()
+    before = place.version("book.history"), place.version("book.totals")
+    place.write("domains/base/raw/items/2.csv", "id,amount\n3,5000\n")
+    report = {row["table"]: row for row in place.run()["tables"]}
+    assert report["book/totals"]["status"] == report["book/history"]["status"] == "held"
+    assert "total__maximum" in report["book/totals"]["message"]
+    assert (place.version("book.history"), place.version("book.totals")) == before
+    assert place.rows("select n, total from book.totals") == [(2, 30)]
+
+
+def test_dbt_tests_are_checks_of_the_domains_assets(place):
+    """A failed one holds the version as a contract's does, a warning one lets it pass; both are seen in Dagster."""
+    place.run()
+    place.write("domains/base/raw/items/2.csv", "id,amount\n3,31\n3,31\n")
+    report = {row["table"]: row for row in place.run()["tables"]}
+    assert report["book/history"]["status"] == "held"
+    assert "unique_history_id" in report["book/history"]["message"]
+    checks = load(place.root, settings=place.settings).definitions.resolve_asset_graph().asset_check_keys
+    names = {key.name for key in checks if key.asset_key == dg.AssetKey(["book", "history"])}
+    assert "unique_history_id" in names
+    assert any(name.startswith("accepted_values_history_amount") for name in names)
+    place.write("domains/base/raw/items/2.csv", "id,amount\n3,31\n")
+    assert place.statuses()["book/history"] == "published"
+    with open_instance(place.root / ".mesh") as instance:
+        key = dg.AssetCheckKey(dg.AssetKey(["book", "history"]), "unique_history_id")
+        found = instance.event_log_storage.get_latest_asset_check_execution_by_key([key])
+    assert found[key].status.value == "SUCCEEDED"
+
+
+def test_a_model_that_cannot_be_built_fails_and_nothing_is_published(place):
+    """dbt's own words are passed on; other domains are not touched."""
+    place.write("dbt_projects/book/models/ports/totals.sql", "select no_such_column as n from {{ ref('history') }}")
+    report = {row["table"]: row for row in place.run()["tables"]}
+    assert report["book/totals"]["status"] == "failed"
+    assert "no_such_column" in report["book/totals"]["message"]
+    assert report["base/items"]["status"] == "published"
+    assert place.env().lake.tables() == ("base.items", "base.raw_items")
+
+
+def test_a_project_that_dbt_cannot_read_breaks_its_domain_only(place):
+    """It is that domain's error; the rest loads."""
+    place.write("dbt_projects/book/models/broken.yml", "version: 2\nmodels: [{name: [}]\n")
+    loaded = load(place.root, settings=place.settings)
+    assert list(loaded.broken) == ["book"]
+    assert "broken.yml" in loaded.broken["book"][0]
+    assert place.statuses()["base/items"] == "published"
+
+
+def test_the_manifest_is_parsed_once_per_content(place):
+    """Loading again does not parse again; a changed model does."""
+    load(place.root, settings=place.settings)
+    cache = place.root / ".mesh" / "dbt" / "book"
+    kept = [path.name for path in cache.iterdir() if (path / "manifest.json").exists()]
+    before = (cache / kept[0] / "manifest.json").stat().st_mtime_ns
+    load(place.root, settings=place.settings)
+    assert (cache / kept[0] / "manifest.json").stat().st_mtime_ns == before
+    place.write("dbt_projects/book/models/ports/totals.sql", "select 1 as n, 2 as total from {{ ref('history') }}")
+    load(place.root, settings=place.settings)
+    assert [path.name for path in cache.iterdir() if (path / "manifest.json").exists()] != kept

@@ -1,0 +1,235 @@
+"""Pin, stage, audit, publish, tell: for every toolchain, in real Dagster runs on a real lake."""
+
+import dagster as dg
+import pytest
+
+from mesh_assets.orchestration.instance import open_instance
+from tests.making import Place
+
+CSV = "id,amount\n1,10\n2,20\n3,30\n"
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A shop whose orders come as a raw file."""
+    place = Place(tmp_path)
+    place.domain(
+        "shop",
+        """
+        inputs:
+          - source: raw/orders/*.csv
+            as: raw_orders
+        outputs:
+          - port: orders
+        """,
+        raw__orders__1="",
+    )
+    (tmp_path / "domains/shop/raw__orders__1").unlink()
+    place.write("domains/shop/raw/orders/1.csv", CSV)
+    place.contract("shop.raw_orders", {"id": "BIGINT; required: true", "amount": "BIGINT"})
+    place.sql("shop.orders", "select id, amount from shop.raw_orders")
+    place.contract(
+        "shop.orders",
+        {"id": "BIGINT; required: true; unique: true", "amount": "BIGINT; logicalTypeOptions: {minimum: 0}"},
+    )
+    return place
+
+
+def materialized(place, table):
+    """Versions that Dagster has been told of, newest first."""
+    with open_instance(place.root / ".mesh") as instance:
+        records = instance.fetch_materializations(dg.AssetKey(table.split("/")), limit=100).records
+        return [record.asset_materialization.metadata["mesh/version"].value for record in records]
+
+
+def test_raw_files_become_published_tables(place):
+    """A raw file and a SQL file: both published, and Dagster knows both."""
+    assert place.statuses() == {"shop/raw_orders": "published", "shop/orders": "published"}
+    assert place.rows("select sum(amount) from shop.orders") == [(60,)]
+    assert materialized(place, "shop/orders") == [place.version("shop.orders")]
+
+
+def test_a_second_run_changes_nothing(place):
+    """Nothing has changed: nothing is built, and Dagster is not asked."""
+    place.run()
+    version = place.version("shop.orders")
+    report = place.run()
+    assert {row["status"] for row in report["tables"]} == {"unchanged"}
+    assert report["runs"] == []
+    assert place.version("shop.orders") == version
+
+
+def test_a_new_raw_file_is_loaded_and_its_readers_follow(place):
+    """The content of the files decides, not their times."""
+    place.run()
+    place.write("domains/shop/raw/orders/2.csv", "id,amount\n4,5\n")
+    assert set(place.statuses().values()) == {"published"}
+    assert place.rows("select count(*) from shop.orders") == [(4,)]
+
+
+def test_a_file_rewritten_with_the_same_content_is_not_loaded_again(place):
+    """Another time of change, the same bytes."""
+    place.run()
+    place.write("domains/shop/raw/orders/1.csv", CSV)
+    assert set(place.statuses().values()) == {"unchanged"}
+
+
+def test_a_failed_error_rule_holds_the_version(place):
+    """Readers keep the last good version; the candidate is quarantine; the message names the rule and the count."""
+    place.run()
+    good = place.version("shop.orders")
+    place.write("domains/shop/raw/orders/1.csv", CSV + "4,-1\n")
+    report = {row["table"]: row for row in place.run()["tables"]}
+    assert report["shop/raw_orders"]["status"] == "published"
+    assert report["shop/orders"]["status"] == "held"
+    assert "amount__minimum" in report["shop/orders"]["message"]
+    assert place.version("shop.orders") == good
+    assert place.rows("select count(*) from shop.orders") == [(3,)]
+    assert materialized(place, "shop/orders") == [good]
+    failing = [item for item in place.test() if item["status"] == "fail"]
+    assert [(item["table"], item["name"], item["failing_rows"]) for item in failing] == [("shop/orders", "amount__minimum", 1)]
+    assert failing[0]["sample"][0]["amount"] == -1
+
+
+def test_mended_data_is_published_and_readers_follow(place):
+    """The same file, mended."""
+    place.run()
+    place.write("domains/shop/raw/orders/1.csv", CSV + "4,-1\n")
+    place.run()
+    place.write("domains/shop/raw/orders/1.csv", CSV + "4,1\n")
+    assert set(place.statuses().values()) == {"published"}
+    assert place.rows("select sum(amount) from shop.orders") == [(61,)]
+
+
+def test_a_value_of_the_wrong_type_is_found_by_the_types_test(place):
+    """It is counted, with the row that holds it."""
+    place.write("domains/shop/raw/orders/1.csv", CSV + "4,many\n")
+    row = next(row for row in place.run()["tables"] if row["table"] == "shop/raw_orders")
+    assert row["status"] == "held"
+    assert "types" in row["message"]
+
+
+def test_changed_code_is_built_again(place):
+    """Also when nothing else changed."""
+    place.run()
+    place.sql("shop.orders", "select id, amount * 2 as amount from shop.raw_orders")
+    assert place.statuses() == {"shop/raw_orders": "unchanged", "shop/orders": "published"}
+
+
+def test_changed_code_with_the_same_result_is_confirmed(place):
+    """Nothing new: nothing is published, and the next run has nothing to do."""
+    place.run()
+    version = place.version("shop.orders")
+    place.sql("shop.orders", "select id, amount + 0 as amount from shop.raw_orders")
+    assert place.statuses()["shop/orders"] == "unchanged"
+    assert place.version("shop.orders") == version
+    assert place.run()["runs"] == []
+
+
+def test_a_loosened_contract_releases_what_was_held(place):
+    """The contract is part of what a build depends on."""
+    place.write("domains/shop/raw/orders/1.csv", CSV + "4,-1\n")
+    assert place.statuses()["shop/orders"] == "held"
+    place.contract("shop.orders", {"id": "BIGINT; required: true; unique: true", "amount": "BIGINT"})
+    assert place.statuses()["shop/orders"] == "published"
+
+
+FRAMES = {
+    "polars": "import polars as pl\n\n\n{decorator}\ndef doubled(raw_orders: pl.DataFrame) -> pl.DataFrame:\n"
+    "    return raw_orders.with_columns(pl.col('amount') * 2)\n",
+    "pandas": "import pandas as pd\n\n\n{decorator}\ndef doubled(raw_orders: pd.DataFrame) -> pd.DataFrame:\n"
+    "    return raw_orders.assign(amount=raw_orders['amount'] * 2)\n",
+    "arrow": "import pyarrow as pa\nimport pyarrow.compute as pc\n\n\n{decorator}\ndef doubled(raw_orders: pa.Table) -> pa.Table:\n"
+    "    return raw_orders.set_column(1, 'amount', pc.multiply(raw_orders['amount'], 2))\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+@pytest.mark.parametrize("decorator", ["import dagster as dg\n@dg.asset", "import mesh_assets\n@mesh_assets.table"])
+def test_python_tables_of_every_frame(place, frame, decorator):
+    """An ordinary `@dg.asset` and the library's own decorator, for each kind of frame."""
+    imported, _, word = decorator.partition("\n")
+    place.write("domains/shop/assets.py", imported + "\n" + FRAMES[frame].format(decorator=word))
+    place.contract("shop.doubled", {"id": "BIGINT; required: true", "amount": "BIGINT; logicalTypeOptions: {maximum: 100}"})
+    assert place.statuses()["shop/doubled"] == "published"
+    assert place.rows("select sum(amount) from shop.doubled") == [(120,)]
+    place.write("domains/shop/raw/orders/1.csv", CSV + "4,60\n")
+    assert place.statuses()["shop/doubled"] == "held"
+    assert place.rows("select sum(amount) from shop.doubled") == [(120,)]
+    assert len(materialized(place, "shop/doubled")) == 1
+
+
+def test_a_duckdb_relation_is_a_table(place):
+    """Without an annotation an input comes as a DuckDB relation, and one may be returned."""
+    place.write(
+        "domains/shop/assets.py",
+        """
+        import mesh_assets
+
+
+        @mesh_assets.table(inputs=["shop.orders"])
+        def big(orders):
+            return orders.filter("amount > 15")
+        """,
+    )
+    assert place.statuses()["shop/big"] == "published"
+    assert place.rows("select count(*) from shop.big") == [(2,)]
+
+
+def test_an_artefact_is_a_table_of_files(place):
+    """A chart is versioned and read as any other table."""
+    place.write(
+        "domains/shop/assets.py",
+        """
+        import mesh_assets
+
+
+        @mesh_assets.artifact(inputs=["orders"])
+        def chart(orders):
+            return f"<svg><text>{orders.aggregate('sum(amount)').fetchone()[0]}</text></svg>"
+        """,
+    )
+    assert place.statuses()["shop/chart"] == "published"
+    assert place.rows("select name, media_type, content::varchar from shop.chart") == [
+        ("chart.svg", "image/svg+xml", "<svg><text>60</text></svg>")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("return None", "returned nothing"),
+        ("return 7", "returned int, which is not a table"),
+        ("raise ValueError('no luck')", "no luck"),
+    ],
+)
+@pytest.mark.parametrize("decorator", ["dg.asset", "mesh_assets.table"])
+def test_a_function_that_gives_no_table_fails_and_says_so(place, body, said, decorator):
+    """Nothing is published or materialised; the others go on; it is not tried again by itself."""
+    place.write(
+        "domains/shop/assets.py",
+        f"import dagster as dg\nimport mesh_assets\n\n\n@{decorator}\ndef broken(raw_orders):\n    {body}\n",
+    )
+    report = {row["table"]: row for row in place.run()["tables"]}
+    assert report["shop/broken"]["status"] == "failed"
+    assert said in report["shop/broken"]["message"]
+    assert report["shop/orders"]["status"] == "published"
+    assert materialized(place, "shop/broken") == []
+
+
+def test_a_step_sees_its_declared_inputs_only(place):
+    """What is not declared does not exist at run time either: a SQL text that hides its input finds nothing."""
+    place.write(
+        "domains/shop/assets.py",
+        """
+        import mesh_assets
+
+
+        @mesh_assets.table(inputs=["orders"])
+        def sneaky(orders):
+            return orders.query("o", "select * from shop.raw_orders")
+        """,
+    )
+    row = next(row for row in place.run()["tables"] if row["table"] == "shop/sneaky")
+    assert row["status"] == "failed"
+    assert "raw_orders does not exist" in row["message"]

@@ -1,0 +1,125 @@
+"""Tables that grow: append, upsert by key, and Dagster partitions."""
+
+import dagster as dg
+import pytest
+
+from mesh_assets.orchestration.instance import open_instance
+from mesh_assets.orchestration.load import load
+from tests.making import Place
+
+COLUMNS = {"day": "DATE; required: true", "id": "BIGINT; required: true", "n": "BIGINT"}
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A domain whose raw events come in daily files."""
+    place = Place(tmp_path)
+    place.domain("log", "inputs: [{source: raw/events/*.csv, as: raw_events}]\n")
+    place.write("domains/log/raw/events/1.csv", "day,id,n\n2026-01-01,1,1\n2026-01-02,2,1\n")
+    place.contract("log.raw_events", COLUMNS)
+    return place
+
+
+def options(place, text):
+    """Give the domain `tables:` options."""
+    place.domain("log", "inputs: [{source: raw/events/*.csv, as: raw_events}]\ntables:\n" + text)
+
+
+def test_append_adds_the_rows_that_are_new(place):
+    """`this` is the table's own last version; the first time it is empty."""
+    options(place, "  events: {load: append}\n")
+    place.sql("log.events", "select * from log.raw_events where id > (select coalesce(max(id), 0) from this)")
+    place.contract("log.events", COLUMNS | {"id": "BIGINT; required: true; unique: true"})
+    assert place.statuses()["log/events"] == "published"
+    first = place.version("log.events")
+    place.write("domains/log/raw/events/2.csv", "day,id,n\n2026-01-03,3,5\n")
+    assert place.statuses()["log/events"] == "published"
+    assert place.rows("select id, n from log.events order by id") == [(1, 1), (2, 1), (3, 5)]
+    assert place.rows("select count(*) from log.events", at=first) == [(2,)]
+    assert place.statuses()["log/events"] == "unchanged"
+
+
+def test_the_tests_are_on_the_whole_table_not_on_the_new_rows(place):
+    """An appended row that repeats an old key is found."""
+    options(place, "  events: {load: append}\n")
+    place.sql("log.events", "select * from log.raw_events where n > (select coalesce(max(n), 0) from this)")
+    place.contract("log.events", COLUMNS | {"id": "BIGINT; required: true; unique: true"})
+    place.run()
+    place.write("domains/log/raw/events/2.csv", "day,id,n\n2026-01-03,1,9\n")
+    assert place.statuses()["log/events"] == "held"
+    assert place.rows("select count(*) from log.events") == [(2,)]
+
+
+def test_upsert_replaces_rows_by_key(place):
+    """A later row of the same key takes its place."""
+    options(place, "  latest: {load: upsert, key: [id]}\n")
+    place.sql("log.latest", "select * from log.raw_events where n > (select coalesce(max(n), 0) from this)")
+    place.contract("log.latest", COLUMNS | {"id": "BIGINT; required: true; unique: true"})
+    place.run()
+    place.write("domains/log/raw/events/2.csv", "day,id,n\n2026-01-03,1,9\n2026-01-03,3,9\n")
+    assert place.statuses()["log/latest"] == "published"
+    assert place.rows("select id, n from log.latest order by id") == [(1, 9), (2, 1), (3, 9)]
+
+
+def test_a_column_more_builds_an_incremental_table_anew(place):
+    """Old rows cannot stand beside new ones of other columns."""
+    options(place, "  events: {load: append}\n")
+    place.sql("log.events", "select id, n from log.raw_events where id > (select coalesce(max(id), 0) from this)")
+    place.contract("log.events", {"id": "BIGINT", "n": "BIGINT"})
+    place.run()
+    place.sql("log.events", "select id, n, day from log.raw_events where id > (select coalesce(max(id), 0) from this)")
+    place.contract("log.events", {"id": "BIGINT", "n": "BIGINT", "day": "DATE"})
+    assert place.statuses()["log/events"] == "published"
+    assert place.rows("select count(*), count(day) from log.events") == [(2, 2)]
+
+
+PARTITIONED = "  daily: {partitions: daily, partition_by: day, start: 2026-01-01}\n"
+QUERY = "select * from log.raw_events where day >= getvariable('partition_start') and day < getvariable('partition_end')"
+
+
+def partition(place, key):
+    """Materialise one partition, as a person does in Dagster."""
+    definitions = load(place.root, settings=place.settings).definitions
+    job = definitions.resolve_implicit_global_asset_job_def().get_subset(
+        asset_selection={dg.AssetKey(["log", "daily"])}
+    )
+    with open_instance(place.root / ".mesh") as instance:
+        return job.execute_in_process(instance=instance, partition_key=key, raise_on_error=False)
+
+
+def test_a_sql_table_with_daily_partitions(place):
+    """`mesh run` builds every partition so far; Dagster builds one, and the others stay."""
+    options(place, PARTITIONED)
+    place.sql("log.daily", QUERY)
+    place.contract("log.daily", COLUMNS)
+    assert place.statuses()["log/daily"] == "published"
+    assert place.rows("select count(*) from log.daily") == [(2,)]
+    place.write("domains/log/raw/events/1.csv", "day,id,n\n2026-01-01,1,7\n2026-01-02,2,7\n")
+    place.run("log/raw_events")
+    assert partition(place, "2026-01-02").success
+    assert place.rows("select day::varchar, n from log.daily order by day") == [("2026-01-01", 1), ("2026-01-02", 7)]
+
+
+def test_a_plain_asset_with_daily_partitions(place):
+    """An ordinary `@dg.asset` with Dagster's own partitions definition."""
+    options(place, PARTITIONED)
+    place.contract("log.daily", COLUMNS)
+    place.write(
+        "domains/log/assets.py",
+        """
+        import dagster as dg
+        import polars as pl
+
+
+        @dg.asset(partitions_def=dg.DailyPartitionsDefinition(start_date="2026-01-01"))
+        def daily(context: dg.AssetExecutionContext, raw_events: pl.DataFrame) -> pl.DataFrame:
+            window = context.partition_time_window
+            first, last = window.start.date(), window.end.date()
+            return raw_events.filter((pl.col("day") >= first) & (pl.col("day") < last))
+        """,
+    )
+    place.run("log/raw_events")
+    assert partition(place, "2026-01-02").success
+    assert place.rows("select id from log.daily") == [(2,)]
+    assert partition(place, "2026-01-01").success
+    assert place.rows("select id from log.daily order by id") == [(1,), (2,)]
