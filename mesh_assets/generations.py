@@ -14,6 +14,8 @@ Recorded generations can be long, and almost all of it is current. So a version 
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property, reduce
+from operator import or_
 
 from mesh_assets.domain import Consistency, Mesh, Table, Toolchain
 
@@ -96,23 +98,22 @@ class Generations:
             if port.consistency is Consistency.LATEST
         )
         self._names = list(mesh.tables)
-        self._place = {name: place for place, name in enumerate(self._names)}
+        self._bits = {name: 1 << place for place, name in enumerate(self._names)}
         self._roots = frozenset(name for name, table in mesh.tables.items() if is_root(mesh, table))
         scheduled = (name for name, table in mesh.tables.items() if table.automation != "eager")
         self._compared = self._roots.union(scheduled) | self._joints()
         self._stands: dict[str, _Stand] = {}
 
     def disagreement(self, inputs: Iterable[str]) -> Disagreement | None:
-        """The first root on which two of these tables disagree, or None; roots before joints."""
-        _, found = self._merge(self._known(inputs))
-        return min(found, key=lambda each: (each.root not in self._roots, each.root)) if found else None
+        """What two of these tables disagree on, or None: a root where there is one, the most upstream first."""
+        return self._merge(self._known(inputs))[1]
 
     def of_new(self, table: str, fingerprint: str, inputs: Iterable[str]) -> Mapping[str, str]:
         """The generation of a version made from these inputs."""
         own = {table: fingerprint} if table in self._compared else {}
         reader = self._mesh.tables[table]
         stand, _ = self._merge(self._known(name for name in inputs if hands_on(self._mesh, name, reader)))
-        current = {name: self._seen[name].fingerprint for name in self._each(stand.keys & ~stand.behind)}
+        current = {name: self._current[name] for name in self._each(stand.keys & ~stand.behind)}
         return current | dict(stand.lag) | own
 
     def _known(self, inputs: Iterable[str]) -> list[str]:
@@ -131,8 +132,8 @@ class Generations:
 
     def _read(self, table: Table) -> list[str]:
         """The inputs that the table's version was built from, as far as the mesh of today has them above it."""
-        place = self._place[table.name]
-        return [i for i in self._built_from(table) if i in self._seen and self._place.get(i, place) < place]
+        own = self._bits[table.name]
+        return [i for i in self._built_from(table) if i in self._seen and self._bits.get(i, own) < own]
 
     def _built_from(self, table: Table) -> list[str]:
         seen = self._seen[table.name]
@@ -153,58 +154,67 @@ class Generations:
 
     def _recorded(self, table: Table, read: Iterable[str], own: int) -> _Stand:
         """What the record says. What it should tell by the mesh of today, and does not, agrees with nobody."""
-        seen = self._seen[table.name]
-        told = self._keys(root for root in seen.generation if root != table.name)
-        lag = {root: stamp for root, stamp in seen.generation.items() if stamp != self._current(root)}
-        expected = 0
-        for name in read:
-            expected |= self._stands[name].keys
+        seen, current = self._seen[table.name], self._current
+        told = self._keys(seen.generation)
+        lag = {root: stamp for root, stamp in seen.generation.items() if current.get(root) != stamp}
+        expected = reduce(or_, (self._stands[name].keys for name in read), 0)
         for root in self._each(expected & ~told):
             stamp = seen.inputs.get(root, f"{UNKNOWN}{table.name}@{seen.version}")
-            if stamp != self._current(root):
+            if stamp != current.get(root):
                 lag[root] = stamp
         lag.pop(table.name, None)
         return _Stand(told | expected | own, lag, self._keys(lag))
 
-    def _merge(self, inputs: list[str]) -> tuple[_Stand, list[Disagreement]]:
-        """All inputs together; where they disagree, what the first of them says."""
-        keys, behind = 0, 0
-        lag: Mapping[str, str] = {}
-        found: list[Disagreement] = []
+    def _merge(self, inputs: list[str]) -> tuple[_Stand, Disagreement | None]:
+        """All inputs together, and the first disagreement among them; there, the merged says what the earlier input says."""
+        merged, found = _Stand(0), None
         for at, name in enumerate(inputs):
             stand = self._stands[name]
-            differs = keys & stand.keys & (behind ^ stand.behind)  # one saw the current version, the other did not
-            if behind & stand.behind and lag is not stand.lag:
-                differs |= self._keys(k for k in self._each(behind & stand.behind) if lag[k] != stand.lag[k])
-            found += [Disagreement(root, self._first(inputs[:at], root), name) for root in self._each(differs)]
-            if stand.lag and lag is not stand.lag:
-                new = stand.behind & ~keys
-                lag = stand.lag if not lag and new == stand.behind else {**stand.lag, **lag}
-                if differs:
-                    lag = {root: stamp for root, stamp in lag.items() if self._key(root) & (behind | new)}
-                behind |= new
-            keys |= stand.keys
-        return _Stand(keys, lag, behind), found
+            differs = self._differ(merged, stand)
+            if differs and not found:
+                root = next(self._each(differs & self._root_keys or differs))
+                one = next(i for i in inputs[:at] if self._stands[i].keys & self._key(root))
+                found = Disagreement(root, one, name)
+            merged = self._together(merged, stand, differs)
+        return merged, found
 
-    def _first(self, inputs: Iterable[str], root: str) -> str:
-        return next(name for name in inputs if self._stands[name].keys & self._key(root))
+    def _differ(self, one: _Stand, other: _Stand) -> int:
+        """The keys that both saw, at different versions."""
+        if not one.behind and not other.behind:
+            return 0
+        differs = one.keys & other.keys & (one.behind ^ other.behind)  # current here, an older version there
+        if one.behind & other.behind and one.lag != other.lag:
+            few, many = sorted((one.lag, other.lag), key=len)
+            differs |= self._keys(root for root, stamp in few.items() if many.get(root, stamp) != stamp)
+        return differs
 
-    def _current(self, root: str) -> str | None:
-        seen = self._seen.get(root)
-        return seen.fingerprint if seen else None
+    def _together(self, one: _Stand, other: _Stand, differs: int) -> _Stand:
+        keys, behind = one.keys | other.keys, one.behind | other.behind
+        if not differs:
+            longer = one.lag if len(one.lag) >= len(other.lag) else other.lag
+            return _Stand(keys, longer if len(longer) == behind.bit_count() else {**other.lag, **one.lag}, behind)
+        behind &= ~(one.keys & ~one.behind)
+        lag = {root: stamp for root, stamp in {**other.lag, **one.lag}.items() if self._key(root) & behind}
+        return _Stand(keys, lag, behind)
+
+    @cached_property
+    def _current(self) -> dict[str, str]:
+        return {name: seen.fingerprint for name, seen in self._seen.items()}
+
+    @cached_property
+    def _root_keys(self) -> int:
+        return self._keys(self._roots)
 
     def _key(self, root: str) -> int:
         """The bit of a root; a table that has left the mesh gets one when a record names it."""
-        if root not in self._place:
-            self._place[root] = len(self._names)
+        key = self._bits.get(root)
+        if key is None:
+            key = self._bits[root] = 1 << len(self._names)
             self._names.append(root)
-        return 1 << self._place[root]
+        return key
 
     def _keys(self, roots: Iterable[str]) -> int:
-        keys = 0
-        for root in roots:
-            keys |= self._key(root)
-        return keys
+        return reduce(or_, map(self._key, roots), 0)
 
     def _each(self, keys: int) -> Iterator[str]:
         while keys:
