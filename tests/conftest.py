@@ -70,13 +70,13 @@ class Server:
         flags += " -c fsync=off -c full_page_writes=off -c synchronous_commit=off"
         self._run("pg_ctl", "-w", "-l", str(self.home / "log"), "-o", flags, "start")
 
-    def stop(self) -> None:
-        """Stop it at once, whoever is connected."""
-        self._run("pg_ctl", "-m", "immediate", "stop")
+    def stop(self, mode: str = "fast") -> None:
+        """Stop it, whoever is connected; `immediate` loses what was not on disk yet."""
+        self._run("pg_ctl", "-m", mode, "stop")
 
     def remove(self) -> None:
         """Stop it and delete its folder."""
-        self.stop()
+        self.stop("immediate")
         shutil.rmtree(self.home)
 
     def _run(self, program: str, *arguments: str) -> None:

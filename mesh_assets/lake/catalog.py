@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -37,7 +38,7 @@ class SqliteCatalog:
     """
 
     extensions = ("ducklake", "sqlite_scanner")
-    options = {"meta_busy_timeout": 30000}  # noqa: RUF012 (never changed)
+    options = {"meta_busy_timeout": 10000}  # noqa: RUF012 (never changed)
     prefix = f"{METADATA}."
 
     def __init__(self, path: Path) -> None:
@@ -82,7 +83,7 @@ class SqliteCatalog:
 
     def attach(self, con: "duckdb.DuckDBPyConnection", *, read_only: bool) -> None:
         """Attach the lake as `mesh`."""
-        flags = "META_BUSY_TIMEOUT 30000" + (", READ_ONLY" if read_only else "")
+        flags = "META_BUSY_TIMEOUT 10000" + (", READ_ONLY" if read_only else "")
         con.execute(f"ATTACH {text(f'ducklake:sqlite:{self.path}')} AS mesh ({flags})")
 
     def build(self, con: "duckdb.DuckDBPyConnection", data: str) -> None:
@@ -128,6 +129,11 @@ class SqliteCatalog:
             file.write(str(os.getpid()))
             file.flush()
             yield
+
+    @contextmanager
+    def committing(self) -> Iterator[None]:
+        """Within `locked`, alone at committing: which it is already."""
+        yield
 
     def fork(self, folder: Path, statements: Sequence[str]) -> "SqliteCatalog":
         """A copy in `folder`, changed by the statements before anybody can see it."""
@@ -190,6 +196,7 @@ class PostgresCatalog:
             raise UsageError(message) from None
         self._password = str(parts.pop("password", "") or "")
         self._conninfo = make_conninfo(**parts)
+        self._holding = threading.local()  # the connection with which this thread holds the lake's locks
         self.schema = schema
         self.prefix = f"{quoted(schema)}."
 
@@ -222,10 +229,16 @@ class PostgresCatalog:
 
         return psycopg.connect(self._conninfo, autocommit=True, connect_timeout=10, password=self._password or None)
 
-    def rows(self, sql: str) -> list[tuple]:
-        """What a query on the metadata gives."""
-        with explained("Reading the lake's catalog"), self.connect() as con:
-            return con.execute(sql).fetchall()  # ty: ignore
+    def rows(self, sql: str) -> list[tuple] | None:
+        """What a query on the metadata gives; None when there is no lake."""
+        from psycopg.errors import UndefinedTable
+
+        with explained("Reading the lake's catalog"):
+            if mine := getattr(self._holding, "con", None):
+                return mine.execute(sql).fetchall()
+            with suppress(UndefinedTable), self.connect() as con:
+                return con.execute(sql).fetchall()  # ty: ignore
+        return None
 
     def exists(self) -> bool:
         """Whether the schema has tables; `metadata` says whether it is a lake."""
@@ -233,12 +246,12 @@ class PostgresCatalog:
 
     def metadata(self, con: "duckdb.DuckDBPyConnection") -> dict[str, str] | None:  # noqa: ARG002 (as SqliteCatalog's)
         """DuckLake's settings; None when the schema holds nothing; `RunError` when it holds something else."""
-        tables = {name for (name,) in self.rows(f"SELECT tablename FROM pg_tables WHERE schemaname = {text(self.schema)}")}
+        tables = {name for (name,) in self.rows(f"SELECT tablename FROM pg_tables WHERE schemaname = {text(self.schema)}") or ()}
         if not tables:
             return None
         if "ducklake_metadata" not in tables:
             raise foreign(f"schema `{self.schema}`")
-        return dict(self.rows(f"SELECT key, value FROM {self.prefix}ducklake_metadata WHERE scope IS NULL"))
+        return dict(self.rows(f"SELECT key, value FROM {self.prefix}ducklake_metadata WHERE scope IS NULL") or ())
 
     def attach(self, con: "duckdb.DuckDBPyConnection", *, read_only: bool) -> None:
         """Attach the lake as `mesh`."""
@@ -268,10 +281,23 @@ class PostgresCatalog:
                 con.execute(f"SELECT pg_advisory_lock{'_shared' if names else ''}({self._key('')})")  # ty: ignore
                 for name in names:
                     con.execute(f"SELECT pg_advisory_lock({self._key(name)})")  # ty: ignore
+            self._holding.con = con
+            yield
+        finally:
+            self._holding.con = None
+            with suppress(Exception):  # the server may be gone; its locks are gone with it
+                con.close()
+
+    @contextmanager
+    def committing(self) -> Iterator[None]:
+        """Within `locked`, alone at committing: else DuckLake's commits would race for the next version and run out of retries."""
+        con, key = self._holding.con, self._key("\0commit")
+        con.execute(f"SELECT pg_advisory_lock({key})")
+        try:
             yield
         finally:
             with suppress(Exception):  # the server may be gone; its locks are gone with it
-                con.close()
+                con.execute(f"SELECT pg_advisory_unlock({key})")
 
     def _key(self, name: str) -> int:
         return int.from_bytes(hashlib.sha256(f"mesh {self.schema} {name}".encode()).digest()[:8], signed=True)

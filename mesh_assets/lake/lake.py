@@ -126,13 +126,7 @@ class Lake:
 
     def commits(self, after: int = 0) -> tuple[Commit, ...]:
         """What the mesh has published after a version, oldest first; what others did to the lake is not in it."""
-        p = self.catalog.prefix
-        rows = self._rows(
-            "SELECT c.snapshot_id, s.snapshot_time, c.author, c.commit_message, c.commit_extra_info "
-            f"FROM {p}ducklake_snapshot_changes c JOIN {p}ducklake_snapshot s ON s.snapshot_id = c.snapshot_id "
-            f"WHERE c.snapshot_id > {int(after)} AND c.commit_extra_info IS NOT NULL ORDER BY 1"
-        )
-        return tuple(commit for row in rows if (commit := _commit(row)))
+        return self._commits(f"c.snapshot_id > {int(after)}")
 
     def tables(self, version: int | None = None) -> tuple[str, ...]:
         """Names of the tables that existed at a version (default: now), sorted."""
@@ -194,9 +188,10 @@ class Lake:
         chosen = dict.fromkeys(self.tables(version), version) | dict(versions or {})
         if reading.asks_for_tables(query):
             return ("table",), [(table,) for table in sorted(chosen)]
+        tables = reading.tables_of(query, chosen)
         con = self.connect(read_only=True)
         try:
-            for table in reading.tables_of(con, query, chosen):
+            for table in tables:
                 self.show(con, table, chosen[table])
             # The second wall, should the first have a hole: no file but the lake's can be opened.
             con.execute(f"SET allowed_directories = [{text(self._data_path)}]")
@@ -353,18 +348,30 @@ class Lake:
             for kind in ("table", "column", "data_file", "delete_file")
             for when in ("begin", "end")
         )
+        changes += f" UNION ALL SELECT begin_snapshot FROM {p}ducklake_tag WHERE object_id IN ({ids})"
         last = self._rows(f"SELECT max(v) FROM ({changes}) AS changes")[0][0]
         return None if last is None else int(last)
 
     def last_commit(self, table: str) -> Commit | None:
-        """The newest commit of the mesh that published a table."""
+        """The newest commit of the mesh that published a table; None when there is none, or no such table any more."""
+        moved = self.moved(table)
+        if moved is None:
+            return None
+        last = self._commits(f"c.snapshot_id = {moved}")
+        if last and table in last[0].info.get("tables", {}):
+            return last[0]
+        # Somebody else was the last to change it.
+        mentioned = self._commits(f"position({text(json.dumps(table, ensure_ascii=False))} IN c.commit_extra_info) > 0")
+        return next((commit for commit in reversed(mentioned) if table in commit.info.get("tables", {})), None)
+
+    def _commits(self, which: str) -> tuple[Commit, ...]:
         p = self.catalog.prefix
         rows = self._rows(
             "SELECT c.snapshot_id, s.snapshot_time, c.author, c.commit_message, c.commit_extra_info "
             f"FROM {p}ducklake_snapshot_changes c JOIN {p}ducklake_snapshot s ON s.snapshot_id = c.snapshot_id "
-            f"WHERE position({text(json.dumps(table))} IN c.commit_extra_info) > 0 ORDER BY 1 DESC"
+            f"WHERE {which} AND c.commit_extra_info IS NOT NULL ORDER BY 1"
         )
-        return next((commit for row in rows if (commit := _commit(row)) and table in commit.info.get("tables", {})), None)
+        return tuple(commit for row in rows if (commit := _commit(row)))
 
     @property
     def _data_path(self) -> str:
@@ -401,9 +408,10 @@ class Lake:
 
     def _rows(self, sql: str) -> list[tuple]:
         if isinstance(self.catalog, PostgresCatalog):
-            if not self.catalog.exists():
+            rows = self.catalog.rows(sql)
+            if rows is None:
                 raise _no_lake()
-            return self.catalog.rows(sql)
+            return rows
         with explained("Reading the lake's catalog"), self._shared().cursor() as con:
             return con.execute(sql).fetchall()
 

@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 
 #: A publish that another one got in the way of is tried again so often.
 ATTEMPTS = 12
-_IN_THE_WAY = ("conflict", "database is locked", "concurrent", "primary key", "could not serialize", "deadlock")
+#: … and for so many seconds at most.
+PATIENCE = 60.0
+_IN_THE_WAY = (
+    *("conflict", "database is locked", "concurrent", "primary key", "unique constraint", "retry count"),
+    *("could not serialize", "deadlock"),
+)
 
 
 def candidate(publication: Publication, relation: Callable[[str, int], str]) -> str:
@@ -56,8 +61,10 @@ def publish(lake: "Lake", con: "duckdb.DuckDBPyConnection", publications: Sequen
             "tables": {p.staged.table: {**p.record, "mode": str(p.mode), "rows": p.staged.rows} for p in publications},
         },
         default=str,
+        ensure_ascii=False,
     )
     doing = f"Publishing {', '.join(tables)}"
+    deadline = time.monotonic() + PATIENCE
     for attempt in range(1, ATTEMPTS + 1):
         with explained(doing), lake.catalog.locked(tables):
             _refuse_when_overtaken(lake, publications, run, pin)
@@ -69,10 +76,12 @@ def publish(lake: "Lake", con: "duckdb.DuckDBPyConnection", publications: Sequen
                 # A connection can break after the commit and before its answer: then it is published.
                 if version := _version_of(lake, info, before):
                     return version
-                if attempt == ATTEMPTS or not any(words in str(error).casefold() for words in _IN_THE_WAY):
+                if attempt == ATTEMPTS or time.monotonic() > deadline or not any(words in str(error).casefold() for words in _IN_THE_WAY):
                     raise
             else:
-                return _version_of(lake, info, before)
+                if version := _version_of(lake, info, before):
+                    return version
+                raise trouble(doing, RuntimeError("the lake took the commit and made no version of it"))
         time.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 6)))  # noqa: S311 (jitter)
     raise trouble(doing, RuntimeError("others were always faster"))
 
@@ -136,35 +145,46 @@ def _transact(con: "duckdb.DuckDBPyConnection", lake: "Lake", publications: Sequ
         # As literals: the first parameter makes DuckDB import pandas, which takes a second.
         con.execute(f"CALL mesh.set_commit_message({text(lake.author)}, {text(message)}, extra_info => {text(info)})")
         for publication in publications:
-            _register(con, publication)
-        con.execute("COMMIT")
+            if not _register(con, publication):
+                # Empty as before: without a change of its own, DuckLake would make no version, and the record would be lost.
+                con.execute(f"COMMENT ON TABLE {in_lake(publication.staged.table)} IS {text(f'Empty again {uuid.uuid4()}')}")
+        with lake.catalog.committing():
+            con.execute("COMMIT")
     except BaseException:
         with suppress(Exception):  # a failed COMMIT has rolled back already
             con.execute("ROLLBACK")
         raise
 
 
-def _register(con: "duckdb.DuckDBPyConnection", publication: Publication) -> None:
+def _register(con: "duckdb.DuckDBPyConnection", publication: Publication) -> bool:
+    """Put one candidate into the open transaction; whether that changes anything."""
     staged = publication.staged
     name, files = in_lake(staged.table), parquet(staged.files)
+    domain, _, table = staged.table.partition(".")
     old = _columns(con, staged.table)
+    changed = staged.rows > 0
     if old is None or (publication.mode is Mode.REPLACE and old != staged.columns):
-        domain = staged.table.partition(".")[0]
         con.execute(f"CREATE SCHEMA IF NOT EXISTS mesh.{quoted(domain)}")
         columns = ", ".join(f"{quoted(column)} {kind}" for column, kind in staged.columns)
         con.execute(f"CREATE OR REPLACE TABLE {name} ({columns})")
+        changed = True
     elif publication.mode is Mode.REPLACE:
-        con.execute(f"DELETE FROM {name}")
+        changed |= _delete(con, f"DELETE FROM {name}")
     else:
-        _widen(con, publication, dict(old))
+        changed |= _widen(con, publication, dict(old))
         if publication.mode is Mode.UPSERT:
-            con.execute(f"DELETE FROM {name} AS b WHERE EXISTS (FROM {files} AS f WHERE {_same_key(publication)})")
+            changed |= _delete(con, f"DELETE FROM {name} AS b WHERE EXISTS (FROM {files} AS f WHERE {_same_key(publication)})")
         if publication.mode is Mode.PARTITION:
-            con.execute(f"DELETE FROM {name} WHERE {_within(publication)}")
+            changed |= _delete(con, f"DELETE FROM {name} WHERE {_within(publication)}")
     if staged.rows:
-        domain, _, table = staged.table.partition(".")
         for file in staged.files:
             con.execute(f"CALL ducklake_add_data_files('mesh', {text(table)}, {text(file)}, schema => {text(domain)}, allow_missing => true)")
+    return changed
+
+
+def _delete(con: "duckdb.DuckDBPyConnection", statement: str) -> bool:
+    deleted = con.execute(statement).fetchone()
+    return bool(deleted and deleted[0])
 
 
 def _columns(con: "duckdb.DuckDBPyConnection", table: str) -> tuple[tuple[str, str], ...] | None:
@@ -176,17 +196,20 @@ def _columns(con: "duckdb.DuckDBPyConnection", table: str) -> tuple[tuple[str, s
         return None
 
 
-def _widen(con: "duckdb.DuckDBPyConnection", publication: Publication, old: dict[str, str]) -> None:
-    """Give the table the columns that its new rows bring."""
+def _widen(con: "duckdb.DuckDBPyConnection", publication: Publication, old: dict[str, str]) -> bool:
+    """Give the table the columns that its new rows bring; whether there are any."""
     table = publication.staged.table
     folded = {name.casefold(): kind for name, kind in old.items()}
+    wider = False
     for column, kind in publication.staged.columns:
         was = folded.get(column.casefold())
         if was is None:
             con.execute(f"ALTER TABLE {in_lake(table)} ADD COLUMN {quoted(column)} {kind}")
+            wider = True
         elif was != kind:
             message = f"{table}: column `{column}` is {was} in the published rows and {kind} in the new ones.\n    Load the table whole once."
             raise RunError(message)
+    return wider
 
 
 def _same_key(publication: Publication) -> str:

@@ -2,43 +2,25 @@
 
 import json
 from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING
 
 from mesh_assets.errors import UsageError, nearest
 from mesh_assets.lake.sqltext import text
-
-if TYPE_CHECKING:
-    import duckdb
 
 #: Table functions that touch nothing but their arguments. Others read files, catalogs or other databases, or delete files.
 HARMLESS = frozenset({"range", "generate_series", "unnest", "repeat", "repeat_row"})
 
 
-def tables_of(con: "duckdb.DuckDBPyConnection", query: str, known: Collection[str]) -> tuple[str, ...]:
+def tables_of(query: str, known: Collection[str]) -> tuple[str, ...]:
     """The tables that a query reads, sorted.
 
     Args:
-        con: Any connection; the query is only parsed.
-        query: What somebody typed.
+        query: What somebody typed; it is only parsed.
         known: Tables that it may read, as `domain.table`.
 
     Raises:
         UsageError: It is not one reading statement, or it reads something else.
     """
-    import duckdb
-
-    try:
-        statements = con.extract_statements(query)
-    except duckdb.Error as error:
-        raise UsageError(f"The query cannot be read: {' '.join(str(error).split())}\n    Mend it.") from None
-    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-        message = "Only one statement that reads can be given.\n    Use SELECT, FROM, WITH, DESCRIBE, SUMMARIZE or SHOW TABLES."
-        raise UsageError(message)
-    tree = json.loads(con.execute(f"SELECT json_serialize_sql({text(query)})").fetchone()[0])
-    if tree.get("error"):
-        message = "The query has a form that cannot be checked.\n    Use SELECT, FROM, WITH, DESCRIBE or SUMMARIZE."
-        raise UsageError(message)
-    nodes = list(_nodes(tree))
+    nodes = list(_nodes(_parsed(query)))
     named = {entry["key"].casefold() for node in nodes if "cte_map" in node for entry in node["cte_map"]["map"]}
     spelled = {table.casefold(): table for table in known}
     found = set()
@@ -54,7 +36,8 @@ def tables_of(con: "duckdb.DuckDBPyConnection", query: str, known: Collection[st
                 if name.casefold() in spelled:
                     found.add(spelled[name.casefold()])
                 elif name.casefold() not in named:
-                    raise UsageError(f"There is no published table `{name}`.\n    {nearest(name, known)}")
+                    message = f"There is no published table `{name}`.\n    {nearest(name, known)}"
+                    raise UsageError(message)
             case "SHOW_REF" if node.get("table_name"):
                 message = f"`SHOW {node['table_name']}` is not allowed here.\n    Use DESCRIBE domain.table, or SHOW TABLES."
                 raise UsageError(message)
@@ -64,6 +47,28 @@ def tables_of(con: "duckdb.DuckDBPyConnection", query: str, known: Collection[st
 def asks_for_tables(query: str) -> bool:
     """Whether it is `SHOW TABLES`, which DuckDB would answer for one schema only."""
     return query.strip().rstrip(";").casefold().split() in (["show", "tables"], ["show", "all", "tables"])
+
+
+def _parsed(query: str) -> object:
+    import duckdb
+
+    con = duckdb.connect()
+    try:
+        statements = con.extract_statements(query)
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            message = "Only one statement that reads can be given.\n    Use SELECT, FROM, WITH, DESCRIBE, SUMMARIZE or SHOW TABLES."
+            raise UsageError(message)
+        (tree,) = con.execute(f"SELECT json_serialize_sql({text(query)})").fetchone() or ("{}",)
+    except duckdb.Error as error:
+        message = f"The query cannot be read: {' '.join(str(error).split())}\n    Mend it."
+        raise UsageError(message) from None
+    finally:
+        con.close()
+    parsed = json.loads(tree)
+    if parsed.get("error", True):
+        message = "The query has a form that cannot be checked.\n    Use SELECT, FROM, WITH, DESCRIBE or SUMMARIZE."
+        raise UsageError(message)
+    return parsed
 
 
 def _nodes(tree: object) -> Iterator[dict]:

@@ -9,6 +9,7 @@ from mesh_assets.errors import RunError
 
 _MENDS = (
     ("no space left|disk full|disk is full|disk quota", "The disk is full: make room, then run again."),
+    ("disk i/o error", "The disk is full or failing: make room, or look at it."),
     ("file too large|file size limit", "The file system or a limit of this process (ulimit -f) allows no file of that size."),
     ("permission denied|read-only file system|readonly database|not permitted", "Give this user the right to write there."),
     ("read-only mode|read-only transaction", "The lake was opened for reading: open it for writing."),

@@ -96,6 +96,17 @@ def test_a_table_that_becomes_empty_is_empty(lake):
     assert (read(lake, "a.t", full), read(lake, "a.t", empty)) == ([(1,)], [])
 
 
+@pytest.mark.parametrize("mode", Mode)
+def test_publishing_nothing_over_nothing_is_recorded_too(lake, mode):
+    nothing, how = "SELECT 1 AS i WHERE false", {"mode": mode, "key": ("i",), "partition": ("i", "0", "9")}
+    base = put(lake, "a.t", nothing)
+    second = put(lake, "a.t", nothing, base=base, **how)
+    third = put(lake, "a.t", nothing, base=second, **how)
+    assert base < second < third == lake.head()
+    assert [commit.version for commit in lake.commits()] == [base, second, third]
+    assert read(lake, "a.t", put(lake, "a.t", "SELECT 5 AS i", base=third, **how)) == [(5,)]
+
+
 def test_replacing_keeps_the_table_and_its_history(lake):
     for i in range(3):
         put(lake, "a.t", f"SELECT {i} AS i")
