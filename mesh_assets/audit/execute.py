@@ -6,10 +6,8 @@ what cannot be executed is a result of its own, which says why and stops the ver
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from functools import cache
 
 import duckdb
 
@@ -57,7 +55,17 @@ def audit(
         UsageError: `tests` names one that the contract has not.
     """
     chosen = _chosen(contract, tests)
-    return _Audit(con, relation, contract, related, lost or {}, lost_sample or {}, sample, seconds).run(chosen)
+    once = _Audit(
+        con=con,
+        relation=relation,
+        contract=contract,
+        related=related,
+        lost=lost or {},
+        lost_sample=lost_sample or {},
+        sample=sample,
+        seconds=seconds,
+    )
+    return once.run(chosen)
 
 
 def _chosen(contract: Contract, tests: Collection[str] | None) -> tuple[Test, ...]:
@@ -68,21 +76,28 @@ def _chosen(contract: Contract, tests: Collection[str] | None) -> tuple[Test, ..
     return tuple(test for test in contract.tests if tests is None or test.name in tests)
 
 
+@dataclass(kw_only=True)
 class _Audit:
     """One table, one contract, one pass."""
 
-    def __init__(self, con, relation, contract, related, lost, lost_sample, sample, seconds) -> None:  # noqa: ANN001, PLR0913 - as `audit`
-        self.con, self.relation, self.contract = con, relation, contract
-        self.related, self.target = related, cache(self._target)
-        self.lost, self.lost_sample, self.sample, self.seconds = lost, lost_sample, sample, seconds
-        self.types: Mapping[str, ColumnType] = {}
-        self.total = 0
+    con: duckdb.DuckDBPyConnection
+    relation: str
+    contract: Contract
+    related: Callable[[str], str | None]
+    lost: Mapping[str, int]
+    lost_sample: Mapping[str, tuple[Mapping[str, object], ...]]
+    sample: int
+    seconds: float
+    types: Mapping[str, ColumnType] = field(default_factory=dict)
+    total: int = 0
 
     def run(self, tests: Sequence[Test]) -> tuple[Result, ...]:
         try:
             self.types = _types(self.con, self.relation)
             asked = [self.ask(test) for test in tests]
             counts = self.count(asked)
+        except duckdb.InterruptException:  # somebody wants this to end
+            raise
         except duckdb.Error as error:
             return tuple(self.unanswered(test, f"the table cannot be read: {self.reason(error)}") for test in tests)
         return tuple(self.answer(*each) for each in zip(tests, asked, counts, strict=True))
@@ -102,16 +117,16 @@ class _Audit:
 
     def count(self, asked: Sequence[Question | CannotAnswer | None]) -> list[int | CannotAnswer | None]:
         """What each question counts, and the table's rows; the light ones and the rows in one statement."""
-        light = [number for number, each in enumerate(asked) if isinstance(each, Question) and each.light]
-        total = f"SELECT count(*) FROM {self.relation}"
-        parts = [
-            f"SELECT -1 AS i, ({total}) AS n",
-            *(f"SELECT {number} AS i, ({asked[number].count}) AS n" for number in light),
-        ]
-        found: dict[int, int] = {}
-        with suppress(duckdb.Error):  # one of them is at fault: each is asked on its own, below
-            found = dict(self.con.execute(" UNION ALL ".join(parts)).fetchall())
-        self.total = found[-1] if found else self.con.execute(total).fetchone()[0]
+        light = {number: each.count for number, each in enumerate(asked) if isinstance(each, Question) and each.light}
+        parts = {-1: f"SELECT count(*) FROM {self.relation}", **light}
+        try:
+            union = " UNION ALL ".join(f"SELECT {number} AS i, ({sql}) AS n" for number, sql in parts.items())
+            found: dict[int, int] = dict(self.con.execute(union).fetchall())
+        except duckdb.InterruptException:
+            raise
+        except duckdb.Error:  # one of them is at fault: each is asked on its own
+            found = {-1: self.one(parts[-1])}
+        self.total = found[-1]
         return [
             found[number] if number in found else self.count_one(each) if isinstance(each, Question) else None
             for number, each in enumerate(asked)
@@ -119,15 +134,22 @@ class _Audit:
 
     def count_one(self, question: Question) -> int | CannotAnswer:
         try:
-            return self.con.execute(question.count).fetchone()[0]
+            return self.one(question.count)
+        except duckdb.InterruptException:
+            raise
         except duckdb.Error as error:
             return CannotAnswer(self.reason(error))
 
+    def one(self, sql: str) -> int:
+        row = self.con.execute(sql).fetchone()
+        return row[0] if row else 0
+
     def answer(self, test: Test, asked: Question | CannotAnswer | None, count: int | CannotAnswer | None) -> Result:
-        query = asked.count if isinstance(asked, Question) else ""
-        for why in (asked, count):
-            if isinstance(why, CannotAnswer):
-                return self.unanswered(test, str(why), query)
+        if isinstance(asked, CannotAnswer):
+            return self.unanswered(test, str(asked))
+        query = asked.count if asked else ""
+        if isinstance(count, CannotAnswer):
+            return self.unanswered(test, str(count), query)
         try:
             match test.kind:
                 case Kind.COLUMNS:
@@ -137,10 +159,11 @@ class _Audit:
                 case Kind.SQL:
                     return self.sql(test)
                 case kind if kind in METRICS:
-                    return self.metric(test, asked, self.total if kind is Kind.ROW_COUNT else count)
+                    return self.metric(test, asked, self.total if count is None else count)
         except CannotAnswer as why:
             return self.unanswered(test, str(why), query)
-        return self.result(test, not count, count, broken(test, count, self.total), asked)
+        failing = count or 0
+        return self.result(test, not failing, failing, broken(test, failing, self.total), asked)
 
     def columns(self, test: Test) -> Result:
         """Names are compared to the letter: readers in Python would not find `ID` under `id`."""
@@ -166,7 +189,7 @@ class _Audit:
         failing = len(wrong) + sum(self.lost[name] for name in lost)
         message = "; ".join(said) + "." if said else "Every column has its type."
         rows = [self.masked(row) for name in lost for row in self.lost_sample.get(name, ())]
-        return _with(self.result(test, not failing, failing, message), sample=tuple(rows[: self.sample]))
+        return replace(self.result(test, not failing, failing, message), sample=tuple(rows[: self.sample]))
 
     def metric(self, test: Test, asked: Question | None, count: int) -> Result:
         """The counted rows are reported whether or not there are too many of them."""
@@ -175,17 +198,22 @@ class _Audit:
         ok = holds(value, operator, numbers(operator, threshold))
         failing = count if asked else int(not ok)
         result = self.result(test, ok, failing, measured(test, value, operator, threshold), asked)
-        return result if asked else _with(result, query=f"SELECT count(*) FROM {self.relation}")
+        return result if asked else replace(result, query=f"SELECT count(*) FROM {self.relation}")
 
     def sql(self, test: Test) -> Result:
         """Without an operator the value must be 0: the query counts what is wrong."""
         operator, threshold = demand(test, otherwise=("mustBe", 0))
         column = test.columns[0] if test.columns else None
-        query = guarded(self.con, test.arguments.get("query"), self.relation, self.contract.name, column, self.related)
+        try:
+            query = guarded(
+                self.con, test.arguments.get("query"), self.relation, self.contract.name, column, self.related
+            )
+        except (duckdb.Error, RecursionError) as error:
+            return self.unanswered(test, f"the query cannot be read: {str(error).splitlines()[0]}")
         try:
             with time_limit(self.con, self.seconds):
                 cursor = self.con.execute(query.sql)
-                width, rows = len(cursor.description), cursor.fetchall()
+                width, rows = len(cursor.description or ()), cursor.fetchall()
         except duckdb.InterruptException:
             return self.unanswered(test, f"the query took longer than {self.seconds:g} seconds", query.sql)
         except duckdb.Error as error:
@@ -197,7 +225,7 @@ class _Audit:
         ok = value is not None and compares(value, operator, threshold)
         told = "nothing" if value is None else plain(value) if self.harmless(value, query) else MASK
         result = self.result(test, ok, int(not ok), f"The query returned {told}; it {demanded(operator, threshold)}.")
-        return _with(result, query=query.sql)
+        return replace(result, query=query.sql)
 
     def harmless(self, value: object, query: Guarded) -> bool:
         """Whether a query's value can be told: counts always; nothing that a masked value can be read from."""
@@ -237,7 +265,7 @@ class _Audit:
     def masked(self, row: Mapping[str, object]) -> dict[str, object]:
         return {name: MASK if name in self.contract.masked else plain(value) for name, value in row.items()}
 
-    def _target(self, table: str) -> Target:
+    def target(self, table: str) -> Target:
         sql = self.related(table)
         if sql is None:
             msg = f"`{table}` cannot be read here"
@@ -259,7 +287,3 @@ def _canonical(con: duckdb.DuckDBPyConnection, declared: str) -> str:
     except duckdb.Error:
         msg = f"`{declared}` is not a type"
         raise CannotAnswer(msg) from None
-
-
-def _with(result: Result, **changes: object) -> Result:
-    return replace(result, **changes)

@@ -8,7 +8,7 @@ functions that make rows out of nothing. Whatever the tree holds that is not kno
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -78,7 +78,7 @@ def guarded(
     for statement in tree["statements"]:
         walk.node(statement["node"], frozenset())
     if walk.tables or ";" in body:
-        body = con.execute("SELECT json_deserialize_sql(CAST($1 AS JSON))", [json.dumps(tree)]).fetchone()[0]
+        body = _one(con, "SELECT json_deserialize_sql(CAST($1 AS JSON))", json.dumps(tree))
     # The table's own name last: the SQL of the others may use that name for something else.
     tables = {**dict(walk.tables.values()), TABLE: relation, **({name: relation} if name else {})}
     expressions = ", ".join(
@@ -93,7 +93,7 @@ def guarded(
 
 
 @contextmanager
-def time_limit(con: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[None]:
+def time_limit(con: duckdb.DuckDBPyConnection, seconds: float) -> Generator[None]:
     """Interrupts what the connection executes, after so many seconds."""
     over, lock = threading.Event(), threading.Lock()
 
@@ -145,11 +145,16 @@ def _statement(con: duckdb.DuckDBPyConnection, query: str) -> str:
 
 
 def _tree(con: duckdb.DuckDBPyConnection, query: str) -> dict:
-    tree = json.loads(con.execute("SELECT json_serialize_sql(CAST($1 AS VARCHAR))", [query]).fetchone()[0])
+    tree = json.loads(_one(con, "SELECT json_serialize_sql(CAST($1 AS VARCHAR))", query))
     if tree.get("error") or len(tree["statements"]) != 1:
         msg = f"the query must be one plain SELECT ({tree.get('error_message', 'it is not')})"
         raise CannotAnswer(msg)
     return tree
+
+
+def _one(con: duckdb.DuckDBPyConnection, sql: str, value: str) -> str:
+    row = con.execute(sql, [value]).fetchone()
+    return row[0] if row else ""
 
 
 def _counts(tree: dict) -> bool:

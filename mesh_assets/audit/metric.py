@@ -54,8 +54,8 @@ def numbers(operator: str, threshold: object) -> tuple[Fraction, ...]:
     """
     wanted = 2 if operator.endswith("Between") else 1
     listed = threshold if isinstance(threshold, list | tuple) else (threshold,)
-    found = tuple(number(one) for one in listed)
-    if len(found) != wanted or not all(isinstance(one, Fraction) for one in found):
+    found = tuple(exact for one in listed if isinstance(exact := number(one), Fraction))
+    if not len(found) == len(listed) == wanted:
         msg = f"`{operator}` needs {wanted} number{'s' if wanted > 1 else ''}, not `{threshold}`"
         raise CannotAnswer(msg)
     return found

@@ -7,13 +7,16 @@ validated by hand: `schema(contract).validate(frame, lazy=True)`. Tests in SQL h
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
+from typing import TypedDict
 
 import duckdb
 import pandera.polars as pa
 import polars as pl
 from pandera.api.polars.types import PolarsData
 from pandera.config import ValidationDepth, config_context
+from pandera.dtypes import DataType
 from pandera.engines.polars_engine import DateTime
+from pandera.engines.polars_engine import Engine as PolarsEngine
 from pandera.errors import SchemaErrorReason, SchemaErrors
 
 from mesh_assets.audit.metric import demand, holds, measure, numbers
@@ -22,6 +25,15 @@ from mesh_assets.audit.questions import INTEGER_FORMATS, as_text, length, missin
 from mesh_assets.audit.values import HOLDS, INTEGERS, CannotAnswer, ColumnType, Family, bound, column_type, step
 from mesh_assets.audit.words import meaning
 from mesh_assets.contract import Contract, Kind, Severity, Test
+
+
+class Options(TypedDict):
+    """What all checks are told."""
+
+    name: str
+    error: str
+    raise_warning: bool
+
 
 Related = Callable[[str], pl.DataFrame | None]
 Types = Mapping[str, ColumnType]
@@ -32,7 +44,7 @@ _DTYPES = {
     "FLOAT": pl.Float32, "DOUBLE": pl.Float64, "VARCHAR": pl.String, "UUID": pl.String, "BOOLEAN": pl.Boolean,
     "BLOB": pl.Binary, "DATE": pl.Date, "TIME": pl.Time,
     "TIMESTAMP": pl.Datetime("us"), "TIMESTAMP_S": pl.Datetime("us"), "TIMESTAMP_MS": pl.Datetime("us"),
-    "TIMESTAMP_NS": pl.Datetime("ns"), "TIMESTAMP WITH TIME ZONE": DateTime(time_zone_agnostic=True, time_unit="us"),
+    "TIMESTAMP_NS": pl.Datetime("ns"), "TIMESTAMP WITH TIME ZONE": pl.Datetime("us", "UTC"),
 }  # fmt: skip
 
 
@@ -54,7 +66,7 @@ def schema(contract: Contract, *, related: Related = lambda _: None) -> pa.DataF
     owned = [(test.columns[0] if test.columns else next(iter(types), None), check) for test, check in checks]
     columns = {
         name: pa.Column(
-            dtype(type_) if by_kind[Kind.TYPES] else None,
+            _declared(type_) if by_kind[Kind.TYPES] else None,  # ty: ignore[invalid-argument-type] - pandera takes its own
             checks=[check for owner, check in owned if owner == name],
             nullable=(Kind.REQUIRED, name) not in single,
             unique=(Kind.UNIQUE, name) in single,
@@ -85,12 +97,20 @@ def failures(contract: Contract, frame: pl.DataFrame, *, related: Related = lamb
     return counts
 
 
-def dtype(type_: ColumnType) -> object:
+def dtype(type_: ColumnType) -> pl.DataType | type[pl.DataType] | None:
     """Polars' type of such a column; None for nested and other types, which the reference does not compare."""
     if type_.family is Family.DECIMAL:
         width = len(str(type_.high))
         return pl.Decimal(width, type_.scale)
     return _DTYPES.get(type_.name)
+
+
+def _declared(type_: ColumnType) -> DataType | None:
+    """As pandera compares it: a moment is the same in every time zone."""
+    if type_.family is Family.TIMESTAMPTZ:
+        return DateTime(time_zone_agnostic=True, time_unit="us")
+    found = dtype(type_)
+    return None if found is None else PolarsEngine.dtype(found)
 
 
 def counted(test: Test, types: Types) -> pl.Expr:
@@ -120,12 +140,13 @@ def _names(contract: Contract, error: pa.errors.SchemaError) -> list[str]:
     """The tests that an error of pandera's belongs to."""
     if isinstance(error.check, pa.Check):
         return [str(error.check.name)]
-    kind = {
+    kinds: dict[SchemaErrorReason | None, Kind] = {
         SchemaErrorReason.SERIES_CONTAINS_NULLS: Kind.REQUIRED,
         SchemaErrorReason.SERIES_CONTAINS_DUPLICATES: Kind.UNIQUE,
         SchemaErrorReason.COLUMN_NOT_IN_DATAFRAME: Kind.COLUMNS,
         SchemaErrorReason.WRONG_DATATYPE: Kind.TYPES,
-    }[error.reason_code]
+    }
+    kind = kinds[error.reason_code]
     return [
         test.name
         for test in contract.tests
@@ -135,7 +156,7 @@ def _names(contract: Contract, error: pa.errors.SchemaError) -> list[str]:
 
 def _check(test: Test, types: Types, related: Related) -> pa.Check | None:
     """The test as a check; None where a property of the column says it, or where it has no meaning in pandera."""
-    options = {"name": test.name, "error": meaning(test), "raise_warning": test.severity is Severity.WARNING}
+    options = Options(name=test.name, error=meaning(test), raise_warning=test.severity is Severity.WARNING)
     hard = test.severity is Severity.ERROR
     match test.kind:
         case Kind.COLUMNS | Kind.TYPES | Kind.SQL:
@@ -161,7 +182,7 @@ def _check(test: Test, types: Types, related: Related) -> pa.Check | None:
     return _of_column(test, types[test.columns[0]], options)
 
 
-def _of_column(test: Test, type_: ColumnType, options: Mapping[str, object]) -> pa.Check | None:
+def _of_column(test: Test, type_: ColumnType, options: Options) -> pa.Check | None:
     match test.kind:
         case kind if kind in HOLDS:
             operator, value = bound(kind, test.arguments.get("value"), type_)
@@ -216,12 +237,15 @@ def _multiple(name: str, type_: ColumnType, value: object) -> pl.Expr:
 
 
 def _series(listed: list, type_: ColumnType) -> pl.Series:
-    return pl.Series(listed, dtype=pl.Datetime("us", "UTC") if type_.family is Family.TIMESTAMPTZ else dtype(type_))
+    return pl.Series(listed, dtype=dtype(type_))
 
 
 def _in_other(test: Test, other: pl.DataFrame) -> Callable[[PolarsData], pl.LazyFrame]:
     """A row with a null in its columns refers to nothing, so it is not wrong."""
-    columns, theirs = list(test.columns), list(test.arguments["to_columns"])
+    columns, theirs = list(test.columns), test.arguments.get("to_columns")
+    if not isinstance(theirs, list | tuple) or len(theirs) != len(columns):
+        msg = f"a reference to `{test.arguments.get('to_table')}` needs as many columns there as here"
+        raise CannotAnswer(msg)
     there = other.lazy().select(theirs).unique().with_columns(pl.lit(value=True).alias("there"))
 
     def found(data: PolarsData) -> pl.LazyFrame:

@@ -23,7 +23,7 @@ def con(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute("CREATE TABLE t AS SELECT i AS a, 'm' || i AS mail, i * 10 AS pay FROM range(3) AS r(i)")
         connection.execute("CREATE SCHEMA dom; CREATE TABLE dom.o AS SELECT 1 AS id, 'x@y.org' AS mail")
         connection.execute(
-            "CREATE SCHEMA hidden; CREATE TABLE hidden.p AS SELECT 42 AS s; CREATE TABLE secret AS SELECT 42 AS s"
+            "CREATE SCHEMA hidden; CREATE TABLE hidden.p AS SELECT 987654 AS s; CREATE TABLE secret AS SELECT 987654 AS s"
         )
         connection.execute("CREATE SEQUENCE numbers; CREATE MACRO peek() AS TABLE FROM secret")
         connection.execute(f"COPY secret TO '{tmp_path / 'secret.parquet'}'")
@@ -116,7 +116,7 @@ def test_query_that_reads_or_does_anything_else_is_refused_before_it_runs(con, q
     filled = query.replace("{file}", str(tmp_path / "secret.parquet")) if isinstance(query, str) else query
     result = run(con, filled)
     assert (result.status, result.stops, result.query) == (Status.ERROR, True, ""), result
-    assert "42" not in result.message
+    assert "987654" not in result.message
     assert sorted(path.name for path in tmp_path.iterdir()) == before
     assert con.execute("SELECT table_name, estimated_size FROM duckdb_tables() ORDER BY 1").fetchall() == tables
 

@@ -189,7 +189,7 @@ def cases(draw):
         if rows and draw(st.booleans()):
             data[name][-1] = data[name][0]
     asked = tuple(draw(rules_of(number, types, data)) for number in range(draw(st.integers(3, 7))))
-    frame = pl.DataFrame(data, schema={name: _dtype(type_) for name, type_ in types.items()}, strict=True)
+    frame = pl.DataFrame(data, schema={name: dtype(column_type(type_)) for name, type_ in types.items()}, strict=True)
     columns = tuple(Column(name=name, type=type_) for name, type_ in types.items())
     implied = (Test(name="columns", kind=Kind.COLUMNS), Test(name="types", kind=Kind.TYPES))
     return Contract(id="c", version="1", name="t", columns=columns, tests=(*implied, *asked)), frame
@@ -206,10 +206,6 @@ def test_patterns_find_the_same_in_both_engines(asked, texts):
         for number, pattern in enumerate(asked)
     )
     assert ours == theirs.rows(), (asked, texts)
-
-
-def _dtype(name):
-    return pl.Datetime("us", "UTC") if "ZONE" in name else dtype(column_type(name))
 
 
 @settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
