@@ -5,14 +5,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-FENCE = re.compile(r"^(?P<indent> *)(?P<marks>`{3,})(?P<info>[^\n`]*)\n(?P<body>.*?)^(?P=indent)(?P=marks) *$", re.DOTALL | re.MULTILINE)
+FENCE = re.compile(
+    r"^(?P<indent> *)(?P<marks>`{3,})(?P<info>[^\n`]*)\n(?P<body>.*?)^(?P=indent)(?P=marks) *$",
+    re.DOTALL | re.MULTILINE,
+)
 LINK = re.compile(r"\[[^\]]*\]\(<?([^)\s>]+)>?\)")
 
 
 def pages() -> list[Path]:
     """Every page of documentation, the domains' own too."""
     return sorted(
-        [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("domains/*/*.md"), *ROOT.glob("mesh_assets/templates/**/*.md")]
+        [
+            *ROOT.glob("*.md"),
+            *ROOT.glob("docs/**/*.md"),
+            *ROOT.glob("domains/*/*.md"),
+            *ROOT.glob("mesh_assets/templates/**/*.md"),
+        ]
     )
 
 

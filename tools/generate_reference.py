@@ -14,6 +14,7 @@ from mesh_assets.settings import Settings
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 MADE = "<!-- Made by `python -m tools.generate_reference`. Change the code, then run it again. -->"
+ATTRIBUTE = re.compile(r"^ {4}(\w+): (.+?)(?=^ {4}\w+: |\Z)", re.DOTALL | re.MULTILINE)
 
 
 class Parameter(Protocol):
@@ -42,7 +43,8 @@ def pages() -> dict[str, str]:
 def _cli() -> Iterator[str]:
     command = get_command(app)
     yield f"{MADE}\n\n# The `mesh` command\n\n{app.info.help}\n"
-    yield "Data goes to stdout, notes and progress to stderr. With `--json`, stdout holds [one JSON document](json.md) and nothing else.\n"
+    yield "Data goes to stdout, notes and progress to stderr."
+    yield "With `--json`, stdout holds [one JSON document](json.md) and nothing else.\n"
     yield "| exit | means |\n|---|---|"
     yield "| 0 | all is well |"
     yield "| 1 | a test of severity `error` failed, or a table is held |"
@@ -71,19 +73,22 @@ def _spelt(parameter: Parameter) -> str:
 
 
 def _told(parameter: Parameter) -> str:
-    shown = parameter.default is not None and not isinstance(parameter.default, bool)
-    return f"{parameter.help}{f' Default: `{parameter.default}`.' if shown else ''}{' Needed.' if parameter.required else ''}"
+    parts = [parameter.help or ""]
+    if parameter.default is not None and not isinstance(parameter.default, bool):
+        parts.append(f"Default: `{parameter.default}`.")
+    return " ".join([*parts, *(["Needed."] if parameter.required else [])])
 
 
 def _settings() -> Iterator[str]:
     yield f"{MADE}\n\n# Environment variables\n"
     yield "Read once, when a command or a code location starts. Everything else is in [files](files.md).\n"
     yield "| variable | means | default |\n|---|---|---|"
-    said = dict(re.findall(r"^ {4}(\w+): (.+?)(?=^ {4}\w+: |\Z)", inspect.cleandoc(Settings.__doc__ or ""), re.DOTALL | re.MULTILINE))
+    said = dict(ATTRIBUTE.findall(inspect.cleandoc(Settings.__doc__ or "")))
     for name, field in Settings.model_fields.items():
         default = f"`{field.default}`" if field.default not in (None, "") else "–"
         yield f"| `MESH_{name.upper()}` | {' '.join(said[name].split())} | {default} |"
-    yield "\nDagster's own variables work as ever. `mesh dev` sets `DAGSTER_HOME` to `dagster/` in the mesh's home, unless you have set it.\n"
+    yield "\nDagster's own variables work as ever."
+    yield "`mesh dev` sets `DAGSTER_HOME` to `dagster/` in the mesh's home, unless you have set it.\n"
     yield "A relative path in `MESH_HOME` is relative to where the command is started.\n"
 
 

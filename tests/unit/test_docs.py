@@ -99,7 +99,9 @@ def test_every_command_is_documented():
 
 def test_every_setting_is_documented():
     text = (DOCS / "reference" / "settings.md").read_text()
-    assert re.findall(r"^\| `(MESH_\w+)`", text, re.MULTILINE) == [f"MESH_{key.upper()}" for key in Settings.model_fields]
+    assert re.findall(r"^\| `(MESH_\w+)`", text, re.MULTILINE) == [
+        f"MESH_{key.upper()}" for key in Settings.model_fields
+    ]
 
 
 def test_every_kind_of_test_is_documented():
