@@ -167,7 +167,8 @@ def prepare(
     env = step.env
     inputs = [name for name in table.inputs if name not in together]
     tried = order.attempt(env.mesh, table.name, step.seen, raw=env.raw(table), run=step.run)
-    if missing := [name for name in inputs if name not in step.seen]:
+    others = [name for name in table.references if name in env.mesh.tables and name not in together]
+    if missing := [name for name in (*inputs, *others) if name not in step.seen]:
         return _end(step, table, tried, "skipped", f"waits for {', '.join(map(spelt, missing))}: never published")
     try:
         readings = {name: read(env, table.domain, name, step.seen, step.run, step.con) for name in inputs}
@@ -309,11 +310,13 @@ def _audit(step: Step, candidate: Candidate) -> tuple[Result, ...]:
         return candidate.results
     if publication is None and candidate.table.name not in step.seen:
         return candidate.results
+    relation, others = _relation(step, candidate), relations(step.env, step.seen, candidate.readings)
     found = audit(
         step.con,
-        _relation(step, candidate),
+        relation,
         contract,
-        related=relations(step.env, step.seen, candidate.readings),
+        # A table that refers to itself refers to what it would be.
+        related=lambda name: relation if name == candidate.table.name else others(name),
         lost=publication.staged.lost if publication else {},
         lost_sample=publication.staged.lost_sample if publication else {},
     )

@@ -143,6 +143,14 @@ class Table:
     where: Place = Place("")
 
     @property
+    def references(self) -> tuple[str, ...]:
+        """Tables that its tests compare it with, beside its inputs: they are built before it, and are no reason to build it."""
+        if self.contract is None:
+            return ()
+        named = {str(test.arguments["to_table"]) for test in self.contract.tests if "to_table" in test.arguments}
+        return tuple(sorted(named - {self.name, *self.inputs}))
+
+    @property
     def domain(self) -> str:
         """Name of the domain that owns it."""
         return self.name.partition(".")[0]

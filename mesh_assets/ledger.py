@@ -20,6 +20,9 @@ from mesh_assets.domain import LakeConfig
 from mesh_assets.errors import RunError
 
 _schema = sa.MetaData()
+VERSION = 1
+"""Of the tables below. A ledger of another version is not opened: a newer mesh has written it, or it needs a migration."""
+_about = sa.Table("about", _schema, sa.Column("version", sa.Integer, primary_key=True))
 _pins = sa.Table(
     "pins",
     _schema,
@@ -431,6 +434,12 @@ def _create(engine: sa.Engine) -> None:
             db.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": schema})
             db.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
         _schema.create_all(db)
+        found = db.execute(sa.select(_about.c.version)).scalar()
+        if found is None:
+            db.execute(_about.insert().values(version=VERSION))
+        elif found != VERSION:
+            mend = "Use the version of mesh_assets that wrote it; a newer one writes ledgers that this one cannot read."
+            raise RunError(f"the ledger is of version {found}, this mesh_assets reads version {VERSION}\n    {mend}")
 
 
 def _unusable(error: Exception) -> RunError:

@@ -235,10 +235,12 @@ def _why(  # noqa: PLR0911, PLR0913 - one line per standing, in the order in whi
         return Why(state=Standing.RUNNING, sentence=f"running in {state.running[name]}")
     if unknown := [i for i in table.inputs if i not in mesh.tables]:
         return _missing(unknown, f"reads {_listed(unknown)}, which could not be loaded")
-    if may_run and (waits := next((i for i in table.inputs if i in unsettled), "")):
+    if may_run and (waits := next((i for i in (*table.inputs, *table.references) if i in unsettled), "")):
         return Why(state=Standing.WAITS, sentence=f"waits for {_shown(waits)}", tables=(waits,))
     if unpublished := [i for i in table.inputs if i not in state.seen]:
         return _missing(unpublished, f"reads {_listed(unpublished)}, never published")
+    if unpublished := [i for i in table.references if i in mesh.tables and i not in state.seen]:
+        return _missing(unpublished, f"its tests refer to {_listed(unpublished)}, never published")
     if table.toolchain is Toolchain.SOURCE and not state.raw.get(name):
         return _missing([], "its raw files are missing")
     reason = reason_to_build(mesh, name, state, retry_failed=retry_failed)

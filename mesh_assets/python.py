@@ -78,7 +78,7 @@ def call(item: PythonTable, con: "duckdb.DuckDBPyConnection", domain: str) -> st
     frames = {}
     for name in item.inputs:
         owner, _, short = name.rpartition(".")
-        relation = con.sql(f'FROM "{owner or domain}"."{short}"')
+        relation = con.sql("FROM this" if name == "this" else f'FROM "{owner or domain}"."{short}"')
         frames[short] = _convert(relation, parameters[short].annotation)
     result = item.function(**frames)
     return register(con, _files(result, item) if item.artifact else result, f"{domain}/{item.name}")

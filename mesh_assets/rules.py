@@ -1,6 +1,7 @@
 """One function per rule: a mesh as it is written, to what is wrong with it."""
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 from mesh_assets.contract import Kind, Test
 from mesh_assets.domain import Domain, Load, Table
@@ -241,18 +242,24 @@ def _undeclared(
 def nothing_feeds_itself(draft: Draft) -> Iterator[Problem]:
     """No table is made of itself, directly or through others."""
     tables, reads = draft.tables(), draft.reads()
-    graph = {name: table.inputs for name, table in tables.items()}
+    graph = {name: (*table.inputs, *table.references) for name, table in tables.items()}
     for around in cycles(graph):
         reader, source = around[1], around[0]
-        where = next((read.where for read in reads.get(reader, ()) if read.table == source), tables[reader].where)
+        where = next((read.where for read in reads.get(reader, ()) if read.table == source), None)
         if reader == source:
             what, mend = f"`{reader}` reads itself", "Read `this` for the table's own last version."
         else:
-            what, mend = (
-                f"tables feed each other: {' → '.join(around)}",
-                "Take one of these reads out, or split a table in two.",
-            )
-        yield Problem("M405", what, where, mend)
+            what = f"tables feed each other: {' → '.join(around)}"
+            mend = "Take one of these reads out, or split a table in two."
+            if any(one not in tables[other].inputs for one, other in pairwise(around)):
+                mend = "Take a read out, or the relationship in a contract that makes a table wait for what it feeds."
+        yield Problem("M405", what, where or _relationship(tables[reader], source), mend)
+
+
+def _relationship(table: Table, target: str) -> Place:
+    """Where the contract of a table names another."""
+    tests = table.contract.tests if table.contract else ()
+    return next((test.where for test in tests if test.arguments.get("to_table") == target), table.where)
 
 
 def relationships_lead_somewhere(draft: Draft) -> Iterator[Problem]:

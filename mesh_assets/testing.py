@@ -8,7 +8,7 @@ from mesh_assets.admission import judge
 from mesh_assets.audit.words import result_json
 from mesh_assets.domain import Table
 from mesh_assets.environment import Environment, contract_hash
-from mesh_assets.ledger import Attempt, Version
+from mesh_assets.ledger import Attempt, Version, now
 from mesh_assets.order import Seen
 
 Item = dict[str, object]
@@ -35,24 +35,42 @@ def is_failure(item: Mapping[str, object], *, fail_on: str = "error") -> bool:
     return item["status"] in (("fail", "error", "warn") if fail_on == "warn" else ("fail", "error"))
 
 
-def _table(env: Environment, table: Table, version: Version | None, last: Attempt | None) -> Iterator[Item]:
-    files = _held(version, last)
-    if version is None and not files:
-        return
+def published(env: Environment, table: Table, version: int, run: str) -> tuple[Item, ...]:
+    """The tests of one published version, and what they say is kept; not executed twice within one run.
+
+    What only its toolchain can execute (dbt's own tests) is as the last build found it.
+    """
+    contract = contract_hash(table)
+    if (known := env.ledger.results(table.name, version, contract, run=run)) is not None:
+        return known
     with env.lake.session() as con:
-        if files:
+        results = build.test(env, table, con, version=version)
+    kept = env.ledger.results(table.name, version, contract) or ()
+    items = _with_toolchains_own([result_json(result, table.name) for result in results], kept)
+    env.ledger.keep_results(table.name, version, contract, items, run)
+    return items
+
+
+def _table(env: Environment, table: Table, version: Version | None, last: Attempt | None) -> Iterator[Item]:
+    if files := _held(version, last):
+        with env.lake.session() as con:
             results = build.test(env, table, con, files=files)
-        else:
-            results = build.test(env, table, con, version=version.version)
-    subject = f"candidate of run {last.run}, held" if files else f"version {version.version}"
-    items = [result_json(result, table.name) for result in results]
-    names = {item["name"] for item in items}
-    kept = last.record.get("results", ()) if files else _kept(env, table, version)
-    items += [dict(item) for item in kept if item["name"] not in names and item["type"] == "sql"]
-    if not files:
-        env.ledger.keep_results(table.name, version.version, contract_hash(table), items, "mesh test")
+        items = [result_json(result, table.name) for result in results]
+        subject = f"candidate of run {last.run}, held"
+        items = _with_toolchains_own(items, last.record.get("results", ()))
+    elif version is not None:
+        items = published(env, table, version.version, f"mesh test {now()}")
+        subject = f"version {version.version}"
+    else:
+        return
     for item in items:
         yield {**item, "subject": subject}
+
+
+def _with_toolchains_own(items: Iterable[Item], kept: Iterable[Mapping[str, object]]) -> tuple[Item, ...]:
+    found = list(items)
+    names = {item["name"] for item in found}
+    return (*found, *(dict(item) for item in kept if item["name"] not in names and item["type"] == "sql"))
 
 
 def _held(version: Version | None, last: Attempt | None) -> list[str]:
@@ -60,10 +78,6 @@ def _held(version: Version | None, last: Attempt | None) -> list[str]:
     if last is None or last.outcome != "held" or (version and version.version > last.head):
         return []
     return [file for file in last.record.get("quarantine", ()) if Path(file).is_file()]
-
-
-def _kept(env: Environment, table: Table, version: Version) -> Iterable[Mapping[str, object]]:
-    return env.ledger.results(table.name, version.version, contract_hash(table)) or ()
 
 
 def _ports(env: Environment, tables: Iterable[Table]) -> Iterator[Item]:

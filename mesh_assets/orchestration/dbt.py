@@ -17,7 +17,14 @@ from mesh_assets.errors import RunError
 from mesh_assets.lake import Lake, Mode, Publication, Staged
 from mesh_assets.orchestration import keys, tell
 from mesh_assets.orchestration.dbtproject import DbtProject, DbtResult, DbtTest
-from mesh_assets.orchestration.tables import CLOSURE, OpenEnvironment, spec, told_failures
+from mesh_assets.orchestration.tables import (
+    CLOSURE,
+    OpenEnvironment,
+    check_results,
+    spec,
+    test_published,
+    told_failures,
+)
 
 STATUS = {"pass": Status.PASS, "warn": Status.WARN, "fail": Status.FAIL}
 
@@ -77,8 +84,6 @@ def _run(
     wanted = set(op.selected_asset_check_keys)
     chosen = [table for table in models if keys.of(table.name) in op.selected_asset_keys]
     if not chosen:
-        from mesh_assets.orchestration.tables import test_published
-
         for table in models:
             names = {key.name for key in wanted if key.asset_key == keys.of(table.name)}
             if names:
@@ -103,8 +108,6 @@ def _tell(
     outcomes: Mapping[str, Outcome],
     wanted: set[dg.AssetCheckKey],
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
-    from mesh_assets.orchestration.tables import check_results
-
     for table in chosen:
         names = {key.name for key in wanted if key.asset_key == keys.of(table.name)}
         yield from check_results(env, table, outcomes[table.name], names)

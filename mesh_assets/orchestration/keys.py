@@ -32,8 +32,8 @@ def table(key: dg.AssetKey) -> str:
 
 
 def read_by(mesh: Mesh, item: Table) -> list[dg.AssetKey]:
-    """What a table's asset depends on: input ports where they have a contract, else the tables themselves."""
-    return [upstream(mesh, item.domain, name) for name in item.inputs]
+    """What a table's asset comes after: input ports where they have a contract, else the tables themselves."""
+    return [*(upstream(mesh, item.domain, name) for name in item.inputs), *(of(name) for name in item.references)]
 
 
 def upstream(mesh: Mesh, reader: str, table: str) -> dg.AssetKey:

@@ -56,7 +56,9 @@ def _source(mesh: Mesh, domain: str, key: dg.AssetKey) -> dg.AssetKey:
 def _described(mesh: Mesh, old: dg.AssetSpec) -> dg.AssetSpec:
     table = mesh.tables[keys.table(old.key)]
     ours = spec(mesh, table)
+    first = [keys.of(name) for name in table.references]
     return old.replace_attributes(
+        deps=[*old.deps, *first],
         group_name=table.domain,
         description=old.description or ours.description,
         code_version=ours.code_version,

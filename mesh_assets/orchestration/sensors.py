@@ -95,10 +95,10 @@ def whole_range(mesh: Mesh, tables: Sequence[str]) -> dict[str, str]:
 
 
 def foreign_upstream(mesh: Mesh, domain: str) -> tuple[str, ...]:
-    """Every table of another domain that this domain's tables rest on, directly or not."""
+    """Every output port of another domain that this domain's tables rest on, directly or not."""
     own = [name for name, table in mesh.tables.items() if table.domain == domain]
-    above = graph.upstream(graph.graph_of(mesh), own)
-    return tuple(sorted(name for name in above if name in mesh.tables and mesh.tables[name].domain != domain))
+    above = [mesh.tables[name] for name in graph.upstream(graph.graph_of(mesh), own) if name in mesh.tables]
+    return tuple(sorted(table.name for table in above if table.domain != domain and table.port is not None))
 
 
 def schema_hash(version: Version) -> str:

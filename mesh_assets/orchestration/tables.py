@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from mesh_assets import build, python, raw
+from mesh_assets import build, python, raw, testing
 from mesh_assets.audit.words import result_json
 from mesh_assets.domain import Mesh, Partitions, Table, Toolchain
 from mesh_assets.environment import Environment, contract_hash
@@ -137,13 +137,7 @@ def test_published(
     if seen is None:
         mend = f"Build it first: mesh run {table.name.replace('.', '/', 1)}"
         raise dg.Failure(f"{table.name} was never published: there is nothing to test.\n    {mend}", allow_retries=False)
-    items = env.ledger.results(table.name, seen.version, contract_hash(table), run=run)
-    if items is None:
-        with env.lake.session() as con:
-            results = build.test(env, table, con, version=seen.version)
-        items = tuple(result_json(result, table.name) for result in results)
-        env.ledger.keep_results(table.name, seen.version, contract_hash(table), items, run)
-    for item in items:
+    for item in testing.published(env, table, seen.version, run):
         if item["name"] in wanted:
             yield tell.check_result(keys.of(table.name), item)
 

@@ -233,3 +233,29 @@ def test_a_step_sees_its_declared_inputs_only(place):
     row = next(row for row in place.run()["tables"] if row["table"] == "shop/sneaky")
     assert row["status"] == "failed"
     assert "raw_orders does not exist" in row["message"]
+
+
+def test_a_reference_to_a_table_that_is_not_read_is_built_first(place):
+    """A relationship in a contract orders two tables; a value that is not there is found; a plain asset waits as well."""
+    place.sql("shop.a_lines", "select id as line, id as order_id from shop.raw_orders")
+    place.contract(
+        "shop.a_lines", {"line": "BIGINT", "order_id": "BIGINT; relationships: [{to: shop.orders.id}]"}
+    )
+    place.write(
+        "domains/shop/assets.py",
+        """
+        import dagster as dg
+        import polars as pl
+
+
+        @dg.asset
+        def a_notes(raw_orders: pl.DataFrame) -> pl.DataFrame:
+            return raw_orders.select(order_id="id")
+        """,
+    )
+    place.contract("shop.a_notes", {"order_id": "BIGINT; relationships: [{to: shop.orders.id}]"})
+    assert set(place.statuses().values()) == {"published"}
+    assert place.run()["runs"] == []
+    place.sql("shop.orders", "select id, amount from shop.raw_orders where id > 1")
+    place.sql("shop.a_lines", "select id as line, id as order_id from shop.raw_orders order by 1")
+    assert place.statuses()["shop/a_lines"] == "held"
