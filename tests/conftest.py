@@ -55,7 +55,15 @@ class Server:
             for path in (self.home, secret):
                 shutil.chown(path, "nobody", "nogroup")
         self._run(
-            "initdb", "-U", "mesh", "--auth=scram-sha-256", f"--pwfile={secret}", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"
+            "initdb",
+            "-U",
+            "mesh",
+            "--auth=scram-sha-256",
+            f"--pwfile={secret}",
+            "--no-sync",
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
         )
         self.start()
 
@@ -103,7 +111,9 @@ def lake_config(request: pytest.FixtureRequest, tmp_path: Path) -> LakeConfig:
     if request.param == "sqlite":
         return LakeConfig()
     conninfo = request.getfixturevalue("postgres")
-    return LakeConfig(catalog=f"postgres:{conninfo}", data=str(tmp_path / "data"), schema=f"lake_{uuid.uuid4().hex[:8]}")
+    return LakeConfig(
+        catalog=f"postgres:{conninfo}", data=str(tmp_path / "data"), schema=f"lake_{uuid.uuid4().hex[:8]}"
+    )
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ class SqliteCatalog:
     extensions = ("ducklake", "sqlite_scanner")
     options = {"meta_busy_timeout": 10000}  # noqa: RUF012 (never changed)
     prefix = f"{METADATA}."
+    native = ""  # the same in the catalog's own SQL
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -50,7 +51,10 @@ class SqliteCatalog:
     @property
     def identity(self) -> tuple[object, ...]:
         """Tells this catalog from every other, also from a later one at the same place."""
-        stat = self.path.stat()
+        try:
+            stat = self.path.stat()
+        except FileNotFoundError:
+            raise no_lake() from None
         return (str(self.path), stat.st_dev, stat.st_ino)
 
     @property
@@ -72,7 +76,12 @@ class SqliteCatalog:
             return None
         con.execute(f"ATTACH {text(str(self.path))} AS probe (TYPE sqlite, READ_ONLY)")
         try:
-            tables = {name for (name,) in con.execute("SELECT name FROM sqlite_query('probe', 'SELECT name FROM sqlite_master')").fetchall()}
+            tables = {
+                name
+                for (name,) in con.execute(
+                    "SELECT name FROM sqlite_query('probe', 'SELECT name FROM sqlite_master')"
+                ).fetchall()
+            }
             if not tables:
                 return None
             if "ducklake_metadata" not in tables:
@@ -91,7 +100,9 @@ class SqliteCatalog:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         new = self.path.with_name(f".{self.path.name}.{os.getpid()}.{random.getrandbits(32):08x}")  # noqa: S311 (a name)
         try:
-            con.execute(f"ATTACH {text(f'ducklake:sqlite:{new}')} AS building (DATA_PATH {text(data)}, META_JOURNAL_MODE 'WAL')")
+            con.execute(
+                f"ATTACH {text(f'ducklake:sqlite:{new}')} AS building (DATA_PATH {text(data)}, META_JOURNAL_MODE 'WAL')"
+            )
             con.execute("CALL building.set_option('data_inlining_row_limit', 0)")
             con.execute("DETACH building")
             new.replace(self.path)
@@ -103,7 +114,9 @@ class SqliteCatalog:
         """Say where the data folder is now, after the lake's home has moved."""
         con.execute(f"ATTACH {text(str(self.path))} AS probe (TYPE sqlite)")
         try:
-            con.execute(f"UPDATE probe.ducklake_metadata SET value = {text(data)} WHERE key = 'data_path' AND scope IS NULL")
+            con.execute(
+                f"UPDATE probe.ducklake_metadata SET value = {text(data)} WHERE key = 'data_path' AND scope IS NULL"
+            )
         finally:
             con.execute("DETACH probe")
 
@@ -198,16 +211,15 @@ class PostgresCatalog:
         self._conninfo = make_conninfo(**parts)
         self._holding = threading.local()  # the connection with which this thread holds the lake's locks
         self.schema = schema
-        self.prefix = f"{quoted(schema)}."
+        self.prefix = self.native = f"{quoted(schema)}."
 
     def __repr__(self) -> str:
         return f"PostgresCatalog({self._conninfo!r}, {self.schema!r})"
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """Tells this catalog from every other, also from a later one of the same name."""
-        rows = self.rows(f"SELECT oid FROM pg_namespace WHERE nspname = {text(self.schema)}")
-        return (self._conninfo, self.schema, rows[0][0] if rows else None)
+        """Tells this catalog from every other."""
+        return (self._conninfo, self.schema)
 
     @property
     def uri(self) -> str:
@@ -246,7 +258,10 @@ class PostgresCatalog:
 
     def metadata(self, con: "duckdb.DuckDBPyConnection") -> dict[str, str] | None:  # noqa: ARG002 (as SqliteCatalog's)
         """DuckLake's settings; None when the schema holds nothing; `RunError` when it holds something else."""
-        tables = {name for (name,) in self.rows(f"SELECT tablename FROM pg_tables WHERE schemaname = {text(self.schema)}") or ()}
+        tables = {
+            name
+            for (name,) in self.rows(f"SELECT tablename FROM pg_tables WHERE schemaname = {text(self.schema)}") or ()
+        }
         if not tables:
             return None
         if "ducklake_metadata" not in tables:
@@ -304,14 +319,20 @@ class PostgresCatalog:
 
     def fork(self, folder: Path, statements: Sequence[str]) -> "PostgresCatalog":
         """A copy in a schema of its own, changed by the statements before anybody can see it."""
-        new = PostgresCatalog(self._conninfo, f"{self.schema[:30]}_fork_{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}")
+        new = PostgresCatalog(
+            self._conninfo, f"{self.schema[:30]}_fork_{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}"
+        )
         new._password = self._password  # noqa: SLF001 (same class)
         with explained("Forking the lake"), self.connect() as con, con.transaction():
             con.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            tables = con.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s ORDER BY 1", [self.schema]).fetchall()
+            tables = con.execute(
+                "SELECT tablename FROM pg_tables WHERE schemaname = %s ORDER BY 1", [self.schema]
+            ).fetchall()
             con.execute(f"CREATE SCHEMA {quoted(new.schema)}")  # ty: ignore
             for (table,) in tables:
-                con.execute(f"CREATE TABLE {new.prefix}{quoted(table)} (LIKE {self.prefix}{quoted(table)} INCLUDING ALL)")  # ty: ignore
+                con.execute(
+                    f"CREATE TABLE {new.prefix}{quoted(table)} (LIKE {self.prefix}{quoted(table)} INCLUDING ALL)"
+                )  # ty: ignore
                 con.execute(f"INSERT INTO {new.prefix}{quoted(table)} SELECT * FROM {self.prefix}{quoted(table)}")  # ty: ignore
             con.execute(f"SET LOCAL search_path = {quoted(new.schema)}")  # ty: ignore
             for statement in statements:
@@ -334,6 +355,11 @@ class PostgresCatalog:
 
 
 Catalog = SqliteCatalog | PostgresCatalog
+
+
+def no_lake() -> RunError:
+    """The error for a place that holds nothing yet."""
+    return RunError("There is no lake yet.\n    `mesh run` makes it.")
 
 
 def foreign(where: str) -> RunError:

@@ -8,7 +8,6 @@ from pathlib import Path
 from mesh_assets.errors import RunError
 
 
-
 @cache
 def extension_file(name: str) -> Path:
     """The extension's binary; its wheel's Python is not run. DuckDB verifies the binary's signature itself."""
@@ -17,7 +16,9 @@ def extension_file(name: str) -> Path:
         for file in sorted(Path(root).rglob(f"{name}.duckdb_extension")):
             return file
     package = f"duckdb-extension-{name.replace('_', '-')}"
-    message = f"DuckDB's extension `{name}` is not installed.\n    Install the package `{package}` in DuckDB's own version."
+    message = (
+        f"DuckDB's extension `{name}` is not installed.\n    Install the package `{package}` in DuckDB's own version."
+    )
     raise RunError(message)
 
 

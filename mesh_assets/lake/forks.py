@@ -44,7 +44,10 @@ def fork(catalog: Catalog, folder: Path, data: Path, new_data: Path, tables: Map
     kept = ", ".join(map(str, sorted(tables))) or "-1"  # no table has that id
     statements = [
         *(f"DELETE FROM ducklake_{name} WHERE table_id NOT IN ({kept})" for name in (*_VERSIONED, *_PLAIN)),
-        *(f"DELETE FROM ducklake_{name}" for name in ("view", "macro", "macro_impl", "macro_parameters", "files_scheduled_for_deletion")),
+        *(
+            f"DELETE FROM ducklake_{name}"
+            for name in ("view", "macro", "macro_impl", "macro_parameters", "files_scheduled_for_deletion")
+        ),
     ]
     for table, version in sorted(tables.items()):
         for name in _VERSIONED:
@@ -53,7 +56,9 @@ def fork(catalog: Catalog, folder: Path, data: Path, new_data: Path, tables: Map
                 f"DELETE FROM {mine.format('WHERE')} AND (begin_snapshot > {version} OR end_snapshot <= {version})",
                 f"UPDATE {mine.format('SET end_snapshot = NULL WHERE')} AND end_snapshot > {version}",
             ]
-        statements.append(f"DELETE FROM ducklake_schema_versions WHERE table_id = {table} AND begin_snapshot > {version}")
+        statements.append(
+            f"DELETE FROM ducklake_schema_versions WHERE table_id = {table} AND begin_snapshot > {version}"
+        )
     statements += [
         # Of what is left, the schemas and one snapshot: ids go on from there, so that none is used twice.
         "DELETE FROM ducklake_schema WHERE end_snapshot IS NOT NULL AND schema_id NOT IN (SELECT schema_id FROM ducklake_table)",
@@ -79,9 +84,7 @@ def fork(catalog: Catalog, folder: Path, data: Path, new_data: Path, tables: Map
 
 def _absolute(files: str, data: str) -> str:
     """Name inherited files by their full path: the fork's own data folder is elsewhere."""
-    folder = (
-        f"(CASE WHEN t.path_is_relative THEN (CASE WHEN s.path_is_relative THEN {text(data)} ELSE '' END) || s.path ELSE '' END) || t.path"
-    )
+    folder = f"(CASE WHEN t.path_is_relative THEN (CASE WHEN s.path_is_relative THEN {text(data)} ELSE '' END) || s.path ELSE '' END) || t.path"
     return (
         f"UPDATE {files} SET path = (SELECT {folder} FROM ducklake_table t JOIN ducklake_schema s ON s.schema_id = t.schema_id "
         f"WHERE t.table_id = {files}.table_id) || path, path_is_relative = (1 = 0) WHERE path_is_relative"
@@ -94,7 +97,10 @@ def table_ids(lake: "Lake", versions: Mapping[str, int]) -> dict[int, int]:
     p = lake.catalog.prefix
     for table, version in versions.items():
         domain, _, name = table.partition(".")
-        at = " AND ".join(f"{a}.begin_snapshot <= {version} AND ({a}.end_snapshot IS NULL OR {a}.end_snapshot > {version})" for a in "ts")
+        at = " AND ".join(
+            f"{a}.begin_snapshot <= {version} AND ({a}.end_snapshot IS NULL OR {a}.end_snapshot > {version})"
+            for a in "ts"
+        )
         rows = lake._rows(  # noqa: SLF001 (one room)
             f"SELECT t.table_id FROM {p}ducklake_table t JOIN {p}ducklake_schema s ON s.schema_id = t.schema_id "
             f"WHERE s.schema_name = {text(domain)} AND t.table_name = {text(name)} AND {at}"
@@ -103,7 +109,9 @@ def table_ids(lake: "Lake", versions: Mapping[str, int]) -> dict[int, int]:
             message = f"{table} has no version {version}.\n    It was published later, or never."
             raise UsageError(message)
         table_id = int(rows[0][0])
-        if lake._rows(f"SELECT 1 FROM {p}ducklake_data_file WHERE table_id = {table_id} AND begin_snapshot <= {version} AND partial_max > {version}"):  # noqa: SLF001
+        if lake._rows(
+            f"SELECT 1 FROM {p}ducklake_data_file WHERE table_id = {table_id} AND begin_snapshot <= {version} AND partial_max > {version}"
+        ):  # noqa: SLF001
             message = f"{table}: files of version {version} were merged with later ones.\n    Take a newer version."
             raise RunError(message)
         ids[table_id] = version
@@ -117,9 +125,15 @@ def harvest(
     p, rows = fork.catalog.prefix, fork._rows  # noqa: SLF001 (one room)
     base = int(rows(f"SELECT min(snapshot_id) FROM {p}ducklake_snapshot")[0][0])
     (table_id,) = table_ids(fork, {table: fork.head()})
-    files = rows(f"SELECT path, path_is_relative, begin_snapshot, end_snapshot FROM {p}ducklake_data_file WHERE table_id = {table_id}")
-    deletes = rows(f"SELECT 1 FROM {p}ducklake_delete_file WHERE table_id = {table_id} AND end_snapshot IS NULL AND begin_snapshot > {base}")
-    reshaped = rows(f"SELECT 1 FROM {p}ducklake_column WHERE table_id = {table_id} AND (begin_snapshot > {base} OR end_snapshot > {base})")
+    files = rows(
+        f"SELECT path, path_is_relative, begin_snapshot, end_snapshot FROM {p}ducklake_data_file WHERE table_id = {table_id}"
+    )
+    deletes = rows(
+        f"SELECT 1 FROM {p}ducklake_delete_file WHERE table_id = {table_id} AND end_snapshot IS NULL AND begin_snapshot > {base}"
+    )
+    reshaped = rows(
+        f"SELECT 1 FROM {p}ducklake_column WHERE table_id = {table_id} AND (begin_snapshot > {base} OR end_snapshot > {base})"
+    )
     made = rows(f"SELECT min(begin_snapshot) FROM {p}ducklake_table WHERE table_id = {table_id}")[0][0] > base
     folder = _folder(fork, table_id)
     new = tuple(str(folder / path) for path, _, begin, end in files if begin > base and end is None)

@@ -15,13 +15,14 @@ from mesh_assets.contract import Column
 from mesh_assets.domain import LakeConfig
 from mesh_assets.errors import RunError, UsageError
 from mesh_assets.lake import databases, forks, publishing, reading, staging
-from mesh_assets.lake.catalog import FORMAT, PostgresCatalog, open_catalog
+from mesh_assets.lake.catalog import FORMAT, METADATA, PostgresCatalog, no_lake, open_catalog
 from mesh_assets.lake.sqltext import dotted, in_lake, quoted, text
 from mesh_assets.lake.trouble import explained, mend_of, trouble, without_passwords
 from mesh_assets.lake.values import Commit, Mode, Publication, Staged
 
 if TYPE_CHECKING:
     import duckdb
+
 
 class Lake:
     """A DuckLake with one schema per domain. Cheap to make; nothing is opened before it is used."""
@@ -122,7 +123,9 @@ class Lake:
 
     def head(self) -> int:
         """The newest version of the lake."""
-        return int(self._rows(f"SELECT max(snapshot_id) FROM {self.catalog.prefix}ducklake_snapshot")[0][0])
+        return int(
+            self._rows(f"SELECT max(snapshot_id) FROM {self.catalog.native}ducklake_snapshot", native=True)[0][0]
+        )
 
     def commits(self, after: int = 0) -> tuple[Commit, ...]:
         """What the mesh has published after a version, oldest first; what others did to the lake is not in it."""
@@ -135,7 +138,13 @@ class Lake:
         rows = self._rows(
             f"SELECT s.schema_name, t.table_name FROM {p}ducklake_table t JOIN {p}ducklake_schema s ON s.schema_id = t.schema_id "
             + " AND ".join(
-                ["WHERE true", *(f"{a}.begin_snapshot <= {when} AND (({a}.end_snapshot IS NULL) OR ({a}.end_snapshot > {when}))" for a in "ts")]
+                [
+                    "WHERE true",
+                    *(
+                        f"{a}.begin_snapshot <= {when} AND (({a}.end_snapshot IS NULL) OR ({a}.end_snapshot > {when}))"
+                        for a in "ts"
+                    ),
+                ]
             )
         )
         return tuple(sorted(f"{schema}.{table}" for schema, table in rows))
@@ -165,7 +174,9 @@ class Lake:
 
         columns = staging.described(con, relation)
         names = ", ".join(f"r.{quoted(name)}" for name, _ in columns)
-        rows, total = con.execute(f"SELECT count(*), coalesce(sum(hash({names})::HUGEINT), 0) FROM {relation} AS r").fetchone()
+        rows, total = con.execute(
+            f"SELECT count(*), coalesce(sum(hash({names})::HUGEINT), 0) FROM {relation} AS r"
+        ).fetchone()
         shape = hashlib.sha256(json.dumps([duckdb.__version__, columns]).encode()).hexdigest()[:16]
         return f"{rows}-{int(total):x}-{shape}"
 
@@ -209,7 +220,13 @@ class Lake:
     # Writing
 
     def stage(
-        self, con: "duckdb.DuckDBPyConnection", table: str, query: str, *, columns: Sequence[Column] = (), folder: Path | None = None
+        self,
+        con: "duckdb.DuckDBPyConnection",
+        table: str,
+        query: str,
+        *,
+        columns: Sequence[Column] = (),
+        folder: Path | None = None,
     ) -> Staged:
         """Write a query's result to a file that no reader sees, in the contract's types. Holds no lock.
 
@@ -236,7 +253,13 @@ class Lake:
         return publishing.candidate(publication, self.relation)
 
     def publish(
-        self, con: "duckdb.DuckDBPyConnection", publications: Sequence[Publication], *, run: str, pin: int, message: str = ""
+        self,
+        con: "duckdb.DuckDBPyConnection",
+        publications: Sequence[Publication],
+        *,
+        run: str,
+        pin: int,
+        message: str = "",
     ) -> int:
         """Publish candidates together: readers see all of them or none.
 
@@ -305,7 +328,9 @@ class Lake:
         fork.catalog = forks.fork(self.catalog, folder, self.data, fork.data, forks.table_ids(self, versions))
         return fork
 
-    def harvest(self, con: "duckdb.DuckDBPyConnection", table: str, *, columns: Sequence[Column] = ()) -> tuple[Staged, Mode] | None:
+    def harvest(
+        self, con: "duckdb.DuckDBPyConnection", table: str, *, columns: Sequence[Column] = ()
+    ) -> tuple[Staged, Mode] | None:
         """What has become of a table in this fork, as a candidate for the lake that it was forked from.
 
         Files that the fork wrote are taken as they are (linked) where they are of the contract's types; else rewritten.
@@ -338,26 +363,30 @@ class Lake:
 
     def moved(self, table: str) -> int | None:
         """The last version in which anything about a table changed, whoever changed it; None when there is no such table."""
-        p, (domain, _, name) = self.catalog.prefix, table.partition(".")
+        p, (domain, _, name) = self.catalog.native, table.partition(".")
         ids = (
             f"SELECT t.table_id FROM {p}ducklake_table t JOIN {p}ducklake_schema s ON s.schema_id = t.schema_id "
             f"WHERE s.schema_name = {text(domain)} AND t.table_name = {text(name)} AND t.end_snapshot IS NULL AND s.end_snapshot IS NULL"
         )
         changes = " UNION ALL ".join(
-            f"SELECT {when}_snapshot AS v FROM {p}ducklake_{kind} WHERE table_id IN ({ids})"
-            for kind in ("table", "column", "data_file", "delete_file")
-            for when in ("begin", "end")
+            [f"SELECT begin_snapshot AS v FROM {p}ducklake_tag WHERE object_id IN ({ids})"]
+            + [
+                f"SELECT {when}_snapshot FROM {p}ducklake_{kind} WHERE table_id IN ({ids})"
+                for kind in ("table", "column", "data_file", "delete_file")
+                for when in ("begin", "end")
+            ]
         )
-        changes += f" UNION ALL SELECT begin_snapshot FROM {p}ducklake_tag WHERE object_id IN ({ids})"
-        last = self._rows(f"SELECT max(v) FROM ({changes}) AS changes")[0][0]
+        last = self._rows(f"SELECT max(v) FROM ({changes}) AS changes", native=True)[0][0]
         return None if last is None else int(last)
 
     def last_commit(self, table: str) -> Commit | None:
         """The newest commit of the mesh that published a table; None when there is none, or no such table any more."""
         moved = self.moved(table)
-        if moved is None:
-            return None
-        last = self._commits(f"c.snapshot_id = {moved}")
+        return None if moved is None else self.commit_of(table, moved)
+
+    def commit_of(self, table: str, version: int) -> Commit | None:
+        """The newest commit of the mesh that published a table, up to the version that `moved` gives."""
+        last = self._commits(f"c.snapshot_id = {version}")
         if last and table in last[0].info.get("tables", {}):
             return last[0]
         # Somebody else was the last to change it.
@@ -378,8 +407,6 @@ class Lake:
         return f"{self.data}/"
 
     def _shared(self) -> "duckdb.DuckDBPyConnection":
-        if not self.catalog.exists():
-            raise _no_lake()
         return databases.shared(self.catalog.identity, self.catalog.extensions, self._open)
 
     def _open(self, con: "duckdb.DuckDBPyConnection") -> None:
@@ -389,7 +416,7 @@ class Lake:
     def _attach(self, con: "duckdb.DuckDBPyConnection", *, read_only: bool) -> None:
         metadata = self.catalog.metadata(con)
         if metadata is None:
-            raise _no_lake()
+            raise no_lake()
         self._check(metadata)
         if metadata["data_path"] != self._data_path and self._embedded:
             with self.catalog.locked():
@@ -400,24 +427,26 @@ class Lake:
     def _check(self, metadata: Mapping[str, str]) -> None:
         if (version := metadata.get("version", "")) != FORMAT:
             message = f"The lake has DuckLake's format {version}; this version of the mesh reads {FORMAT}.\n    "
-            message += "Upgrade the mesh: a newer one has written here." if version > FORMAT else "Open it once with the version that made it."
+            message += (
+                "Upgrade the mesh: a newer one has written here."
+                if version > FORMAT
+                else "Open it once with the version that made it."
+            )
             raise RunError(message)
         if metadata["data_path"] != self._data_path and not self._embedded:
             message = f"The lake keeps its data in {metadata['data_path']}, not in {self._data_path}.\n    Say so in `lake.data` of mesh.yaml."
             raise RunError(message)
 
-    def _rows(self, sql: str) -> list[tuple]:
+    def _rows(self, sql: str, *, native: bool = False) -> list[tuple]:
+        """What a query on DuckLake's metadata gives; `native`: it is in the catalog's own SQL, which is quicker on SQLite."""
         if isinstance(self.catalog, PostgresCatalog):
             rows = self.catalog.rows(sql)
             if rows is None:
-                raise _no_lake()
+                raise no_lake()
             return rows
+        asked = f"FROM sqlite_query({text(METADATA)}, {text(sql)})" if native else sql
         with explained("Reading the lake's catalog"), self._shared().cursor() as con:
-            return con.execute(sql).fetchall()
-
-
-def _no_lake() -> RunError:
-    return RunError("There is no lake yet.\n    `mesh run` makes it.")
+            return con.execute(asked).fetchall()
 
 
 def _commit(row: tuple) -> Commit | None:
@@ -426,5 +455,7 @@ def _commit(row: tuple) -> Commit | None:
         info = json.loads(extra)
         if info.get("mesh") == 1:
             when = time if isinstance(time, datetime) else datetime.fromisoformat(time)
-            return Commit(version=version, time=when.astimezone(UTC), author=author or "", message=message or "", info=info)
+            return Commit(
+                version=version, time=when.astimezone(UTC), author=author or "", message=message or "", info=info
+            )
     return None

@@ -48,7 +48,15 @@ def candidate(publication: Publication, relation: Callable[[str, int], str]) -> 
     return f"({kept} UNION ALL BY NAME FROM {files})"
 
 
-def publish(lake: "Lake", con: "duckdb.DuckDBPyConnection", publications: Sequence[Publication], *, run: str, pin: int, message: str) -> int:
+def publish(
+    lake: "Lake",
+    con: "duckdb.DuckDBPyConnection",
+    publications: Sequence[Publication],
+    *,
+    run: str,
+    pin: int,
+    message: str,
+) -> int:
     """See `Lake.publish`."""
     _check(con, publications)
     tables = sorted(publication.staged.table for publication in publications)
@@ -76,7 +84,11 @@ def publish(lake: "Lake", con: "duckdb.DuckDBPyConnection", publications: Sequen
                 # A connection can break after the commit and before its answer: then it is published.
                 if version := _version_of(lake, info, before):
                     return version
-                if attempt == ATTEMPTS or time.monotonic() > deadline or not any(words in str(error).casefold() for words in _IN_THE_WAY):
+                if (
+                    attempt == ATTEMPTS
+                    or time.monotonic() > deadline
+                    or not any(words in str(error).casefold() for words in _IN_THE_WAY)
+                ):
                     raise
             else:
                 if version := _version_of(lake, info, before):
@@ -102,12 +114,16 @@ def _check(con: "duckdb.DuckDBPyConnection", publications: Sequence[Publication]
                     message = f"{table} is loaded by key and has none.\n    Name its `key` in domain.yaml."
                     raise UsageError(message)
                 keys = ", ".join(map(quoted, publication.key))
-                (twice,) = con.execute(f"SELECT count(*) FROM (SELECT 1 FROM {files} GROUP BY {keys} HAVING count(*) > 1)").fetchone()
+                (twice,) = con.execute(
+                    f"SELECT count(*) FROM (SELECT 1 FROM {files} GROUP BY {keys} HAVING count(*) > 1)"
+                ).fetchone()
                 if twice:
                     message = f"{table}: {twice} keys ({', '.join(publication.key)}) come more than once.\n    Keep one row per key."
                     raise RunError(message)
             if publication.mode is Mode.PARTITION:
-                (outside,) = con.execute(f"SELECT count(*) FROM {files} WHERE ({_within(publication)}) IS NOT TRUE").fetchone()
+                (outside,) = con.execute(
+                    f"SELECT count(*) FROM {files} WHERE ({_within(publication)}) IS NOT TRUE"
+                ).fetchone()
                 if outside:
                     column, start, end = publication.partition
                     message = f"{table}: {outside} rows are outside the partition, {start} <= {column} < {end}.\n    Give this partition's rows only."
@@ -120,7 +136,7 @@ def _refuse_when_overtaken(lake: "Lake", publications: Sequence[Publication], ru
         moved = lake.moved(table)
         if moved is None:
             continue
-        last = lake.last_commit(table)
+        last = lake.commit_of(table, moved)
         if last and last.info.get("run") != run and int(last.info.get("pin", 0)) > pin:
             message = f"{table} was published as version {last.version} by a run that read newer data (pin {last.info['pin']}, ours {pin})."
             raise Superseded(f"{message}\n    Nothing to do: the newer version stands.")
@@ -133,13 +149,15 @@ def _refuse_known_files(lake: "Lake", publications: Sequence[Publication]) -> No
     # DuckLake would take a file twice, and its rows with it.
     for publication in publications:
         names = [name for file in publication.staged.files for name in (file, Path(file).name)]
-        known = f"SELECT 1 FROM {lake.catalog.prefix}ducklake_data_file WHERE path IN ({', '.join(map(text, names))})"
-        if lake._rows(known):  # noqa: SLF001 (one room)
+        known = f"SELECT 1 FROM {lake.catalog.native}ducklake_data_file WHERE path IN ({', '.join(map(text, names))})"
+        if lake._rows(known, native=True):  # noqa: SLF001 (one room)
             message = f"{publication.staged.table}: these files are published already.\n    Stage the result again."
             raise RunError(message)
 
 
-def _transact(con: "duckdb.DuckDBPyConnection", lake: "Lake", publications: Sequence[Publication], info: str, message: str) -> None:
+def _transact(
+    con: "duckdb.DuckDBPyConnection", lake: "Lake", publications: Sequence[Publication], info: str, message: str
+) -> None:
     con.execute("BEGIN")
     try:
         # As literals: the first parameter makes DuckDB import pandas, which takes a second.
@@ -147,7 +165,9 @@ def _transact(con: "duckdb.DuckDBPyConnection", lake: "Lake", publications: Sequ
         for publication in publications:
             if not _register(con, publication):
                 # Empty as before: without a change of its own, DuckLake would make no version, and the record would be lost.
-                con.execute(f"COMMENT ON TABLE {in_lake(publication.staged.table)} IS {text(f'Empty again {uuid.uuid4()}')}")
+                con.execute(
+                    f"COMMENT ON TABLE {in_lake(publication.staged.table)} IS {text(f'Empty again {uuid.uuid4()}')}"
+                )
         with lake.catalog.committing():
             con.execute("COMMIT")
     except BaseException:
@@ -173,12 +193,16 @@ def _register(con: "duckdb.DuckDBPyConnection", publication: Publication) -> boo
     else:
         changed |= _widen(con, publication, dict(old))
         if publication.mode is Mode.UPSERT:
-            changed |= _delete(con, f"DELETE FROM {name} AS b WHERE EXISTS (FROM {files} AS f WHERE {_same_key(publication)})")
+            changed |= _delete(
+                con, f"DELETE FROM {name} AS b WHERE EXISTS (FROM {files} AS f WHERE {_same_key(publication)})"
+            )
         if publication.mode is Mode.PARTITION:
             changed |= _delete(con, f"DELETE FROM {name} WHERE {_within(publication)}")
     if staged.rows:
         for file in staged.files:
-            con.execute(f"CALL ducklake_add_data_files('mesh', {text(table)}, {text(file)}, schema => {text(domain)}, allow_missing => true)")
+            con.execute(
+                f"CALL ducklake_add_data_files('mesh', {text(table)}, {text(file)}, schema => {text(domain)}, allow_missing => true)"
+            )
     return changed
 
 

@@ -29,17 +29,23 @@ def tables_of(query: str, known: Collection[str]) -> tuple[str, ...]:
             case "TABLE_FUNCTION":
                 function = node.get("function", {}).get("function_name", "").casefold()
                 if function not in HARMLESS:
-                    message = f"`{function}` is not allowed here.\n    Read published tables, as in `from domain.table`."
+                    message = (
+                        f"`{function}` is not allowed here.\n    Read published tables, as in `from domain.table`."
+                    )
                     raise UsageError(message)
             case "BASE_TABLE":
-                name = ".".join(part for part in (node["catalog_name"], node["schema_name"], node["table_name"]) if part)
+                name = ".".join(
+                    part for part in (node["catalog_name"], node["schema_name"], node["table_name"]) if part
+                )
                 if name.casefold() in spelled:
                     found.add(spelled[name.casefold()])
                 elif name.casefold() not in named:
                     message = f"There is no published table `{name}`.\n    {nearest(name, known)}"
                     raise UsageError(message)
             case "SHOW_REF" if node.get("table_name"):
-                message = f"`SHOW {node['table_name']}` is not allowed here.\n    Use DESCRIBE domain.table, or SHOW TABLES."
+                message = (
+                    f"`SHOW {node['table_name']}` is not allowed here.\n    Use DESCRIBE domain.table, or SHOW TABLES."
+                )
                 raise UsageError(message)
     return tuple(sorted(found))
 

@@ -41,7 +41,11 @@ class Cell:
     @property
     def cast(self) -> str:
         """The column in its new type, NULL where a value does not fit it."""
-        return quoted(self.source) if self.was == self.type else f"CASE WHEN {self.fits} THEN TRY_CAST({quoted(self.source)} AS {self.type}) END"
+        return (
+            quoted(self.source)
+            if self.was == self.type
+            else f"CASE WHEN {self.fits} THEN TRY_CAST({quoted(self.source)} AS {self.type}) END"
+        )
 
     @property
     def fits(self) -> str:
@@ -161,7 +165,8 @@ def _cells(
 
 def _copy(con: "duckdb.DuckDBPyConnection", cells: Sequence[Cell], relation: str, file: Path) -> int:
     picked = ", ".join(
-        f"{quoted(cell.source) if cell.was == cell.type else f'CAST({quoted(cell.source)} AS {cell.type})'} AS {quoted(cell.name)}" for cell in cells
+        f"{quoted(cell.source) if cell.was == cell.type else f'CAST({quoted(cell.source)} AS {cell.type})'} AS {quoted(cell.name)}"
+        for cell in cells
     )
     done = con.execute(f"COPY (SELECT {picked} FROM {relation}) TO {text(str(file))} (FORMAT parquet)").fetchone()
     return int(done[0]) if done else 0
@@ -175,7 +180,12 @@ def _cast_and_copy(
     con.execute(f"CREATE TEMP TABLE {temporary.removeprefix('temp.')} AS FROM (\n{query}\n)")
     try:
         risky = [cell for cell in cells if not cell.safe]
-        counts = con.execute(f"SELECT {', '.join(f'count(*) FILTER (WHERE {cell.lost})' for cell in risky)} FROM {temporary}").fetchone() or ()
+        counts = (
+            con.execute(
+                f"SELECT {', '.join(f'count(*) FILTER (WHERE {cell.lost})' for cell in risky)} FROM {temporary}"
+            ).fetchone()
+            or ()
+        )
         lost = {cell.name: int(count) for cell, count in zip(risky, counts, strict=True) if count}
         for cell in risky:
             if cell.mine and cell.name in lost:
@@ -192,7 +202,9 @@ def _cast_and_copy(
         con.execute(f"DROP TABLE IF EXISTS {temporary}")
 
 
-def _sample(con: "duckdb.DuckDBPyConnection", cells: Sequence[Cell], temporary: str, bad: Cell) -> tuple[dict[str, str | None], ...]:
+def _sample(
+    con: "duckdb.DuckDBPyConnection", cells: Sequence[Cell], temporary: str, bad: Cell
+) -> tuple[dict[str, str | None], ...]:
     values = ", ".join(f"CAST({quoted(cell.source)} AS VARCHAR)" for cell in cells)
     rows = con.execute(f"SELECT {values} FROM {temporary} WHERE {bad.lost} LIMIT {SAMPLE}").fetchall()
     return tuple(dict(zip((cell.name for cell in cells), row, strict=True)) for row in rows)

@@ -10,17 +10,29 @@ from mesh_assets.errors import RunError
 _MENDS = (
     ("no space left|disk full|disk is full|disk quota", "The disk is full: make room, then run again."),
     ("disk i/o error", "The disk is full or failing: make room, or look at it."),
-    ("file too large|file size limit", "The file system or a limit of this process (ulimit -f) allows no file of that size."),
-    ("permission denied|read-only file system|readonly database|not permitted", "Give this user the right to write there."),
+    (
+        "file too large|file size limit",
+        "The file system or a limit of this process (ulimit -f) allows no file of that size.",
+    ),
+    (
+        "permission denied|read-only file system|readonly database|not permitted",
+        "Give this user the right to write there.",
+    ),
     ("read-only mode|read-only transaction", "The lake was opened for reading: open it for writing."),
     ("database is locked", "Another program holds the catalog open for writing: close it, then run again."),
     (
         "connect|server closed|terminat|no route to host|could not translate host|password authentication|timeout expired",
         "Is the PostgreSQL server of the catalog up, and are its address, user and password right (`lake.catalog`)?",
     ),
-    ("lock timeout|canceling statement due to lock", "Another publish of the same table is taking long: run again when it is done."),
+    (
+        "lock timeout|canceling statement due to lock",
+        "Another publish of the same table is taking long: run again when it is done.",
+    ),
     ("malformed|not a database|disk image|corrupt", "The catalog is damaged: put back a copy of it."),
-    ("no such file|cannot open file|no files found", "A file of the lake was removed by somebody: put it back, or build its table again."),
+    (
+        "no such file|cannot open file|no files found",
+        "A file of the lake was removed by somebody: put it back, or build its table again.",
+    ),
 )
 _PASSWORD = re.compile(r"""(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)|(://[^:/@\s]*:)[^@\s]*(@)""", re.IGNORECASE)
 

@@ -28,7 +28,9 @@ def write(lake: Lake, *, name: str, times: int) -> None:
     with lake.session() as con:
         for i in range(times):
             started = time.perf_counter()
-            version = publish(lake, con, {f"{name}.t{i % 3}": f"SELECT {i} AS i FROM range({i % 3})"}, run=f"{name}-{i}")
+            version = publish(
+                lake, con, {f"{name}.t{i % 3}": f"SELECT {i} AS i FROM range({i % 3})"}, run=f"{name}-{i}"
+            )
             say(version=version, seconds=time.perf_counter() - started)
 
 
@@ -42,7 +44,12 @@ def read(lake: Lake, *, until: str) -> None:
             started = time.perf_counter()
             with lake.session() as con:
                 tables = lake.tables(version)
-                answers.append([con.execute(f"SELECT count(*), sum(i) FROM {lake.relation(t, version)}").fetchall() for t in tables])
+                answers.append(
+                    [
+                        con.execute(f"SELECT count(*), sum(i) FROM {lake.relation(t, version)}").fetchall()
+                        for t in tables
+                    ]
+                )
             longest = max(longest, time.perf_counter() - started)
         reads += 1
         changed += answers[0] != answers[1]
@@ -141,7 +148,12 @@ def fail(lake: Lake, *, file_size: int = 0, as_user: int = 0, query: str) -> Non
             os.seteuid(0)
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         left = len(list(lake.data.rglob("*.parquet")))
-        say(said=said, files=left, after=publish(lake, con, {"a.t": "SELECT 2 AS i"}, run="after"), rows=lake.sql("FROM a.t")[1])
+        say(
+            said=said,
+            files=left,
+            after=publish(lake, con, {"a.t": "SELECT 2 AS i"}, run="after"),
+            rows=lake.sql("FROM a.t")[1],
+        )
 
 
 def main() -> None:

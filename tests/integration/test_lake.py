@@ -18,9 +18,13 @@ def columns(**types: str) -> tuple[Column, ...]:
     return tuple(Column(name=name, type=kind) for name, kind in types.items())
 
 
-def put(lake: Lake, table: str, query: str, *, run: str = "r", pin: int = 0, record: dict | None = None, **how: object) -> int:
+def put(
+    lake: Lake, table: str, query: str, *, run: str = "r", pin: int = 0, record: dict | None = None, **how: object
+) -> int:
     with lake.session() as con:
-        return lake.publish(con, [Publication(staged=lake.stage(con, table, query), record=record or {}, **how)], run=run, pin=pin)
+        return lake.publish(
+            con, [Publication(staged=lake.stage(con, table, query), record=record or {}, **how)], run=run, pin=pin
+        )
 
 
 def read(lake: Lake, table: str, version: int | None = None) -> list[tuple]:
@@ -65,7 +69,12 @@ def test_a_commit_tells_who_published_what(lake):
     assert before < commit.time < datetime.now(UTC) + timedelta(seconds=5)
     assert commit.time.tzinfo is UTC
     assert (commit.info["mesh"], commit.info["run"], commit.info["pin"]) == (1, "run-1", 7)
-    assert commit.info["tables"]["b.it's"] == {"fingerprint": "b.it's", "when": str(before), "mode": "replace", "rows": 3}
+    assert commit.info["tables"]["b.it's"] == {
+        "fingerprint": "b.it's",
+        "when": str(before),
+        "mode": "replace",
+        "rows": 3,
+    }
     assert lake.commits(after=version) == ()
     assert lake.head() == version
 
@@ -241,13 +250,19 @@ def test_a_fingerprint_knows_rows_not_their_order(lake):
         ]
         assert len({rows, *map(sign, others)}) == 6
         assert sign("SELECT NULL AS a, 1 AS b") != sign("SELECT 1 AS a, NULL AS b")
-        assert sign("SELECT * FROM (VALUES (1, 2), (3, 4)) v(a, b)") != sign("SELECT * FROM (VALUES (1, 4), (3, 2)) v(a, b)")
-        assert sign("SELECT * FROM (VALUES (1), (1), (2), (2)) v(a)") != sign("SELECT * FROM (VALUES (1), (1), (1), (1)) v(a)")
+        assert sign("SELECT * FROM (VALUES (1, 2), (3, 4)) v(a, b)") != sign(
+            "SELECT * FROM (VALUES (1, 4), (3, 2)) v(a, b)"
+        )
+        assert sign("SELECT * FROM (VALUES (1), (1), (2), (2)) v(a)") != sign(
+            "SELECT * FROM (VALUES (1), (1), (1), (1)) v(a)"
+        )
 
 
 def test_a_candidate_and_its_version_have_one_fingerprint(lake):
     with lake.session() as con:
-        staged = lake.stage(con, "a.t", "SELECT range AS r, range::VARCHAR AS \"strange 'name\", [range] AS l FROM range(999)")
+        staged = lake.stage(
+            con, "a.t", 'SELECT range AS r, range::VARCHAR AS "strange \'name", [range] AS l FROM range(999)'
+        )
         publication = Publication(staged=staged, record={})
         before = lake.fingerprint(con, lake.candidate(publication))
         version = lake.publish(con, [publication], run="r", pin=0)
@@ -266,7 +281,14 @@ def test_appended_rows_come_on_top(lake):
 
 def test_upserted_rows_replace_those_of_their_key_a_missing_one_too(lake):
     base = put(lake, "a.t", "SELECT * FROM (VALUES (1, 'a', 1), (1, 'b', 2), (NULL, 'c', 3)) v(k, l, x)")
-    version = put(lake, "a.t", "SELECT * FROM (VALUES (1, 'b', 20), (NULL, 'c', 30), (4, 'd', 40)) v(k, l, x)", mode=Mode.UPSERT, key=("k", "l"), base=base)
+    version = put(
+        lake,
+        "a.t",
+        "SELECT * FROM (VALUES (1, 'b', 20), (NULL, 'c', 30), (4, 'd', 40)) v(k, l, x)",
+        mode=Mode.UPSERT,
+        key=("k", "l"),
+        base=base,
+    )
     assert sorted(read(lake, "a.t", version), key=str) == [(1, "a", 1), (1, "b", 20), (4, "d", 40), (None, "c", 30)]
 
 
@@ -274,13 +296,26 @@ def test_a_partition_replaces_its_range_and_nothing_else(lake):
     days = "SELECT d::DATE AS day, 0 AS x FROM range(DATE '2024-01-01', DATE '2024-01-05', INTERVAL 1 DAY) r(d) UNION ALL SELECT NULL, -1"
     base = put(lake, "a.t", days)
     partition = ("day", "2024-01-02", "2024-01-03")
-    version = put(lake, "a.t", "SELECT DATE '2024-01-02' AS day, x FROM (VALUES (1), (2)) v(x)", mode=Mode.PARTITION, partition=partition, base=base)
+    version = put(
+        lake,
+        "a.t",
+        "SELECT DATE '2024-01-02' AS day, x FROM (VALUES (1), (2)) v(x)",
+        mode=Mode.PARTITION,
+        partition=partition,
+        base=base,
+    )
     assert sorted(x for _, x in read(lake, "a.t", version)) == [-1, 0, 0, 0, 1, 2]
 
 
 def test_a_partitions_rows_must_be_its_own(sqlite_lake):
     with pytest.raises(RunError, match="1 rows are outside the partition, 2024-01-02 <= day < 2024-01-03"):
-        put(sqlite_lake, "a.t", "SELECT DATE '2024-01-03' AS day", mode=Mode.PARTITION, partition=("day", "2024-01-02", "2024-01-03"))
+        put(
+            sqlite_lake,
+            "a.t",
+            "SELECT DATE '2024-01-03' AS day",
+            mode=Mode.PARTITION,
+            partition=("day", "2024-01-02", "2024-01-03"),
+        )
 
 
 def test_one_key_twice_is_refused(sqlite_lake):
@@ -296,7 +331,9 @@ def test_a_candidate_is_what_publishing_it_makes(lake, mode):
         staged = lake.stage(con, "a.t", "SELECT range AS i, 'new' AS s FROM range(3, 6)")
         publication = Publication(staged=staged, record={}, mode=mode, base=base, **how)
         before = lake.fingerprint(con, lake.candidate(publication))
-        assert lake.fingerprint(con, lake.relation("a.t", lake.publish(con, [publication], run="r", pin=base))) == before
+        assert (
+            lake.fingerprint(con, lake.relation("a.t", lake.publish(con, [publication], run="r", pin=base))) == before
+        )
 
 
 @pytest.mark.parametrize("mode", [Mode.APPEND, Mode.UPSERT, Mode.PARTITION])
@@ -326,7 +363,9 @@ def test_new_rows_of_another_type_are_refused_and_nothing_is_published(lake):
 def test_a_run_that_read_older_data_does_not_overwrite_a_newer_result(lake):
     put(lake, "a.t", "SELECT 'new' AS s", run="fast", pin=9)
     head = lake.head()
-    with pytest.raises(Superseded, match=r"a\.t was published as version \d+ by a run that read newer data \(pin 9, ours 5\)"):
+    with pytest.raises(
+        Superseded, match=r"a\.t was published as version \d+ by a run that read newer data \(pin 9, ours 5\)"
+    ):
         put(lake, "a.t", "SELECT 'old' AS s", run="slow", pin=5)
     assert (lake.head(), read(lake, "a.t")) == (head, [("new",)])
 
@@ -472,7 +511,9 @@ def test_a_session_survives_what_its_last_user_did(lake):
         con.execute("SELECT 'x'::INTEGER")
     with lake.session() as con:
         assert con.execute("SELECT 1").fetchall() == [(1,)]
-        assert con.execute("SELECT count(*) FROM duckdb_databases() WHERE database_name LIKE 'workspace%'").fetchall() == [(1,)]
+        assert con.execute(
+            "SELECT count(*) FROM duckdb_databases() WHERE database_name LIKE 'workspace%'"
+        ).fetchall() == [(1,)]
 
 
 def test_a_version_is_shown_under_any_name(sqlite_lake):

@@ -23,7 +23,9 @@ def read(lake: Lake, table: str, version: int | None = None) -> list[tuple]:
 
 
 def files_of(lake: Lake) -> dict[Path, tuple[int, int]]:
-    return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in sorted(lake.data.rglob("*")) if path.is_file()}
+    return {
+        path: (path.stat().st_mtime_ns, path.stat().st_size) for path in sorted(lake.data.rglob("*")) if path.is_file()
+    }
 
 
 @pytest.fixture
@@ -31,7 +33,9 @@ def history(lake: Lake) -> dict[str, list[int]]:
     """Versions of three tables: replaced, appended to with deletes, and made again with other columns."""
     versions: dict[str, list[int]] = {"a.replaced": [], "a.grown": [], "b.reshaped": []}
     for i in range(1, 4):
-        versions["a.replaced"].append(put(lake, "a.replaced", f"SELECT range * {i} AS i, 'v{i}' AS s FROM range({i * 3})"))
+        versions["a.replaced"].append(
+            put(lake, "a.replaced", f"SELECT range * {i} AS i, 'v{i}' AS s FROM range({i * 3})")
+        )
         base = versions["a.grown"][-1] if versions["a.grown"] else None
         how = {"mode": Mode.UPSERT, "key": ("i",), "base": base}
         versions["a.grown"].append(put(lake, "a.grown", f"SELECT range AS i, {i} AS n FROM range({i}, {i} + 5)", **how))
@@ -41,7 +45,11 @@ def history(lake: Lake) -> dict[str, list[int]]:
 
 def test_each_table_is_as_it_was_at_its_version(lake, history, tmp_path):
     for i, (r, g, s) in enumerate([(0, 0, 0), (2, 0, 1), (1, 2, 0), (0, 1, 2), (2, 2, 2)]):
-        chosen = {"a.replaced": history["a.replaced"][r], "a.grown": history["a.grown"][g], "b.reshaped": history["b.reshaped"][s]}
+        chosen = {
+            "a.replaced": history["a.replaced"][r],
+            "a.grown": history["a.grown"][g],
+            "b.reshaped": history["b.reshaped"][s],
+        }
         fork = lake.fork(tmp_path / f"fork {i}'s", chosen)
         assert fork.tables() == tuple(sorted(chosen))
         for table, version in chosen.items():
@@ -62,7 +70,12 @@ def test_filters_and_extremes_are_right_after_the_rewind(lake, history, tmp_path
         for question in ("min(i), max(i), count(*)", "count(*) FILTER (WHERE i >= 4)", "sum(i)"):
             with fork.session() as mine, lake.session() as theirs:
                 answer = mine.execute(f"SELECT {question} FROM mesh.{table} WHERE i < 100").fetchall()
-                assert answer == theirs.execute(f"SELECT {question} FROM {lake.relation(table, version)} WHERE i < 100").fetchall()
+                assert (
+                    answer
+                    == theirs.execute(
+                        f"SELECT {question} FROM {lake.relation(table, version)} WHERE i < 100"
+                    ).fetchall()
+                )
     fork.remove()
 
 
@@ -108,7 +121,9 @@ def test_whatever_is_done_in_a_fork_the_lakes_files_stay(lake, history, tmp_path
     assert fork.tables() == ()
     fork.remove()
     assert (files_of(lake), lake.head()) == (before, head)
-    assert {table: [read(lake, table, version) for version in versions] for table, versions in history.items()} == contents
+    assert {
+        table: [read(lake, table, version) for version in versions] for table, versions in history.items()
+    } == contents
 
 
 def test_a_fork_that_is_removed_leaves_nothing(lake, history, tmp_path):
@@ -137,7 +152,10 @@ CHANGES = {
     "rows were added": ("INSERT INTO mesh.a.replaced VALUES (100, 'new'), (101, 'new')", Mode.APPEND),
     "rows were deleted": ("DELETE FROM mesh.a.replaced WHERE i = 2", Mode.REPLACE),
     "rows were changed": ("UPDATE mesh.a.replaced SET s = 'changed' WHERE i = 2", Mode.REPLACE),
-    "deleted and added": ("DELETE FROM mesh.a.replaced WHERE i = 2; INSERT INTO mesh.a.replaced VALUES (100, 'new')", Mode.REPLACE),
+    "deleted and added": (
+        "DELETE FROM mesh.a.replaced WHERE i = 2; INSERT INTO mesh.a.replaced VALUES (100, 'new')",
+        Mode.REPLACE,
+    ),
     "made again": ("CREATE OR REPLACE TABLE mesh.a.replaced AS SELECT 7::BIGINT AS i, 'again' AS s", Mode.REPLACE),
     "made aside and renamed": (
         "CREATE TABLE mesh.a.replaced__dbt_tmp AS SELECT 7::BIGINT AS i, 'again' AS s; ALTER TABLE mesh.a.replaced RENAME TO replaced__dbt_backup; "
@@ -145,7 +163,10 @@ CHANGES = {
         Mode.REPLACE,
     ),
     "emptied": ("DELETE FROM mesh.a.replaced", Mode.REPLACE),
-    "made empty": ("CREATE OR REPLACE TABLE mesh.a.replaced AS SELECT 7::BIGINT AS i, 'again' AS s WHERE false", Mode.REPLACE),
+    "made empty": (
+        "CREATE OR REPLACE TABLE mesh.a.replaced AS SELECT 7::BIGINT AS i, 'again' AS s WHERE false",
+        Mode.REPLACE,
+    ),
     "given a column": ("ALTER TABLE mesh.a.replaced ADD COLUMN more DOUBLE", Mode.REPLACE),
     "given another name for a column": (
         "ALTER TABLE mesh.a.replaced RENAME COLUMN s TO t; INSERT INTO mesh.a.replaced VALUES (100, 'new')",

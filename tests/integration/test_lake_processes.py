@@ -19,11 +19,23 @@ from mesh_assets.lake import Lake, Publication
 SCRIPT = Path(__file__).with_name("lake_processes.py")
 
 
-def start(what: str, lake: Lake, config: LakeConfig, *, before: Sequence[str] = (), env: dict | None = None, **arguments: object) -> subprocess.Popen:
+def start(
+    what: str,
+    lake: Lake,
+    config: LakeConfig,
+    *,
+    before: Sequence[str] = (),
+    env: dict | None = None,
+    **arguments: object,
+) -> subprocess.Popen:
     lake.home.mkdir(exist_ok=True)
     arguments |= {"home": str(lake.home), "config": dataclasses.asdict(config)}
     return subprocess.Popen(
-        [*before, sys.executable, str(SCRIPT), what, json.dumps(arguments)], stdout=subprocess.PIPE, text=True, env=env, cwd=lake.home
+        [*before, sys.executable, str(SCRIPT), what, json.dumps(arguments)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=env,
+        cwd=lake.home,
     )
 
 
@@ -52,14 +64,18 @@ def test_four_processes_publish_and_two_read_and_nobody_fails(lake, lake_config,
 
 def test_readers_go_on_while_a_publish_is_half_done(lake):
     with lake.session() as con:
-        old = lake.publish(con, [Publication(staged=lake.stage(con, "a.t", "SELECT 1 AS i"), record={})], run="r", pin=0)
+        old = lake.publish(
+            con, [Publication(staged=lake.stage(con, "a.t", "SELECT 1 AS i"), record={})], run="r", pin=0
+        )
         file = lake.stage(con, "a.t", "SELECT 2 AS i").files[0]
         with lake.catalog.locked(["a.t"]):
             con.execute("BEGIN")
             con.execute("DELETE FROM mesh.a.t")
             con.execute(f"CALL ducklake_add_data_files('mesh', 't', '{file}', schema => 'a')")
             seen = []
-            reader = threading.Thread(target=lambda: seen.append((lake.head(), lake.sql("FROM a.t"), len(lake.commits()))))
+            reader = threading.Thread(
+                target=lambda: seen.append((lake.head(), lake.sql("FROM a.t"), len(lake.commits())))
+            )
             reader.start()
             reader.join(timeout=60)
             assert seen == [(old, (("i",), [(1,)]), 1)]
@@ -84,7 +100,9 @@ def test_several_processes_may_create_one_lake(tmp_path, lake_config):
     processes = [start("create", lake, lake_config) for _ in range(4)]
     assert [answer for process in processes for answer in answers(process)] == [{"head": 0}] * 4
     assert (lake.head(), lake.tables()) == (0, ())
-    assert lake._rows(f"SELECT value FROM {lake.catalog.prefix}ducklake_metadata WHERE key = 'data_inlining_row_limit'") == [("0",)]
+    assert lake._rows(
+        f"SELECT value FROM {lake.catalog.prefix}ducklake_metadata WHERE key = 'data_inlining_row_limit'"
+    ) == [("0",)]
     lake.close()
 
 
@@ -106,7 +124,10 @@ def test_nothing_is_written_to_the_home_folder_nor_to_the_working_directory(tmp_
 
 def test_it_needs_no_network(tmp_path):
     alone = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--net"]
-    if not shutil.which("unshare") or subprocess.run([*alone, "true"], check=False, stderr=subprocess.DEVNULL).returncode:
+    if (
+        not shutil.which("unshare")
+        or subprocess.run([*alone, "true"], check=False, stderr=subprocess.DEVNULL).returncode
+    ):
         pytest.skip("this machine does not let us take the network away from a process (unshare --net)")
     lake = Lake(tmp_path / "mesh")
     (answer,) = answers(start("work", lake, LakeConfig(), before=alone))

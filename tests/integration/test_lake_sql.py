@@ -25,7 +25,9 @@ ALLOWED = {
     "from sales.orders where id = 1;": [(1, 1)],
     "FROM Sales.ORDERS limit 0": [],
     "WITH o AS (FROM sales.orders), p AS (FROM o) SELECT count(*) FROM p": [(6,)],
-    "SELECT name, count(*) FROM sales.orders o JOIN sales.customers USING (customer) GROUP BY ALL ORDER BY 1 LIMIT 1": [("n0", 2)],
+    "SELECT name, count(*) FROM sales.orders o JOIN sales.customers USING (customer) GROUP BY ALL ORDER BY 1 LIMIT 1": [
+        ("n0", 2)
+    ],
     "SELECT (SELECT count(*) FROM sales.orders), 1": [(6, 1)],
     "VALUES (1), (2)": [(1,), (2,)],
     "SELECT * FROM range(2)": [(0,), (1,)],
@@ -44,7 +46,7 @@ def test_it_answers_what_only_reads(filled):
 
 
 def test_it_names_the_columns(filled):
-    assert filled.sql("SELECT id, id AS \"the id\" FROM sales.orders LIMIT 0") == (("id", "the id"), [])
+    assert filled.sql('SELECT id, id AS "the id" FROM sales.orders LIMIT 0') == (("id", "the id"), [])
 
 
 def test_it_reads_the_version_that_is_asked_for(filled):
@@ -52,7 +54,9 @@ def test_it_reads_the_version_that_is_asked_for(filled):
     put(filled, "sales.orders", "SELECT -1 AS other")
     assert filled.sql("FROM sales.orders")[1] == [(-1,)]
     assert filled.sql("SELECT count(id) FROM sales.orders", at=then)[1] == [(6,)]
-    assert filled.sql("SELECT count(id), count(name) FROM sales.orders, sales.customers", versions={"sales.orders": then})[1] == [(18, 18)]
+    assert filled.sql(
+        "SELECT count(id), count(name) FROM sales.orders, sales.customers", versions={"sales.orders": then}
+    )[1] == [(18, 18)]
     with pytest.raises(UsageError, match=r"no published table `sales\.orders`"):
         filled.sql("FROM sales.orders", at=0)
 
@@ -84,7 +88,10 @@ def test_it_refuses_everything_else_and_changes_nothing(filled, tmp_path):
     file = tmp_path / "file.csv"
     file.write_text("a\n1\n")
     words = {"file": file, "data": filled.data, "catalog": getattr(filled.catalog, "path", file)}
-    before, head = {path for path in Path(tmp_path).rglob("*") if path.suffix in (".csv", ".db", ".parquet")}, filled.head()
+    before, head = (
+        {path for path in Path(tmp_path).rglob("*") if path.suffix in (".csv", ".db", ".parquet")},
+        filled.head(),
+    )
     answered = []
     for query in REFUSED:
         try:

@@ -102,11 +102,17 @@ def test_a_mesh_that_was_moved_or_copied_has_a_lake_of_its_own(tmp_path):
     subprocess.run(["cp", "-r", tmp_path / "old", tmp_path / "new"], check=True)
     copy = Lake(tmp_path / "new")
     put(copy, "a.t", "SELECT 2 AS i")
-    assert (copy.sql("FROM a.t")[1], copy.sql("FROM a.t", at=old)[1], lake.sql("FROM a.t")[1]) == ([(2,)], [(1,)], [(1,)])
+    assert (copy.sql("FROM a.t")[1], copy.sql("FROM a.t", at=old)[1], lake.sql("FROM a.t")[1]) == (
+        [(2,)],
+        [(1,)],
+        [(1,)],
+    )
     assert len(list(lake.data.rglob("*.parquet"))) == 1
 
 
-@pytest.mark.parametrize("address", ["mysql://host", "sqlite:", "postgres:", "postgres:not a = connection string", "postgres:hoost=x"])
+@pytest.mark.parametrize(
+    "address", ["mysql://host", "sqlite:", "postgres:", "postgres:not a = connection string", "postgres:hoost=x"]
+)
 def test_an_address_that_is_none_is_refused(tmp_path, address):
     with pytest.raises(UsageError, match=r"lake\.catalog.*\n.*postgres:"):
         Lake(tmp_path, LakeConfig(catalog=address))
@@ -147,7 +153,9 @@ def small_disk(tmp_path):
     """A file system of 8 MB."""
     place = tmp_path / "disk"
     place.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", place], check=False, stderr=subprocess.DEVNULL).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", place], check=False, stderr=subprocess.DEVNULL
+    ).returncode:
         pytest.skip("this user may not mount a small disk; RLIMIT_FSIZE is tested instead")
     yield place
     subprocess.run(["umount", "--lazy", place], check=True)
@@ -171,7 +179,10 @@ def test_a_disk_that_fills_up_before_the_commit_publishes_nothing(small_disk):
     version = put(lake, "a.one", "SELECT 1 AS i")
     filler = small_disk / "filler"
     with lake.session() as con:
-        both = [Publication(staged=lake.stage(con, table, "SELECT 2 AS i"), record={"text": "x" * 200_000}) for table in ("a.one", "a.two")]
+        both = [
+            Publication(staged=lake.stage(con, table, "SELECT 2 AS i"), record={"text": "x" * 200_000})
+            for table in ("a.one", "a.two")
+        ]
         filler.write_bytes(b"")
         with filler.open("ab", buffering=0) as file:
             try:
@@ -287,9 +298,17 @@ def test_no_text_of_ours_holds_the_password(postgres, tmp_path):
     lake = Lake(tmp_path / "home", config)
     lake.create()
     with lake.session() as con:
-        texts = [repr(lake), repr(lake.catalog), repr(lake.attachment()), *map(repr, con.execute("FROM duckdb_databases()").fetchall())]
+        texts = [
+            repr(lake),
+            repr(lake.catalog),
+            repr(lake.attachment()),
+            *map(repr, con.execute("FROM duckdb_databases()").fetchall()),
+        ]
         texts += map(repr, con.execute("FROM duckdb_secrets()").fetchall())
-    wrong = Lake(tmp_path / "home", LakeConfig(catalog=f"postgres:{postgres.replace(PASSWORD, 'wrong-' + PASSWORD)}", data=str(tmp_path / "data")))
+    wrong = Lake(
+        tmp_path / "home",
+        LakeConfig(catalog=f"postgres:{postgres.replace(PASSWORD, 'wrong-' + PASSWORD)}", data=str(tmp_path / "data")),
+    )
     for use in (wrong.create, wrong.head, wrong.connect):
         with pytest.raises(RunError, match="password right") as caught:
             use()
@@ -301,7 +320,8 @@ def test_no_text_of_ours_holds_the_password(postgres, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "said", ["host=h password=geheim port=1", "password = 'ge\\'heim' x", "PASSWORD=geheim", "postgresql://me:geheim@host/db"]
+    "said",
+    ["host=h password=geheim port=1", "password = 'ge\\'heim' x", "PASSWORD=geheim", "postgresql://me:geheim@host/db"],
 )
 def test_passwords_are_taken_out_of_what_libraries_say(said):
     assert "heim" not in without_passwords(f'Unable to connect to "{said}": no')
@@ -313,9 +333,14 @@ def test_other_programs_find_the_extensions_and_the_lake(lake, tmp_path):
     attachment = lake.attachment()
     options = ", ".join(f"{name} '{value}'" for name, value in attachment["options"].items())
     script = (
-        "import duckdb; con = duckdb.connect(config={'extension_directory': " + repr(str(folder)) + ", 'autoinstall_known_extensions': 'false'}); "
+        "import duckdb; con = duckdb.connect(config={'extension_directory': "
+        + repr(str(folder))
+        + ", 'autoinstall_known_extensions': 'false'}); "
         f"con.execute({'ATTACH ' + repr(attachment['path']) + ' AS mesh (' + options + ')'!r}); "
         f"print(con.execute('FROM mesh.a.t AT (VERSION => {version})').fetchall())"
     )
     env = {**os.environ, **lake.environment(), "HOME": str(tmp_path / "nobody")}
-    assert subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True).stdout == "[(42,)]\n"
+    assert (
+        subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True).stdout
+        == "[(42,)]\n"
+    )
