@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mesh_assets.domain import Toolchain
-from mesh_assets.draft import Found, Reference, digest
+from mesh_assets.draft import Found, Reference, digest, leads_out, outside
 from mesh_assets.errors import ConfigError, Place, Problem, nearest
 from mesh_assets.source import Document, Map, child, load, maps, read_text, text, texts
 
@@ -84,6 +84,9 @@ def _models(folder: Path, shown: str, project: Document, problems: list[Problem]
     for root in roots:
         for path in sorted((folder / root).rglob("*.sql")):
             inner = path.relative_to(folder)
+            if leads_out(str(folder.parents[1]), str(folder), inner.as_posix()):
+                problems.append(outside(f"{shown}/{inner.as_posix()}"))
+                continue
             body = COMMENT.sub(_blank, read_text(path, f"{shown}/{inner.as_posix()}"))
             model = _Model(path.stem, path, f"{shown}/{inner.as_posix()}", body)
             settings = _read_calls(model, problems)

@@ -1,6 +1,7 @@
 """A mesh as its teams wrote it: read, not yet judged. What the rules look at."""
 
 import hashlib
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -125,6 +126,24 @@ def digest(parts: Iterable[str]) -> str:
     return whole.hexdigest()[:16]
 
 
-def inside(root: str, path: str) -> bool:
-    """Whether a real path is the folder, or in it."""
-    return path == root or path.startswith(root.rstrip("/") + "/")
+def outside(shown: str) -> Problem:
+    """What is said of a file that is a link to somewhere else."""
+    mend = "Copy what it leads to into the mesh."
+    return Problem("M016", "this is a link that leads out of the mesh", Place(shown), mend)
+
+
+def leads_out(root: str, start: str, path: str) -> bool:
+    """Whether a path leaves the mesh through a link.
+
+    Args:
+        root: The mesh's folder, as a real path.
+        start: A folder in it, as a real path.
+        path: Relative to `start`, without `..`.
+    """
+    at = start
+    for part in path.split("/"):
+        at = f"{at}/{part}"
+        if os.path.islink(at):
+            real = os.path.realpath(f"{start}/{path}")
+            return real != root and not real.startswith(f"{root}/")
+    return False

@@ -6,7 +6,7 @@ from pathlib import Path
 from mesh_assets.contract import Contract
 from mesh_assets.domain import Domain, Load, Table, Toolchain
 from mesh_assets.domainfile import DomainText, read_domain
-from mesh_assets.draft import DomainDraft, Found, Reference, digest, inside
+from mesh_assets.draft import DomainDraft, Found, Reference, digest, leads_out, outside
 from mesh_assets.errors import ConfigError, Place, Problem, nearest
 from mesh_assets.odcs import Reading, read_contract
 from mesh_assets.source import Map, load, read_text
@@ -25,7 +25,8 @@ def read_folder(root: str, name: str) -> DomainDraft:
     bare = Domain(name="", path=folder, where=Place(f"{shown}/domain.yaml"))
     draft = DomainDraft(name, folder, shown, bare)
     try:
-        if not _is_inside(draft, root, "domain.yaml", shown):
+        if leads_out(root, root, f"{shown}/domain.yaml"):
+            draft.problems.append(outside(f"{shown}/domain.yaml"))
             return draft
         if not (draft.folder / "domain.yaml").exists():
             draft.problems.append(_no_domain_yaml(name, shown))
@@ -49,6 +50,7 @@ class _Folder:
     def __init__(self, draft: DomainDraft, root: str) -> None:
         self.draft, self.root = draft, root
         self.asked: set[str] = set()
+        self.start = os.path.realpath(draft.folder)
         self.files = self._files("contracts", CONTRACT)
 
     def contract(self, file: str, table: str, asker: Map | None) -> Contract | None:
@@ -150,11 +152,8 @@ class _Folder:
 
     def _check_source(self, pattern: str, where: Place) -> None:
         fixed = pattern.split("*", 1)[0].split("?", 1)[0].rpartition("/")[0]
-        if (
-            ".." not in pattern
-            and not pattern.startswith("/")
-            and not inside(self.root, os.path.realpath(self.draft.folder / fixed))
-        ):
+        spelt_outside = ".." in pattern or pattern.startswith("/")  # told already
+        if not spelt_outside and leads_out(self.root, self.start, fixed):
             what = f"the source `{pattern}` leads out of the mesh through a link"
             self.draft.problems.append(Problem("M016", what, where, "Copy the files into the domain's folder."))
 
@@ -195,7 +194,7 @@ class _Folder:
         return found
 
     def _python(self) -> list[Found]:
-        if not (self.draft.folder / "assets.py").is_file() or not self._inside("assets.py"):
+        if not os.path.isfile(f"{self.start}/assets.py") or not self._inside("assets.py"):
             return []
         from mesh_assets.pyread import read_python  # noqa: PLC0415 - most domains have no Python
 
@@ -204,14 +203,14 @@ class _Folder:
         return result.tables
 
     def _dbt(self) -> list[Found]:
-        folder = Path(self.root, "dbt_projects", self.draft.name)
-        if not (folder / "dbt_project.yml").is_file():
+        shown = f"dbt_projects/{self.draft.name}"
+        folder = Path(self.root, shown)
+        if not os.path.isfile(f"{self.root}/{shown}/dbt_project.yml"):
             return []
         from mesh_assets.dbtread import read_dbt  # noqa: PLC0415 - most domains have no dbt project
 
-        shown = f"dbt_projects/{self.draft.name}"
-        if not inside(self.root, os.path.realpath(folder)):
-            self.draft.problems.append(_outside(f"{shown}/dbt_project.yml"))
+        if leads_out(self.root, self.root, f"{shown}/dbt_project.yml"):
+            self.draft.problems.append(outside(f"{shown}/dbt_project.yml"))
             return []
         result = read_dbt(folder, self.draft.name, shown)
         self.draft.problems += result.problems
@@ -220,7 +219,7 @@ class _Folder:
     def _files(self, folder: str, ending: str) -> list[str]:
         """Names of a folder's files of a kind, sorted; a link that leads out of the mesh is a problem."""
         try:
-            with os.scandir(self.draft.folder / folder) as entries:
+            with os.scandir(f"{self.start}/{folder}") as entries:
                 found = sorted((entry.name, entry.is_symlink()) for entry in entries if entry.name.endswith(ending))
         except OSError:
             return []
@@ -231,22 +230,12 @@ class _Folder:
         return [name for name, _ in found if name not in refused]
 
     def _inside(self, path: str) -> bool:
-        return _is_inside(self.draft, self.root, path, self.draft.shown)
-
-
-def _is_inside(draft: DomainDraft, root: str, path: str, shown: str) -> bool:
-    if inside(root, os.path.realpath(draft.folder / path)):
-        return True
-    draft.problems.append(_outside(f"{shown}/{path}"))
-    return False
+        out = leads_out(self.root, self.start, path)
+        if out:
+            self.draft.problems.append(outside(f"{self.draft.shown}/{path}"))
+        return not out
 
 
 def _no_domain_yaml(name: str, shown: str) -> Problem:
     mend = f"Write it, beginning with `domain: {name}`; or move the folder out of domains/."
     return Problem("M001", "this folder has no domain.yaml", Place(f"{shown}/domain.yaml"), mend)
-
-
-def _outside(shown: str) -> Problem:
-    return Problem(
-        "M016", "this is a link that leads out of the mesh", Place(shown), "Copy what it leads to into the mesh."
-    )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mesh_assets.domain import Toolchain
-from mesh_assets.draft import Found, Reference, digest
+from mesh_assets.draft import Found, Reference, digest, leads_out, outside
 from mesh_assets.errors import ConfigError, Place, Problem
 from mesh_assets.source import read_text
 
@@ -41,9 +41,7 @@ def read_python(folder: Path, shown: str) -> PythonRead:
     try:
         text = read_text(path, f"{shown}/assets.py")
         tree = ast.parse(text)
-        code = digest(
-            part for file in python_files(folder) for part in (file.name, read_text(file, f"{shown}/{file.name}"))
-        )
+        code = digest(_texts(folder, shown, result.problems))
     except ConfigError as error:
         result.problems += error.problems
     except SyntaxError as error:
@@ -68,6 +66,17 @@ def python_files(folder: Path) -> list[Path]:
         for path in folder.rglob("*.py")
         if not any(part.startswith((".", "__pycache__")) for part in path.relative_to(folder).parts)
     )
+
+
+def _texts(folder: Path, shown: str, problems: list[Problem]) -> Iterator[str]:
+    """Names and contents of a domain's Python files; a link that leads out of the mesh is told and not read."""
+    for file in python_files(folder):
+        name = file.relative_to(folder).as_posix()
+        if leads_out(str(folder.parents[1]), str(folder), name):
+            problems.append(outside(f"{shown}/{name}"))
+            continue
+        yield name
+        yield read_text(file, f"{shown}/{name}")
 
 
 class _Unclear(Exception):  # noqa: N818 - never leaves this module

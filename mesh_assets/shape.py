@@ -227,7 +227,11 @@ class _Compiler:
         return check
 
     def _allOf(self, schemas: list[object], noun: str) -> Check:  # noqa: N802 - named as the keyword
-        return _all([self.compile(schema, noun) for schema in schemas])
+        by_value = _by_value(schemas)
+        if by_value is None:
+            return _all([self.compile(schema, noun) for schema in schemas])
+        key, plain, then = by_value
+        return _switch(key, self._allOf(plain, noun), {value: self.compile(part, noun) for value, part in then.items()})
 
     def _anyOf(self, schemas: list[object], noun: str) -> Check:  # noqa: N802
         return _choice(schemas, [self.compile(schema, noun) for schema in schemas], noun, only_one=False)
@@ -381,6 +385,50 @@ def _plain_condition(schema: object) -> Callable[[dict[str, object], Seen], bool
         return True
 
     return holds
+
+
+def _by_value(schemas: list[object]) -> tuple[str, list[object], dict[str, object]] | None:
+    """Conditions on the values of one key, taken together: the key, the other schemas, and what holds by value."""
+    plain: list[object] = []
+    then: dict[str, object] = {}
+    keys: set[str] = set()
+    for schema in schemas:
+        values = _values_of(schema)
+        if values is None:
+            plain.append(schema)
+            continue
+        for key, value in values:
+            keys.add(key)
+            if value in then:
+                return None
+            then[value] = schema["then"] if isinstance(schema, Mapping) else None
+    return (keys.pop(), plain, then) if len(keys) == 1 and len(then) > 1 else None
+
+
+def _values_of(schema: object) -> list[tuple[str, str]] | None:
+    """Key and value of `if: {properties: {key: {const: value}}, required: [key]}`; several pairs for an `anyOf` of these."""
+    if not isinstance(schema, Mapping) or set(schema) != {"if", "then"}:
+        return None
+    found = []
+    for part in schema["if"].get("anyOf", [schema["if"]]):
+        properties = part.get("properties", {})
+        key = next(iter(properties), "")
+        if set(part) != {"properties", "required"} or part["required"] != [key] or list(properties[key]) != ["const"]:
+            return None
+        found.append((key, properties[key]["const"]))
+    return found
+
+
+def _switch(key: str, always: Check, then: Mapping[str, Check]) -> Check:
+    def check(value: object, at: At, faults: list[Fault], seen: Seen) -> None:
+        always(value, at, faults, seen)
+        chosen = value.get(key) if isinstance(value, dict) else None
+        if isinstance(chosen, str) and (judge := then.get(chosen)) is not None:
+            if seen is not None:
+                seen.add(key)
+            judge(value, at, faults, seen)
+
+    return check
 
 
 def _typed(wanted: object, checks: list[Check]) -> Check:

@@ -2,7 +2,7 @@
 
 import duckdb
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh_assets.columntype import ALIASES, PLAIN, REFUSED, NotAType, parse_type
@@ -31,6 +31,7 @@ def in_duckdb(type_: str) -> str:
 
 
 @given(TYPES)
+@settings(deadline=None)
 def test_a_type_is_spelled_as_duckdb_spells_it(type_):
     assert parse_type(type_) == in_duckdb(type_)
 

@@ -2,7 +2,7 @@
 
 import networkx as nx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh_assets import graph
@@ -19,6 +19,7 @@ def theirs(edges):
 
 
 @given(GRAPHS)
+@settings(deadline=None)
 def test_a_cycle_is_found_exactly_when_there_is_one(edges):
     inner = {name: [source for source in sources if source in edges] for name, sources in edges.items()}
     found = graph.cycle(edges)
@@ -29,6 +30,7 @@ def test_a_cycle_is_found_exactly_when_there_is_one(edges):
 
 
 @given(GRAPHS)
+@settings(deadline=None)
 def test_every_group_of_tables_that_feed_each_other_is_named_once(edges):
     inner = {name: [source for source in sources if source in edges] for name, sources in edges.items()}
     whole = theirs(inner)
@@ -44,6 +46,7 @@ def test_every_group_of_tables_that_feed_each_other_is_named_once(edges):
 
 
 @given(GRAPHS)
+@settings(deadline=None)
 def test_upstream_comes_before_downstream(edges):
     if graph.cycle({name: [s for s in sources if s != name] for name, sources in edges.items()}):
         with pytest.raises(ValueError, match="→"):
@@ -60,6 +63,7 @@ def test_upstream_comes_before_downstream(edges):
 
 
 @given(GRAPHS, st.sampled_from(NAMES), st.sampled_from(NAMES))
+@settings(deadline=None)
 def test_upstream_and_downstream_mirror_each_other(edges, one, other):
     assert (one in graph.upstream(edges, [other])) == (other in graph.downstream(edges, [one]))
     whole = theirs(edges)
@@ -69,6 +73,7 @@ def test_upstream_and_downstream_mirror_each_other(edges, one, other):
 
 
 @given(GRAPHS, st.sampled_from(NAMES), st.sampled_from(NAMES))
+@settings(deadline=None)
 def test_a_path_is_shortest_and_real(edges, source, target):
     whole = theirs(edges)
     found = graph.path(edges, source, target)

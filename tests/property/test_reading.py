@@ -37,7 +37,7 @@ WORDS = [
 SCALARS = st.one_of(
     st.none(),
     st.booleans(),
-    st.integers(-(10**50), 10**50),
+    st.integers(-(10**39), 10**39),
     st.floats(allow_nan=False, allow_infinity=False),
     st.text(max_size=8),
     st.sampled_from([*WORDS, *"rowCount string array object map sql text custom v3.0.2 .. / * ( a.b.c".split()]),
@@ -94,6 +94,7 @@ def check_all(document: source.Document) -> None:
 
 
 @given(st.text(max_size=200) | st.text(alphabet="abc:-[]{}&*!|>'\"%@#?, \n\t0", max_size=200))
+@settings(deadline=None)
 def test_random_text_is_read_or_refused(text):
     try:
         document = source.parse(text, "f")
@@ -104,6 +105,7 @@ def test_random_text_is_read_or_refused(text):
 
 
 @given(st.binary(max_size=200))
+@settings(deadline=None)
 def test_random_bytes_are_read_or_refused(tmp_path_factory, content):
     file = tmp_path_factory.getbasetemp() / "random.yaml"
     file.write_bytes(content)
@@ -114,7 +116,7 @@ def test_random_bytes_are_read_or_refused(tmp_path_factory, content):
 
 
 @given(VALUES | mutated(FILES))
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_document_is_read_or_its_problems_told(value):
     try:
         document = source.parse(yaml.safe_dump(value, allow_unicode=True), "f")
@@ -124,6 +126,7 @@ def test_every_document_is_read_or_its_problems_told(value):
 
 
 @given(VALUES)
+@settings(deadline=None)
 def test_what_json_writes_is_read_back(value):
     text = json.dumps({"a": value})
     try:
@@ -149,6 +152,7 @@ def test_the_compiled_schema_agrees_with_jsonschema(value):
 
 
 @given(st.text(max_size=100) | st.text(alphabet="selctfrom t.,()'\"*-;\n", max_size=100))
+@settings(deadline=None)
 def test_random_sql_is_read_or_refused(text):
     for fault in read_sql(text).faults:
         assert fault.code in PROBLEMS

@@ -57,8 +57,8 @@ FILES = """read_csv('a') read_parquet('a') read_json_auto('a') glob('*') 'a.parq
 postgres_scan('a','b','c') query('select_1') duckdb_tables() sniff_csv('a') read_text('a') read_blob('a') st_read('a')
 iceberg_scan('a')"""
 WRITES = """insert into t select 1; update t set x = 1; delete from t; create table x as select 1; drop table t;
-copy t to 'x'; attach 'x'; detach x; pragma x; set x = 1; install x; load x; call f(); use x; explain select 1; describe t;
-summarize t; values (1); select * into x from t; begin; vacuum; alter table t add column x int"""
+copy t to 'x'; attach 'x'; detach x; pragma x; set x = 1; install x; load x; call f(); use x; explain select 1;
+describe t; summarize t; values (1); select * into x from t; begin; vacuum; alter table t add column x int"""
 
 
 @pytest.mark.parametrize(
