@@ -76,7 +76,7 @@ FIXED = re.compile(r"\[\s*[0-9]+\s*\]")
 WIDEST = 38  # digits of a DECIMAL
 
 
-class NotAType(ValueError):
+class NotAType(ValueError):  # noqa: N818 - what it says, not what it is
     """The text is no type that a column of the lake can have; `mend` says what to write instead."""
 
     def __init__(self, what: str, mend: str, *, held: bool = True) -> None:

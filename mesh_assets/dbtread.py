@@ -48,6 +48,7 @@ def read_dbt(folder: Path, domain: str, shown: str) -> DbtRead:
 
     Args:
         folder: The project, with its dbt_project.yml.
+        domain: Whose tables they are.
         shown: Its name in messages.
     """
     result = DbtRead()
@@ -151,7 +152,7 @@ def _read_calls(model: _Model, problems: list[Problem]) -> dict[str, str]:
     return settings
 
 
-def _found(
+def _found(  # noqa: PLR0913, PLR0917 - one call
     model: _Model, models: Mapping[str, _Model], data: set[str], domain: str, common: list[str], problems: list[Problem]
 ) -> Found:
     reads, texts_read = [], []

@@ -38,6 +38,8 @@ def read_domain(document: Document, folder: Path, contract: ContractOf) -> Domai
     """The domain that the file describes; what is wrong with it is in `problems`.
 
     Args:
+        document: domain.yaml.
+        folder: The domain's.
         contract: Gives the contract in a file of `contracts/`; asked with an empty file name for a table's own.
     """
     root, problems = document.root, shape.ours("domain").problems(document)
@@ -196,7 +198,7 @@ def _readable(pattern: str) -> bool:
 def _is_cron(written: str) -> bool:
     if len(written.split()) != FIELDS_OF_CRON:
         return False
-    from croniter import croniter  # noqa: PLC0415 - few domains have a schedule
+    from croniter import croniter
 
     return bool(croniter.is_valid(written))
 

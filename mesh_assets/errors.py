@@ -62,11 +62,11 @@ class RunError(MeshError):
     exit_code = 3
 
 
-class Superseded(RunError):
+class Superseded(RunError):  # noqa: N818 - an outcome
     """A run with a newer pin has published this table already: nothing was published."""
 
 
-class TestsFailed(MeshError):
+class TestsFailed(MeshError):  # noqa: N818 - an outcome
     """An `error` test failed: nothing was published, readers keep the last good version."""
 
     __test__ = False  # pytest: this is not a test

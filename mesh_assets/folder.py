@@ -19,6 +19,7 @@ def read_folder(root: str, name: str) -> DomainDraft:
 
     Args:
         root: The mesh's folder, as a real path.
+        name: The folder's name.
     """
     shown = f"domains/{name}"
     folder = Path(root, "domains", name)
@@ -161,7 +162,7 @@ class _Folder:
         files = self._files("sql", ".sql")
         if not files:
             return []
-        from mesh_assets.sqlread import THIS, read_sql  # noqa: PLC0415 - a mesh without SQL needs no parser
+        from mesh_assets.sqlread import THIS, read_sql
 
         found = []
         for file in files:
@@ -196,7 +197,7 @@ class _Folder:
     def _python(self) -> list[Found]:
         if not os.path.isfile(f"{self.start}/assets.py") or not self._inside("assets.py"):
             return []
-        from mesh_assets.pyread import read_python  # noqa: PLC0415 - most domains have no Python
+        from mesh_assets.pyread import read_python
 
         result = read_python(self.draft.folder, self.draft.shown)
         self.draft.problems += result.problems
@@ -207,7 +208,7 @@ class _Folder:
         folder = Path(self.root, shown)
         if not os.path.isfile(f"{self.root}/{shown}/dbt_project.yml"):
             return []
-        from mesh_assets.dbtread import read_dbt  # noqa: PLC0415 - most domains have no dbt project
+        from mesh_assets.dbtread import read_dbt
 
         if leads_out(self.root, self.root, f"{shown}/dbt_project.yml"):
             self.draft.problems.append(outside(f"{shown}/dbt_project.yml"))

@@ -144,7 +144,10 @@ def _mesh(document: Document, draft: Draft, problems: Iterable[Problem]) -> Mesh
         title=text(document.root, "title"),
         lake=LakeConfig(catalog=text(lake, "catalog"), data=text(lake, "data"), schema=text(lake, "schema", "mesh")),
         domains={one.name: one.domain for one in sound},
-        tables={name: tables[name] for name in order({name: (*table.inputs, *table.references) for name, table in tables.items()})},
+        tables={
+            name: tables[name]
+            for name in order({name: (*table.inputs, *table.references) for name, table in tables.items()})
+        },
         broken=broken,
     )
 

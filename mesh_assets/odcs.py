@@ -93,7 +93,7 @@ def _contract(document: Document, schema: Map, domain: str, problems: list[Probl
     for relationship in maps(schema, "relationships"):
         tests += references_of_table(document, schema, relationship, names, domain, problems)
     tests += rules_of_table(document, schema, names, problems)
-    _unique_names(document, tests, problems)
+    _unique_names(tests, problems)
     _executable(tests, [column for _, column in columns], problems)
     contract = Contract(
         id=text(root, "id"),
@@ -178,7 +178,7 @@ def _service_level(level: Map) -> ServiceLevel:
     )
 
 
-def _unique_names(document: Document, tests: list[Test], problems: list[Problem]) -> None:
+def _unique_names(tests: list[Test], problems: list[Problem]) -> None:
     first: dict[str, Test] = {}
     for test in tests:
         known = first.setdefault(test.name.lower(), test)

@@ -88,7 +88,9 @@ class _Unclear(Exception):  # noqa: N818 - never leaves this module
 
 
 class _Module:
-    def __init__(self, tree: ast.Module, domain: str, path: Path, shown: str, code: str, result: PythonRead) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 - one call
+        self, tree: ast.Module, domain: str, path: Path, shown: str, code: str, result: PythonRead
+    ) -> None:
         self.tree, self.domain, self.path, self.shown, self.code, self.result = tree, domain, path, shown, code, result
         self.modules: dict[str, str] = {}  # alias to module
         self.members: dict[str, tuple[str, str]] = {}  # name to module and member
@@ -194,8 +196,7 @@ class _Module:
     ) -> list[Reference]:
         reads = [self._reference(self._key(item, alone=True), item) for item in self._list(options.get("deps"))]
         ins = self._mapping(options.get("ins"))
-        for name, item in ins.items():
-            reads.append(self._reference(self._asset_in(item, name), item))
+        reads += [self._reference(self._asset_in(item, name), item) for name, item in ins.items()]
         for argument in _parameters(node):
             if (
                 argument.arg not in ins

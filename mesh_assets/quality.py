@@ -29,6 +29,7 @@ OLD_RULES = {  # ODCS 3.0 had `rule:` and its own words
     "duplicateCount": "duplicateValues", "duplicateCheck": "duplicateValues", "validValues": "invalidValues",
     "invalidCount": "invalidValues", "missingCount": "missingValues",
 }  # fmt: skip
+ALL = 100  # percent
 RULE_KEYS = frozenset({
     "id", "authoritativeDefinitions", "businessImpact", "customProperties", "description", "dimension", "method",
     "name", "schedule", "scheduler", "severity", "tags", "type", "unit", "metric", "rule", "arguments", "query",
@@ -227,8 +228,8 @@ class _Rule:
             if (
                 percent_of_rows
                 and self.rule.get("unit") == "percent"
-                and not all(0 <= number <= 100 for number in numbers)
-            ):  # noqa: PLR2004
+                and not all(0 <= number <= ALL for number in numbers)
+            ):
                 self._wrong("M216", f"`{operator}` is no percentage", "Write a number from 0 to 100.", operator)
             return {"operator": operator, "threshold": tuple(numbers) if isinstance(value, Seq) else value}
         return {}
@@ -274,7 +275,7 @@ class _Rule:
 
         filled = HOLE.sub(fill, query)
         if self.sound:
-            from mesh_assets.sqlread import read_rule  # noqa: PLC0415 - the parser is slow to load, and few contracts have SQL
+            from mesh_assets.sqlread import read_rule
 
             for what, mend in read_rule(filled.replace("{table}", "this")):
                 self._wrong("M212", what, mend, "query")

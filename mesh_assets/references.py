@@ -31,7 +31,7 @@ def references_of_column(
         yield reference.test(name, level, document.place(relationship, "to"))
 
 
-def references_of_table(
+def references_of_table(  # noqa: PLR0913, PLR0917 - what a file is read with
     document: Document, schema: Map, relationship: Map, names: dict[str, str], domain: str, problems: list[Problem]
 ) -> Iterator[Test]:
     """The test of one relationship of the table; `names` holds each column's name in the contract, and in the lake."""
@@ -51,9 +51,7 @@ def references_of_table(
     for source in sources:
         parts = _parts(source)
         if len(parts) > 1 and parts[-2] not in own:
-            mend = (
-                f"Write `{sorted(own)[0] if own else 'table'}.{parts[-1]}`, and turn the relationship round if need be."
-            )
+            mend = f"Write `{min(own, default='table')}.{parts[-1]}`, and turn the relationship round if need be."
             problems.append(
                 document.problem("M214", f"`{source}` is no column of this table", mend, relationship, "from")
             )

@@ -192,7 +192,6 @@ def _not_a_port(owner: DomainDraft, table: str, where: Place) -> Problem:
 def code_reads_what_is_declared(draft: Draft) -> Iterator[Problem]:
     """SQL, Python and dbt read their own domain's tables, and ports that are declared under `inputs:`."""
     known = {one.name: one for one in draft.domains}
-    tables = draft.tables()
     for one in _read(draft):
         declared = {port.table for port in one.domain.inputs}
         own = {table.short for table in one.tables}
@@ -203,7 +202,7 @@ def code_reads_what_is_declared(draft: Draft) -> Iterator[Problem]:
                     if short not in own and not one.unclear:
                         yield _no_own_table(one, reader, read, own, declared)
                 elif read.table not in declared:
-                    yield _undeclared(draft, known, read, tables, one)
+                    yield _undeclared(draft, known, read, one)
 
 
 def _no_own_table(one: DomainDraft, reader: str, read: Reference, own: set[str], declared: set[str]) -> Problem:
@@ -219,9 +218,7 @@ def _no_own_table(one: DomainDraft, reader: str, read: Reference, own: set[str],
     return Problem("M404", f"`{one.name}` has no table `{short}`", read.where, mend)
 
 
-def _undeclared(
-    draft: Draft, known: dict[str, DomainDraft], read: Reference, tables: dict[str, Table], one: DomainDraft
-) -> Problem:
+def _undeclared(draft: Draft, known: dict[str, DomainDraft], read: Reference, one: DomainDraft) -> Problem:
     owner = read.table.partition(".")[0]
     if owner not in known:
         if owner in draft.unread:

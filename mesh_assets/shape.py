@@ -155,7 +155,7 @@ class _Compiler:
             found = found[part] if isinstance(found, Mapping) else None
         return found
 
-    def _properties(self, properties: Mapping[str, object], noun: str) -> Check:
+    def _properties(self, properties: Mapping[str, object], _noun: str) -> Check:
         known = {name: self.compile(schema, f"`{name}`") for name, schema in properties.items()}
 
         def check(value: object, _at: At, faults: list[Fault], seen: Seen) -> None:
@@ -353,7 +353,9 @@ def _all(checks: list[Check]) -> Check:
     return check
 
 
-def _plain_condition(schema: object) -> Callable[[dict[str, object], Seen], bool] | None:
+def _plain_condition(  # noqa: C901 - one shape of schema, taken apart
+    schema: object,
+) -> Callable[[dict[str, object], Seen], bool] | None:
     """A quick answer for conditions such as `logicalType is string`, which are most; None for others."""
     if not isinstance(schema, Mapping):
         return None
@@ -525,7 +527,7 @@ def _length(fits: Callable[[int], bool], asks: str) -> Check:
     return check
 
 
-def _is(value: object, name: str) -> bool:
+def _is(value: object, name: str) -> bool:  # noqa: PLR0911 - one per type
     if isinstance(value, bool):
         return name == "boolean"
     match name:

@@ -95,6 +95,7 @@ def told_once(faults: list[Fault]) -> Iterator[tuple[Fault, str, str]]:
 
 
 def unknown(owner: dict[str, object], name: str, known: frozenset[str], noun: str) -> Fault:
+    """A key that the schema does not have, or not beside these neighbours."""
     place = (owner if isinstance(owner, Map) else None, name)
     if name in known:
         mend = "Take it out, or change the keys beside it that say what kind of thing this is."
@@ -103,15 +104,18 @@ def unknown(owner: dict[str, object], name: str, known: frozenset[str], noun: st
 
 
 def words(what: str, mend: str) -> Callable[[], tuple[str, str]]:
+    """What is wrong and how to mend it, said later."""
     return lambda: (what, mend)
 
 
 def other(value: object, at: At, allowed: list[str]) -> tuple[str, str]:
+    """What is said of a value that is none of the choices."""
     mend = nearest(str(value), allowed, otherwise=f"It can be {listed(allowed)}.")
     return f"{label(at)} cannot be `{short(value)}`", mend
 
 
 def described(value: object) -> str:
+    """A value, for a sentence."""
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, int | float):
@@ -123,7 +127,8 @@ def described(value: object) -> str:
     )
 
 
-def retype(value: object, names: list[str]) -> str:
+def retype(value: object, names: list[str]) -> str:  # noqa: PLR0911 - one per type
+    """How to give a value the type it should have."""
     if value is None:
         return "Write a value after the colon, or delete the line."
     if "string" in names and isinstance(value, bool | int | float):
@@ -140,6 +145,7 @@ def retype(value: object, names: list[str]) -> str:
 
 
 def label(at: At) -> str:
+    """The name of a value, by where it stands."""
     container, key = at
     if isinstance(key, int):
         return f"item {key + 1} of this list"
@@ -147,9 +153,11 @@ def label(at: At) -> str:
 
 
 def listed(names: list[str]) -> str:
+    """Names in a row."""
     return ", ".join(f"`{name}`" for name in names)
 
 
 def short(value: object) -> str:
+    """A value in at most 60 characters."""
     text = str(value)
     return text if len(text) <= 60 else f"{text[:57]}…"  # noqa: PLR2004 - a line of a terminal

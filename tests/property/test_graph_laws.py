@@ -1,5 +1,7 @@
 """Laws of the graph, against networkx."""
 
+import itertools
+
 import networkx as nx
 import pytest
 from hypothesis import given, settings
@@ -26,7 +28,7 @@ def test_a_cycle_is_found_exactly_when_there_is_one(edges):
     assert bool(found) is not nx.is_directed_acyclic_graph(theirs(inner))
     if found:
         assert found[0] == found[-1]
-        assert all(source in edges[reader] for source, reader in zip(found, found[1:], strict=False))
+        assert all(source in edges[reader] for source, reader in itertools.pairwise(found))
 
 
 @given(GRAPHS)
@@ -81,6 +83,6 @@ def test_a_path_is_shortest_and_real(edges, source, target):
         assert found == (source,)
     elif source in whole and target in whole and nx.has_path(whole, source, target):
         assert len(found) == len(nx.shortest_path(whole, source, target))
-        assert all(whole.has_edge(*step) for step in zip(found, found[1:], strict=False))
+        assert all(whole.has_edge(*step) for step in itertools.pairwise(found))
     else:
         assert found == ()

@@ -328,7 +328,7 @@ def test_a_contract_of_another_table_is_refused():
 
 
 def test_what_we_accept_the_standards_own_model_accepts():
-    from open_data_contract_standard.model import OpenDataContractStandard  # noqa: PLC0415 - slow to import
+    from open_data_contract_standard.model import OpenDataContractStandard
 
     text = HEAD.format(version="v3.1.0") + column("required: true\nquality: [{metric: nullValues, mustBe: 0}]")
     assert OpenDataContractStandard.from_string(text).schema_[0].properties[0].required is True

@@ -126,7 +126,7 @@ def test_a_file_of_ten_megabytes_is_refused_unread(tmp_path):
 
 def test_the_place_where_a_file_stops_being_utf8(tmp_path):
     file = tmp_path / "f.yaml"
-    file.write_bytes("a: 1\nb: Caf".encode() + b"\xe9\n")
+    file.write_bytes(b"a: 1\nb: Caf" + b"\xe9\n")
     assert problem_of(file).startswith("f.yaml:2:7: the file is not UTF-8 from here on [M005]")
 
 
