@@ -57,6 +57,14 @@ class _Stand:
     behind: int = 0  # the keys of `lag`
 
 
+class _Bits(dict[str, int]):
+    """One bit for each table, in the order of the mesh; a table that has left it gets one when a record names it."""
+
+    def __missing__(self, name: str) -> int:
+        self[name] = 1 << len(self)
+        return self[name]
+
+
 def is_root(mesh: Mesh, table: Table) -> bool:
     """Whether its versions begin a generation: a source, or nothing hands its own on to it."""
     return table.toolchain is Toolchain.SOURCE or not any(hands_on(mesh, name, table) for name in table.inputs)
@@ -98,7 +106,7 @@ class Generations:
             if port.consistency is Consistency.LATEST
         )
         self._names = list(mesh.tables)
-        self._bits = {name: 1 << place for place, name in enumerate(self._names)}
+        self._bits = _Bits((name, 1 << place) for place, name in enumerate(self._names))
         self._roots = frozenset(name for name, table in mesh.tables.items() if is_root(mesh, table))
         scheduled = (name for name, table in mesh.tables.items() if table.automation != "eager")
         self._compared = self._roots.union(scheduled) | self._joints()
@@ -144,7 +152,7 @@ class Generations:
 
     def _stand(self, table: Table) -> _Stand:
         name, seen = table.name, self._seen[table.name]
-        own = self._key(name) if name in self._compared else 0
+        own = self._bits[name] if name in self._compared else 0
         read = self._read(table)
         if len(read) == len(self._built_from(table)) and all(seen.inputs[i] == self._seen[i].fingerprint for i in read):
             stand, found = self._merge(read)
@@ -166,17 +174,19 @@ class Generations:
         return _Stand(told | expected | own, lag, self._keys(lag))
 
     def _merge(self, inputs: list[str]) -> tuple[_Stand, Disagreement | None]:
-        """All inputs together, and the first disagreement among them; there, the merged says what the earlier input says."""
-        merged, found = _Stand(0), None
+        """All inputs together, up to the first that disagrees with those before it."""
+        merged = _Stand(0)
         for at, name in enumerate(inputs):
             stand = self._stands[name]
-            differs = self._differ(merged, stand)
-            if differs and not found:
+            if differs := self._differ(merged, stand):
                 root = next(self._each(differs & self._root_keys or differs))
-                one = next(i for i in inputs[:at] if self._stands[i].keys & self._key(root))
-                found = Disagreement(root, one, name)
-            merged = self._together(merged, stand, differs)
-        return merged, found
+                one = next(i for i in inputs[:at] if self._stands[i].keys & self._bits[root])
+                return merged, Disagreement(root, one, name)
+            longer = merged.lag if len(merged.lag) >= len(stand.lag) else stand.lag
+            behind = merged.behind | stand.behind
+            lag = longer if len(longer) == behind.bit_count() else {**merged.lag, **stand.lag}
+            merged = _Stand(merged.keys | stand.keys, lag, behind)
+        return merged, None
 
     def _differ(self, one: _Stand, other: _Stand) -> int:
         """The keys that both saw, at different versions."""
@@ -188,15 +198,6 @@ class Generations:
             differs |= self._keys(root for root, stamp in few.items() if many.get(root, stamp) != stamp)
         return differs
 
-    def _together(self, one: _Stand, other: _Stand, differs: int) -> _Stand:
-        keys, behind = one.keys | other.keys, one.behind | other.behind
-        if not differs:
-            longer = one.lag if len(one.lag) >= len(other.lag) else other.lag
-            return _Stand(keys, longer if len(longer) == behind.bit_count() else {**other.lag, **one.lag}, behind)
-        behind &= ~(one.keys & ~one.behind)
-        lag = {root: stamp for root, stamp in {**other.lag, **one.lag}.items() if self._key(root) & behind}
-        return _Stand(keys, lag, behind)
-
     @cached_property
     def _current(self) -> dict[str, str]:
         return {name: seen.fingerprint for name, seen in self._seen.items()}
@@ -205,18 +206,12 @@ class Generations:
     def _root_keys(self) -> int:
         return self._keys(self._roots)
 
-    def _key(self, root: str) -> int:
-        """The bit of a root; a table that has left the mesh gets one when a record names it."""
-        key = self._bits.get(root)
-        if key is None:
-            key = self._bits[root] = 1 << len(self._names)
-            self._names.append(root)
-        return key
-
     def _keys(self, roots: Iterable[str]) -> int:
-        return reduce(or_, map(self._key, roots), 0)
+        return reduce(or_, map(self._bits.__getitem__, roots), 0)
 
     def _each(self, keys: int) -> Iterator[str]:
+        if keys and len(self._names) < len(self._bits):
+            self._names = list(self._bits)
         while keys:
             low = keys & -keys
             yield self._names[low.bit_length() - 1]
@@ -237,5 +232,5 @@ class Generations:
                 for read in table.inputs:
                     if read in reach and self._handed_on(read, table):
                         above |= reach[read]
-            reach[name] = above | self._key(name)
+            reach[name] = above | self._bits[name]
         return frozenset(self._each(shared))
