@@ -1,0 +1,121 @@
+"""The shipped mesh from raw files to published tables, by the command line, as its first user runs it."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+LAST_WEEK = "domains/claims/raw/weekly/rx_2025-08-22.parquet"
+WHOLE = 319_230  # accepted claim lines of all weeks
+
+pytestmark = pytest.mark.xdist_group("whole-mesh")  # one build for all of them
+
+
+def mesh(root: Path, *words: str, code: int = 0) -> dict:
+    """What `mesh WORDS --json` prints; it must end with that exit code."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MESH_", "DAGSTER_"))}
+    command = [Path(sys.executable).with_name("mesh"), words[0], "--json", "--mesh", root, "--", *words[1:]]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == code, done.stderr[-3_000:]
+    return json.loads(done.stdout)
+
+
+def statuses(report: dict) -> dict[str, str]:
+    """Status by table."""
+    return {row["table"]: row["status"] for row in report["tables"]}
+
+
+def value(root: Path, query: str) -> object:
+    """The one value of a query."""
+    return mesh(root, "sql", query)["rows"][0][0]
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped mesh, built without its last week of claims, and again when that week has come."""
+    root = tmp_path_factory.mktemp("arden") / "mesh"
+    root.mkdir()
+    shutil.copy(ROOT / "mesh.yaml", root)
+    for name in ("domains", "dbt_projects"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("target", "logs", "__pycache__"))
+    (root / LAST_WEEK).unlink()
+    assert set(statuses(mesh(root, "run")).values()) == {"published"}
+    before = value(root, "select count(*) from claims.rx_history")
+    shutil.copy(ROOT / LAST_WEEK, root / LAST_WEEK)
+    after = statuses(mesh(root, "run"))
+    assert before < WHOLE
+    assert (after["claims/rx_history"], after["launch_analytics/launch_chart"]) == ("published", "published")
+    assert (after["customers/physicians"], after["sales/calls"]) == ("unchanged", "unchanged")
+    return root
+
+
+def test_a_week_that_comes_later_is_appended_and_nothing_is_lost(built: Path) -> None:
+    lines = "select count(*) from claims.rx_history"
+    weeks = "select count(distinct week_ending) from claims.rx_history"
+    assert (value(built, lines), value(built, weeks)) == (WHOLE, 34)
+
+
+def test_the_tests_find_the_known_faults_and_no_others(built: Path) -> None:
+    listed = yaml.safe_load((ROOT / "domains/faults.yaml").read_text(encoding="utf-8"))
+    told = mesh(built, "test")["tests"]
+    found = [(test["table"], test["name"], test["status"], test["failing_rows"]) for test in told if test["status"] != "pass"]
+    assert sorted(found) == sorted((fault["table"], fault["test"], fault["status"], fault["failing_rows"]) for fault in listed)
+
+
+def test_nothing_is_built_again_when_nothing_has_changed(built: Path) -> None:
+    assert set(statuses(mesh(built, "run")).values()) == {"unchanged"}
+
+
+@pytest.mark.parametrize("readme", sorted((ROOT / "domains").glob("*/README.md")), ids=lambda path: path.parent.name)
+def test_the_query_in_a_readme_answers(built: Path, readme: Path) -> None:
+    (query,) = re.findall(r"```sql\n(.*?)```", readme.read_text(encoding="utf-8"), re.DOTALL)
+    assert mesh(built, "sql", query)["rows"]
+
+
+def test_a_readme_counts_the_rows_of_its_ports(built: Path) -> None:
+    for readme in sorted((ROOT / "domains").glob("*/README.md")):
+        for port, rows in re.findall(r"\| `(\w+\.\w+)` \| [^|(]*\(([\d,]+)\)", readme.read_text(encoding="utf-8")):
+            assert value(built, f"select count(*) from {port}") == int(rows.replace(",", "")), port
+
+
+def test_a_worse_export_is_held_and_readers_keep_their_version_until_it_is_mended(built: Path) -> None:
+    export = built / "domains/sales/raw/territories.csv"
+    good = export.read_text(encoding="utf-8")
+    aligned = "select count(*) from sales.territory_alignment where region = 'West'"
+    before = value(built, aligned)
+    try:
+        export.write_text(good.replace(",West,", ",Wild West,"), encoding="utf-8")
+        held = statuses(mesh(built, "run", code=1))
+        assert held["sales/territories"] == "held"
+        assert "published" not in held.values()
+        failed = [test["name"] for test in mesh(built, "test", "sales/territories", code=1)["tests"] if test["status"] == "fail"]
+        assert failed == ["region_known"]
+        assert value(built, aligned) == before
+    finally:
+        export.write_text(good, encoding="utf-8")
+        mended = statuses(mesh(built, "run"))
+    assert "held" not in mended.values()
+    assert not [test for test in mesh(built, "test", "sales/territories")["tests"] if test["status"] == "fail"]
+
+
+def test_a_mesh_made_by_init_does_what_its_readme_says(tmp_path: Path) -> None:
+    root = tmp_path / "shop"
+    subprocess.run([Path(sys.executable).with_name("mesh"), "init", root], check=True, capture_output=True)
+    assert set(statuses(mesh(root, "run")).values()) == {"published"}
+    revenue = "select sum(revenue_eur) from finance.daily_revenue"
+    before = value(root, revenue)
+    export = root / "domains/orders/raw/orders/2026-01.csv"
+    good = export.read_text(encoding="utf-8")
+    export.write_text(good.replace("paid,48.90", "paid,-5"), encoding="utf-8")
+    assert statuses(mesh(root, "run", code=1))["orders/orders"] == "held"
+    assert value(root, revenue) == before
+    export.write_text(good, encoding="utf-8")
+    assert "held" not in statuses(mesh(root, "run")).values()
+    assert value(root, revenue) == before
