@@ -32,9 +32,9 @@ PATIENCE = 120.0
 class SqliteCatalog:
     """The metadata in one SQLite file on a local disk, WAL; publishes queue at a lock file beside it.
 
-    The file is only ever opened through DuckDB's SQLite extension within this process: POSIX locks belong to the process, so
-    closing it from a second SQLite library (Python's), or from `open()`, would silently drop the locks that DuckDB holds, and
-    another process could then overwrite the log that a reader is reading.
+    Within this process the file is only ever opened through DuckDB's SQLite extension: POSIX locks are the process's,
+    so closing it from a second SQLite library (Python's), or from `open()`, would silently drop the locks that DuckDB
+    holds, and another process could then overwrite the log that a reader is reading.
     """
 
     extensions = ("ducklake", "sqlite_scanner")
@@ -135,7 +135,10 @@ class SqliteCatalog:
                 except BlockingIOError:
                     if time.monotonic() > deadline:
                         file.seek(0)
-                        message = f"Process {file.read() or '?'} has held the lake for {PATIENCE:.0f} s ({file.name}).\n    Let it end, or end it."
+                        message = (
+                            f"Process {file.read() or '?'} has held the lake for {PATIENCE:.0f} s ({file.name}).\n"
+                            "    Let it end, or end it."
+                        )
                         raise RunError(message) from None
                     time.sleep(random.uniform(0.001, 0.01))  # noqa: S311 (jitter)
             file.truncate(0)
@@ -169,7 +172,8 @@ class SqliteCatalog:
         return (
             "DROP TRIGGER IF EXISTS mesh_delete_guard",
             "CREATE TRIGGER mesh_delete_guard BEFORE INSERT ON ducklake_files_scheduled_for_deletion "
-            f"WHEN NEW.path_is_relative = 0 AND substr(NEW.path, 1, {len(data)}) <> {text(data)} BEGIN SELECT RAISE(IGNORE); END",
+            "WHEN NEW.path_is_relative = 0 "
+            f"AND substr(NEW.path, 1, {len(data)}) <> {text(data)} BEGIN SELECT RAISE(IGNORE); END",
         )
 
     def remove(self) -> None:
@@ -182,7 +186,8 @@ _COPY = """
 import json, os, sqlite3, sys
 source, target = sys.argv[1:]
 statements = json.load(sys.stdin)
-a, b = sqlite3.connect(f"file:{source.replace('%', '%25').replace('?', '%3f').replace('#', '%23')}?mode=ro", uri=True, timeout=30), sqlite3.connect(target)
+source = source.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+a, b = sqlite3.connect(f"file:{source}?mode=ro", uri=True, timeout=30), sqlite3.connect(target)
 a.backup(b)
 b.isolation_level = None
 b.execute("BEGIN")
@@ -205,10 +210,13 @@ class PostgresCatalog:
         try:
             parts = conninfo_to_dict(conninfo)
         except Exception:
-            message = "`lake.catalog` is not a PostgreSQL connection string.\n    Write `postgres:host=… port=5432 dbname=… user=…`."
+            message = (
+                "`lake.catalog` is not a PostgreSQL connection string.\n"
+                "    Write `postgres:host=… port=5432 dbname=… user=…`."
+            )
             raise UsageError(message) from None
         self._password = str(parts.pop("password", "") or "")
-        self._conninfo = make_conninfo(**parts)
+        self._conninfo = make_conninfo("", **parts)
         self._holding = threading.local()  # the connection with which this thread holds the lake's locks
         self.schema = schema
         self.prefix = self.native = f"{quoted(schema)}."
@@ -305,7 +313,7 @@ class PostgresCatalog:
 
     @contextmanager
     def committing(self) -> Iterator[None]:
-        """Within `locked`, alone at committing: else DuckLake's commits would race for the next version and run out of retries."""
+        """Within `locked`, alone at committing: else commits would race for the next version and run out of retries."""
         con, key = self._holding.con, self._key("\0commit")
         con.execute(f"SELECT pg_advisory_lock({key})")
         try:
@@ -343,7 +351,8 @@ class PostgresCatalog:
         """Statements after which a clean-up in a fork never deletes a file that it inherited."""
         return (
             "CREATE FUNCTION mesh_delete_guard() RETURNS trigger LANGUAGE plpgsql AS $guard$ BEGIN "
-            f"IF NOT NEW.path_is_relative AND NOT starts_with(NEW.path, {text(data)}) THEN RETURN NULL; END IF; RETURN NEW; END $guard$",
+            "IF NOT NEW.path_is_relative "
+            f"AND NOT starts_with(NEW.path, {text(data)}) THEN RETURN NULL; END IF; RETURN NEW; END $guard$",
             "CREATE TRIGGER mesh_delete_guard BEFORE INSERT ON ducklake_files_scheduled_for_deletion "
             "FOR EACH ROW EXECUTE FUNCTION mesh_delete_guard()",
         )
@@ -378,5 +387,8 @@ def open_catalog(config: str, home: Path, schema: str) -> Catalog:
         return PostgresCatalog(rest, schema)
     if kind == "postgresql" and rest.startswith("//"):
         return PostgresCatalog(config, schema)
-    message = "`lake.catalog` names no kind of catalog that we know.\n    Write `sqlite:PATH` or `postgres:CONNECTION STRING`."
+    message = (
+        "`lake.catalog` names no kind of catalog that we know.\n"
+        "    Write `sqlite:PATH` or `postgres:CONNECTION STRING`."
+    )
     raise UsageError(message)

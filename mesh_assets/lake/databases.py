@@ -1,7 +1,7 @@
 """This process's DuckDB databases, in memory: one per lake, its extensions loaded once.
 
-Loading them takes 50 to 300 ms, for DuckDB checks 35 MB against their signature; attaching a lake takes some 10 ms. So a database
-that is not needed any more is kept for the next lake, such as a fork.
+Loading them takes 50 to 300 ms, for DuckDB checks 35 MB against their signature; attaching a lake takes 10 ms. So a
+database that is not needed any more is kept for the next lake, such as a fork.
 """
 
 import os

@@ -12,7 +12,7 @@ from mesh_assets.errors import RunError
 def extension_file(name: str) -> Path:
     """The extension's binary; its wheel's Python is not run. DuckDB verifies the binary's signature itself."""
     spec = importlib.util.find_spec(f"duckdb_extension_{name}")
-    for root in (spec and spec.submodule_search_locations) or ():
+    for root in (spec.submodule_search_locations if spec else None) or ():
         for file in sorted(Path(root).rglob(f"{name}.duckdb_extension")):
             return file
     package = f"duckdb-extension-{name.replace('_', '-')}"
@@ -23,11 +23,11 @@ def extension_file(name: str) -> Path:
 
 
 def extension_folder(folder: Path, *names: str) -> Path:
-    """A folder for `extension_directory`, for programs that say `LOAD ducklake` themselves: links to the wheels' files."""
+    """A folder for `extension_directory`, for programs that load extensions by name: links to the wheels' files."""
     import duckdb
 
     con = duckdb.connect()
-    (platform,) = con.execute("PRAGMA platform").fetchone()
+    platform = con.execute("PRAGMA platform").fetchall()[0][0]
     con.close()
     place = folder / f"v{duckdb.__version__}" / platform
     place.mkdir(parents=True, exist_ok=True)

@@ -61,7 +61,8 @@ def fork(catalog: Catalog, folder: Path, data: Path, new_data: Path, tables: Map
         )
     statements += [
         # Of what is left, the schemas and one snapshot: ids go on from there, so that none is used twice.
-        "DELETE FROM ducklake_schema WHERE end_snapshot IS NOT NULL AND schema_id NOT IN (SELECT schema_id FROM ducklake_table)",
+        "DELETE FROM ducklake_schema WHERE end_snapshot IS NOT NULL "
+        "AND schema_id NOT IN (SELECT schema_id FROM ducklake_table)",
         "UPDATE ducklake_schema SET end_snapshot = NULL",
         "DELETE FROM ducklake_tag WHERE end_snapshot IS NOT NULL",
         *(
@@ -73,8 +74,8 @@ def fork(catalog: Catalog, folder: Path, data: Path, new_data: Path, tables: Map
             f"DELETE FROM ducklake_{name} WHERE data_file_id NOT IN (SELECT data_file_id FROM ducklake_data_file)"
             for name in ("file_column_stats", "file_variant_stats", "file_partition_value")
         ),
-        # The tables' statistics stay: they count every row that ever was, and while that is more than there are, DuckLake does
-        # not take their extremes for exact. Made to fit, `max(x)` would be answered with a value of a later version.
+        # The tables' statistics stay: they count every row that ever was, and while those are more than now, DuckLake
+        # does not take their extremes for exact. Made to fit, `max(x)` would be answered with a later version's value.
         *(_absolute(f"ducklake_{name}", f"{data}/") for name in ("data_file", "delete_file")),
         f"UPDATE ducklake_metadata SET value = {text(f'{new_data}/')} WHERE key = 'data_path' AND scope IS NULL",
         *catalog.guard(f"{new_data}/"),
@@ -84,9 +85,11 @@ def fork(catalog: Catalog, folder: Path, data: Path, new_data: Path, tables: Map
 
 def _absolute(files: str, data: str) -> str:
     """Name inherited files by their full path: the fork's own data folder is elsewhere."""
-    folder = f"(CASE WHEN t.path_is_relative THEN (CASE WHEN s.path_is_relative THEN {text(data)} ELSE '' END) || s.path ELSE '' END) || t.path"
+    domain = f"(CASE WHEN s.path_is_relative THEN {text(data)} ELSE '' END) || s.path"
+    folder = f"(CASE WHEN t.path_is_relative THEN {domain} ELSE '' END) || t.path"
     return (
-        f"UPDATE {files} SET path = (SELECT {folder} FROM ducklake_table t JOIN ducklake_schema s ON s.schema_id = t.schema_id "
+        f"UPDATE {files} SET path = (SELECT {folder} FROM ducklake_table t "
+        "JOIN ducklake_schema s ON s.schema_id = t.schema_id "
         f"WHERE t.table_id = {files}.table_id) || path, path_is_relative = (1 = 0) WHERE path_is_relative"
     )
 
@@ -110,7 +113,8 @@ def table_ids(lake: "Lake", versions: Mapping[str, int]) -> dict[int, int]:
             raise UsageError(message)
         table_id = int(rows[0][0])
         if lake._rows(
-            f"SELECT 1 FROM {p}ducklake_data_file WHERE table_id = {table_id} AND begin_snapshot <= {version} AND partial_max > {version}"
+            f"SELECT 1 FROM {p}ducklake_data_file WHERE table_id = {table_id} AND begin_snapshot <= {version} "
+            f"AND partial_max > {version}"
         ):  # noqa: SLF001
             message = f"{table}: files of version {version} were merged with later ones.\n    Take a newer version."
             raise RunError(message)
@@ -126,13 +130,16 @@ def harvest(
     base = int(rows(f"SELECT min(snapshot_id) FROM {p}ducklake_snapshot")[0][0])
     (table_id,) = table_ids(fork, {table: fork.head()})
     files = rows(
-        f"SELECT path, path_is_relative, begin_snapshot, end_snapshot FROM {p}ducklake_data_file WHERE table_id = {table_id}"
+        f"SELECT path, path_is_relative, begin_snapshot, end_snapshot FROM {p}ducklake_data_file "
+        f"WHERE table_id = {table_id}"
     )
     deletes = rows(
-        f"SELECT 1 FROM {p}ducklake_delete_file WHERE table_id = {table_id} AND end_snapshot IS NULL AND begin_snapshot > {base}"
+        f"SELECT 1 FROM {p}ducklake_delete_file WHERE table_id = {table_id} AND end_snapshot IS NULL "
+        f"AND begin_snapshot > {base}"
     )
     reshaped = rows(
-        f"SELECT 1 FROM {p}ducklake_column WHERE table_id = {table_id} AND (begin_snapshot > {base} OR end_snapshot > {base})"
+        f"SELECT 1 FROM {p}ducklake_column WHERE table_id = {table_id} "
+        f"AND (begin_snapshot > {base} OR end_snapshot > {base})"
     )
     made = rows(f"SELECT min(begin_snapshot) FROM {p}ducklake_table WHERE table_id = {table_id}")[0][0] > base
     folder = _folder(fork, table_id)
@@ -201,5 +208,8 @@ def _refuse_inexact(con: "duckdb.DuckDBPyConnection", table: str) -> None:
             largest = f"SELECT coalesce(max(abs({quoted(name)}::DOUBLE)), 0) <= 9007199254740992 FROM {in_lake(table)}"
             exact = (con.execute(largest).fetchone() or (False,))[0]
         if not exact:
-            message = f"{table}: column `{name}` is {kind}, which is kept as floating point, and its digits are lost.\n    Cast it, as in `sum(x)::bigint`."
+            message = (
+                f"{table}: column `{name}` is {kind}, which is kept as floating point, and its digits are lost.\n"
+                "    Cast it, as in `sum(x)::bigint`."
+            )
             raise RunError(message)

@@ -15,7 +15,7 @@ from mesh_assets.contract import Column
 from mesh_assets.domain import LakeConfig
 from mesh_assets.errors import RunError, UsageError
 from mesh_assets.lake import databases, forks, publishing, reading, staging
-from mesh_assets.lake.catalog import FORMAT, METADATA, PostgresCatalog, no_lake, open_catalog
+from mesh_assets.lake.catalog import FORMAT, METADATA, PostgresCatalog, SqliteCatalog, no_lake, open_catalog
 from mesh_assets.lake.sqltext import dotted, in_lake, quoted, text
 from mesh_assets.lake.trouble import explained, mend_of, trouble, without_passwords
 from mesh_assets.lake.values import Commit, Mode, Publication, Staged
@@ -39,7 +39,10 @@ class Lake:
         self.author = author
         self.parent: Lake | None = None
         if "://" in config.data:
-            message = f"`lake.data` is a URL ({config.data.partition('://')[0]}://…); only folders are supported.\n    Name a folder that all workers share."
+            message = (
+                f"`lake.data` is a URL ({config.data.partition('://')[0]}://…); only folders are supported.\n"
+                "    Name a folder that all workers share."
+            )
             raise UsageError(message)
         self.catalog = open_catalog(config.catalog, self.home, config.schema)
         self.data = (self.home / config.data).resolve() if config.data else self.home / "lake" / "data"
@@ -64,8 +67,7 @@ class Lake:
                 self.catalog.build(con, self._data_path)
                 return
             self._check(metadata)
-            if metadata["data_path"] != self._data_path and self._embedded:
-                self.catalog.relocate(con, self._data_path)
+            self._relocate(con, metadata)
             if metadata.get("data_inlining_row_limit") != "0":
                 self.catalog.attach(con, read_only=False)
                 con.execute("CALL mesh.set_option('data_inlining_row_limit', 0)")
@@ -87,7 +89,7 @@ class Lake:
         return con
 
     def attachment(self) -> dict[str, object]:
-        """How another program's DuckDB attaches this lake as `mesh`: `path` and `options`, without a password (see `environment`)."""
+        """How another DuckDB attaches this lake as `mesh`: its `path` and `options`; a password is in `environment`."""
         return {"path": f"ducklake:{self.catalog.uri}", "alias": "mesh", "options": dict(self.catalog.options)}
 
     def environment(self) -> dict[str, str]:
@@ -136,7 +138,8 @@ class Lake:
         p = self.catalog.prefix
         when = f"{int(version)}" if version is not None else f"(SELECT max(snapshot_id) FROM {p}ducklake_snapshot)"
         rows = self._rows(
-            f"SELECT s.schema_name, t.table_name FROM {p}ducklake_table t JOIN {p}ducklake_schema s ON s.schema_id = t.schema_id "
+            f"SELECT s.schema_name, t.table_name FROM {p}ducklake_table t "
+            f"JOIN {p}ducklake_schema s ON s.schema_id = t.schema_id "
             + " AND ".join(
                 [
                     "WHERE true",
@@ -174,9 +177,9 @@ class Lake:
 
         columns = staging.described(con, relation)
         names = ", ".join(f"r.{quoted(name)}" for name, _ in columns)
-        rows, total = con.execute(
+        ((rows, total),) = con.execute(
             f"SELECT count(*), coalesce(sum(hash({names})::HUGEINT), 0) FROM {relation} AS r"
-        ).fetchone()
+        ).fetchall()
         shape = hashlib.sha256(json.dumps([duckdb.__version__, columns]).encode()).hexdigest()[:16]
         return f"{rows}-{int(total):x}-{shape}"
 
@@ -267,8 +270,8 @@ class Lake:
             The version under which they can be read.
 
         Raises:
-            Superseded: A run with a newer pin has published one of the tables, or the version that a candidate was computed
-                against is not the table's last any more. Nothing was published.
+            Superseded: A run with a newer pin has published one of the tables, or the version that a candidate was
+                computed against is not the table's last any more. Nothing was published.
             RunError: It could not be written. Nothing was published.
         """
         return publishing.publish(self, con, publications, run=run, pin=pin, message=message)
@@ -362,11 +365,12 @@ class Lake:
     # Within
 
     def moved(self, table: str) -> int | None:
-        """The last version in which anything about a table changed, whoever changed it; None when there is no such table."""
+        """The last version in which anything about a table changed, by whomever; None: there is no such table."""
         p, (domain, _, name) = self.catalog.native, table.partition(".")
         ids = (
             f"SELECT t.table_id FROM {p}ducklake_table t JOIN {p}ducklake_schema s ON s.schema_id = t.schema_id "
-            f"WHERE s.schema_name = {text(domain)} AND t.table_name = {text(name)} AND t.end_snapshot IS NULL AND s.end_snapshot IS NULL"
+            f"WHERE s.schema_name = {text(domain)} AND t.table_name = {text(name)} AND t.end_snapshot IS NULL "
+            "AND s.end_snapshot IS NULL"
         )
         changes = " UNION ALL ".join(
             [f"SELECT begin_snapshot AS v FROM {p}ducklake_tag WHERE object_id IN ({ids})"]
@@ -387,11 +391,11 @@ class Lake:
     def commit_of(self, table: str, version: int) -> Commit | None:
         """The newest commit of the mesh that published a table, up to the version that `moved` gives."""
         last = self._commits(f"c.snapshot_id = {version}")
-        if last and table in last[0].info.get("tables", {}):
+        if last and table in last[0].tables:
             return last[0]
         # Somebody else was the last to change it.
         mentioned = self._commits(f"position({text(json.dumps(table, ensure_ascii=False))} IN c.commit_extra_info) > 0")
-        return next((commit for commit in reversed(mentioned) if table in commit.info.get("tables", {})), None)
+        return next((commit for commit in reversed(mentioned) if table in commit.tables), None)
 
     def _commits(self, which: str) -> tuple[Commit, ...]:
         p = self.catalog.prefix
@@ -418,9 +422,9 @@ class Lake:
         if metadata is None:
             raise no_lake()
         self._check(metadata)
-        if metadata["data_path"] != self._data_path and self._embedded:
+        if metadata["data_path"] != self._data_path:
             with self.catalog.locked():
-                self.catalog.relocate(con, self._data_path)
+                self._relocate(con, metadata)
         con.execute(f"SET temp_directory = {text(str(self.home / 'tmp'))}")
         self.catalog.attach(con, read_only=read_only)
 
@@ -434,11 +438,19 @@ class Lake:
             )
             raise RunError(message)
         if metadata["data_path"] != self._data_path and not self._embedded:
-            message = f"The lake keeps its data in {metadata['data_path']}, not in {self._data_path}.\n    Say so in `lake.data` of mesh.yaml."
+            message = (
+                f"The lake keeps its data in {metadata['data_path']}, not in {self._data_path}.\n"
+                "    Say so in `lake.data` of mesh.yaml."
+            )
             raise RunError(message)
 
+    def _relocate(self, con: "duckdb.DuckDBPyConnection", metadata: Mapping[str, str]) -> None:
+        """A mesh that was moved or copied, with its lake in it, must not write into the old place."""
+        if metadata["data_path"] != self._data_path and isinstance(self.catalog, SqliteCatalog):
+            self.catalog.relocate(con, self._data_path)
+
     def _rows(self, sql: str, *, native: bool = False) -> list[tuple]:
-        """What a query on DuckLake's metadata gives; `native`: it is in the catalog's own SQL, which is quicker on SQLite."""
+        """What a query on DuckLake's metadata gives; `native`: in the catalog's own SQL, which is quicker on SQLite."""
         if isinstance(self.catalog, PostgresCatalog):
             rows = self.catalog.rows(sql)
             if rows is None:

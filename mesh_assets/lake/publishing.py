@@ -105,29 +105,39 @@ def _check(con: "duckdb.DuckDBPyConnection", publications: Sequence[Publication]
             message = f"{table} is in one publish twice.\n    Publish it once."
             raise UsageError(message)
     for publication in publications:
-        table, files = publication.staged.table, parquet(publication.staged.files)
-        with explained(f"Publishing {table}"):
+        with explained(f"Publishing {publication.staged.table}"):
             for file in publication.staged.files:
                 _to_disk(Path(file))
             if publication.mode is Mode.UPSERT:
-                if not publication.key:
-                    message = f"{table} is loaded by key and has none.\n    Name its `key` in domain.yaml."
-                    raise UsageError(message)
-                keys = ", ".join(map(quoted, publication.key))
-                (twice,) = con.execute(
-                    f"SELECT count(*) FROM (SELECT 1 FROM {files} GROUP BY {keys} HAVING count(*) > 1)"
-                ).fetchone()
-                if twice:
-                    message = f"{table}: {twice} keys ({', '.join(publication.key)}) come more than once.\n    Keep one row per key."
-                    raise RunError(message)
+                _refuse_twin_keys(con, publication)
             if publication.mode is Mode.PARTITION:
-                (outside,) = con.execute(
-                    f"SELECT count(*) FROM {files} WHERE ({_within(publication)}) IS NOT TRUE"
-                ).fetchone()
-                if outside:
-                    column, start, end = publication.partition
-                    message = f"{table}: {outside} rows are outside the partition, {start} <= {column} < {end}.\n    Give this partition's rows only."
-                    raise RunError(message)
+                _refuse_outsiders(con, publication)
+
+
+def _refuse_twin_keys(con: "duckdb.DuckDBPyConnection", publication: Publication) -> None:
+    table, files = publication.staged.table, parquet(publication.staged.files)
+    if not publication.key:
+        message = f"{table} is loaded by key and has none.\n    Name its `key` in domain.yaml."
+        raise UsageError(message)
+    keys = ", ".join(map(quoted, publication.key))
+    twice = con.execute(f"SELECT 1 FROM {files} GROUP BY {keys} HAVING count(*) > 1").fetchall()
+    if twice:
+        message = (
+            f"{table}: {len(twice)} keys ({', '.join(publication.key)}) come more than once.\n    Keep one row per key."
+        )
+        raise RunError(message)
+
+
+def _refuse_outsiders(con: "duckdb.DuckDBPyConnection", publication: Publication) -> None:
+    table, files = publication.staged.table, parquet(publication.staged.files)
+    outside = con.execute(f"SELECT count(*) FROM {files} WHERE ({_within(publication)}) IS NOT TRUE").fetchall()[0][0]
+    if outside and publication.partition:
+        column, start, end = publication.partition
+        message = (
+            f"{table}: {outside} rows are outside the partition, {start} <= {column} < {end}.\n"
+            "    Give this partition's rows only."
+        )
+        raise RunError(message)
 
 
 def _refuse_when_overtaken(lake: "Lake", publications: Sequence[Publication], run: str, pin: int) -> None:
@@ -137,12 +147,18 @@ def _refuse_when_overtaken(lake: "Lake", publications: Sequence[Publication], ru
         if moved is None:
             continue
         last = lake.commit_of(table, moved)
-        if last and last.info.get("run") != run and int(last.info.get("pin", 0)) > pin:
-            message = f"{table} was published as version {last.version} by a run that read newer data (pin {last.info['pin']}, ours {pin})."
-            raise Superseded(f"{message}\n    Nothing to do: the newer version stands.")
+        if last and last.run != run and last.pin > pin:
+            message = (
+                f"{table} was published as version {last.version} by a run that read newer data "
+                f"(pin {last.pin}, ours {pin}).\n    Nothing to do: the newer version stands."
+            )
+            raise Superseded(message)
         if publication.mode is not Mode.REPLACE and (publication.base is None or moved > publication.base):
-            message = f"{table} changed in version {moved}, after the version that this was computed against ({publication.base})."
-            raise Superseded(f"{message}\n    Run it again: it will build on the new version.")
+            message = (
+                f"{table} changed in version {moved}, after the version that this was computed against "
+                f"({publication.base}).\n    Run it again: it will build on the new version."
+            )
+            raise Superseded(message)
 
 
 def _refuse_known_files(lake: "Lake", publications: Sequence[Publication]) -> None:
@@ -164,7 +180,7 @@ def _transact(
         con.execute(f"CALL mesh.set_commit_message({text(lake.author)}, {text(message)}, extra_info => {text(info)})")
         for publication in publications:
             if not _register(con, publication):
-                # Empty as before: without a change of its own, DuckLake would make no version, and the record would be lost.
+                # Empty as before: without a change, DuckLake would make no version, and the record would be lost.
                 con.execute(
                     f"COMMENT ON TABLE {in_lake(publication.staged.table)} IS {text(f'Empty again {uuid.uuid4()}')}"
                 )
@@ -201,7 +217,8 @@ def _register(con: "duckdb.DuckDBPyConnection", publication: Publication) -> boo
     if staged.rows:
         for file in staged.files:
             con.execute(
-                f"CALL ducklake_add_data_files('mesh', {text(table)}, {text(file)}, schema => {text(domain)}, allow_missing => true)"
+                f"CALL ducklake_add_data_files('mesh', {text(table)}, {text(file)}, "
+                f"schema => {text(domain)}, allow_missing => true)"
             )
     return changed
 
@@ -231,7 +248,10 @@ def _widen(con: "duckdb.DuckDBPyConnection", publication: Publication, old: dict
             con.execute(f"ALTER TABLE {in_lake(table)} ADD COLUMN {quoted(column)} {kind}")
             wider = True
         elif was != kind:
-            message = f"{table}: column `{column}` is {was} in the published rows and {kind} in the new ones.\n    Load the table whole once."
+            message = (
+                f"{table}: column `{column}` is {was} in the published rows and {kind} in the new ones.\n"
+                "    Load the table whole once."
+            )
             raise RunError(message)
     return wider
 
@@ -242,7 +262,10 @@ def _same_key(publication: Publication) -> str:
 
 def _within(publication: Publication) -> str:
     if publication.partition is None:
-        message = f"{publication.staged.table} is published by partition, and no partition was named.\n    Name its column, start and end."
+        message = (
+            f"{publication.staged.table} is published by partition, and no partition was named.\n"
+            "    Name its column, start and end."
+        )
         raise UsageError(message)
     column, start, end = publication.partition
     return f"{quoted(column)} >= {text(start)} AND {quoted(column)} < {text(end)}"
@@ -252,7 +275,8 @@ def _version_of(lake: "Lake", info: str, before: int) -> int:
     """The version that this very commit became; 0 when it did not."""
     p = lake.catalog.prefix
     rows = lake._rows(  # noqa: SLF001 (one room)
-        f"SELECT snapshot_id FROM {p}ducklake_snapshot_changes WHERE snapshot_id > {before} AND commit_extra_info = {text(info)}"
+        f"SELECT snapshot_id FROM {p}ducklake_snapshot_changes WHERE snapshot_id > {before} "
+        f"AND commit_extra_info = {text(info)}"
     )
     return int(rows[0][0]) if rows else 0
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from mesh_assets.errors import UsageError, nearest
 from mesh_assets.lake.sqltext import text
 
-#: Table functions that touch nothing but their arguments. Others read files, catalogs or other databases, or delete files.
+#: Table functions that touch nothing but their arguments. Others read files or other databases, or delete files.
 HARMLESS = frozenset({"range", "generate_series", "unnest", "repeat", "repeat_row"})
 
 
@@ -62,7 +62,10 @@ def _parsed(query: str) -> object:
     try:
         statements = con.extract_statements(query)
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-            message = "Only one statement that reads can be given.\n    Use SELECT, FROM, WITH, DESCRIBE, SUMMARIZE or SHOW TABLES."
+            message = (
+                "Only one statement that reads can be given.\n"
+                "    Use SELECT, FROM, WITH, DESCRIBE, SUMMARIZE or SHOW TABLES."
+            )
             raise UsageError(message)
         (tree,) = con.execute(f"SELECT json_serialize_sql({text(query)})").fetchone() or ("{}",)
     except duckdb.Error as error:

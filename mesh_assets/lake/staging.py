@@ -14,7 +14,7 @@ from mesh_assets.lake.values import Staged
 
 if TYPE_CHECKING:
     import duckdb
-    from duckdb.typing import DuckDBPyType
+    from duckdb.sqltypes import DuckDBPyType
 
 SAMPLE = 10
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")
@@ -96,7 +96,7 @@ def stage(con: "duckdb.DuckDBPyConnection", table: str, query: str, columns: Seq
 
 
 def is_as_promised(con: "duckdb.DuckDBPyConnection", table: str, columns: Sequence[Column]) -> bool:
-    """Whether a table of the attached lake has the contract's columns in their order and types, as files can keep them."""
+    """Whether a table of the attached lake has the contract's columns in their order and types."""
     result = con.sql(f"FROM {in_lake(table)}")
     cells = _cells(con, table, dict(zip(result.columns, result.types, strict=True)), columns)
     return all(cell.was == cell.type for cell in cells) and [cell.name for cell in cells] == list(result.columns)
@@ -109,7 +109,7 @@ def described(con: "duckdb.DuckDBPyConnection", relation: str) -> tuple[tuple[st
 
 
 def storable(kind: "DuckDBPyType") -> str:
-    """The type in which Parquet and DuckLake keep a value; `HUGEINT` and `ENUM` exist in neither, also not inside another."""
+    """The type in which files keep a value; they have neither `HUGEINT` nor `ENUM`, also not inside another type."""
     if kind.id in ("hugeint", "uhugeint"):
         return "BIGINT"
     if kind.id == "enum":
@@ -117,13 +117,18 @@ def storable(kind: "DuckDBPyType") -> str:
     if kind.id == "sqlnull":
         return "INTEGER"
     if kind.id in ("list", "array"):
-        return f"{storable(kind.children[0][1])}[]"
+        return f"{storable(_children(kind)['child'])}[]"
     if kind.id == "struct":
-        return f"STRUCT({', '.join(f'{quoted(name)} {storable(child)}' for name, child in kind.children)})"
+        fields = (f"{quoted(name)} {storable(child)}" for name, child in _children(kind).items())
+        return f"STRUCT({', '.join(fields)})"
     if kind.id == "map":
-        key, value = (storable(child) for _, child in kind.children)
-        return f"MAP({key}, {value})"
+        return f"MAP({', '.join(map(storable, _children(kind).values()))})"
     return str(kind)
+
+
+def _children(kind: "DuckDBPyType") -> dict[str, "DuckDBPyType"]:
+    # An array's second child is its length.
+    return {name: child for name, child in kind.children if isinstance(child, type(kind))}
 
 
 def _refuse_twins(con: "duckdb.DuckDBPyConnection", table: str, query: str) -> None:
@@ -151,7 +156,10 @@ def _cells(
         if source is not None:
             wanted = con.sql(f"SELECT NULL::{column.type} AS x").types[0]
             if any(kind in str(wanted) for kind in ("HUGEINT", "ENUM")):
-                message = f"{table}: column `{column.name}` is to be {column.type}, which no file can hold.\n    Use BIGINT, DECIMAL(38,0) or VARCHAR."
+                message = (
+                    f"{table}: column `{column.name}` is to be {column.type}, which no file can hold.\n"
+                    "    Use BIGINT, DECIMAL(38,0) or VARCHAR."
+                )
                 raise RunError(message)
             cells.append(Cell(column.name, source, str(types[source]), str(wanted), mine=False))
     for source in folded.values():
@@ -164,10 +172,7 @@ def _cells(
 
 
 def _copy(con: "duckdb.DuckDBPyConnection", cells: Sequence[Cell], relation: str, file: Path) -> int:
-    picked = ", ".join(
-        f"{quoted(cell.source) if cell.was == cell.type else f'CAST({quoted(cell.source)} AS {cell.type})'} AS {quoted(cell.name)}"
-        for cell in cells
-    )
+    picked = ", ".join(f"CAST({quoted(cell.source)} AS {cell.type}) AS {quoted(cell.name)}" for cell in cells)
     done = con.execute(f"COPY (SELECT {picked} FROM {relation}) TO {text(str(file))} (FORMAT parquet)").fetchone()
     return int(done[0]) if done else 0
 
@@ -191,7 +196,8 @@ def _cast_and_copy(
             if cell.mine and cell.name in lost:
                 message = (
                     f"{table}: {lost[cell.name]} values of column `{cell.name}` ({cell.was}) do not fit {cell.type}, "
-                    "and files know no larger integer.\n    Cast it to DECIMAL(38,0) or VARCHAR, or give it a type in the contract."
+                    "and files know no larger integer.\n"
+                    "    Cast it to DECIMAL(38,0) or VARCHAR, or give it a type in the contract."
                 )
                 raise RunError(message)
         picked = ", ".join(f"{cell.cast} AS {quoted(cell.name)}" for cell in cells)

@@ -21,7 +21,7 @@ _MENDS = (
     ("read-only mode|read-only transaction", "The lake was opened for reading: open it for writing."),
     ("database is locked", "Another program holds the catalog open for writing: close it, then run again."),
     (
-        "connect|server closed|terminat|no route to host|could not translate host|password authentication|timeout expired",
+        "connect|server closed|terminat|no route to host|could not translate host|password authentication|timed? ?out",
         "Is the PostgreSQL server of the catalog up, and are its address, user and password right (`lake.catalog`)?",
     ),
     (

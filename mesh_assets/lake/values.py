@@ -13,7 +13,7 @@ class Commit:
     Attributes:
         version: Snapshot id; it names the state of the whole lake.
         time: In UTC.
-        info: `{"mesh": 1, "run": …, "pin": …, "tables": {"domain.table": record}}`; each record also holds `mode` and `rows`.
+        info: `{"mesh": 1, "run": …, "pin": …, "tables": {"domain.table": record}}`; a record has `mode`, `rows` too.
     """
 
     version: int
@@ -21,6 +21,23 @@ class Commit:
     author: str
     message: str
     info: Mapping[str, object]
+
+    @property
+    def run(self) -> str:
+        """The run that published."""
+        return str(self.info.get("run", ""))
+
+    @property
+    def pin(self) -> int:
+        """The version that it read."""
+        pin = self.info.get("pin", 0)
+        return pin if isinstance(pin, int) else 0
+
+    @property
+    def tables(self) -> Mapping[str, Mapping[str, object]]:
+        """What was published, with each table's record."""
+        tables = self.info.get("tables")
+        return tables if isinstance(tables, dict) else {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
