@@ -105,6 +105,8 @@ def due(mesh: Mesh, state: State, *, retry_failed: bool = False, only: frozenset
     """Tables to build now, each on its own or together in one run.
 
     Args:
+        mesh: Upstream before downstream, as it always is.
+        state: What lake and ledger know.
         retry_failed: Failed tables are due again, although nothing changed.
         only: Leave all others out of `build`; they are waited for nevertheless.
     """
@@ -119,7 +121,9 @@ def due(mesh: Mesh, state: State, *, retry_failed: bool = False, only: frozenset
     return Decision(build=tuple(name for name in build if only is None or name in only), why=why)
 
 
-def reason_to_build(mesh: Mesh, table: str, state: State, *, retry_failed: bool = False) -> str | None:
+def reason_to_build(  # noqa: PLR0911 - one line per reason
+    mesh: Mesh, table: str, state: State, *, retry_failed: bool = False
+) -> str | None:
     """What changed since the table's last attempt, for a person; None where building again would give the same.
 
     A tick is a reason of its own: code may look at the clock or outside, and a source must have looked at its files (where
@@ -159,7 +163,7 @@ def closure(mesh: Mesh, state: State, start: Iterable[str]) -> tuple[str, ...]:
         blocked.update(_downstream(mesh, follows, left))
     there, taken = set(state.seen), []
     for name in _downstream(mesh, follows, starts):
-        if there.issuperset(mesh.tables[name].inputs):
+        if there.issuperset(_needs(mesh, mesh.tables[name])):
             there.add(name)
             taken.append(name)
     return tuple(taken)
@@ -173,6 +177,8 @@ def disagreement(
     `due` asks this of the newest versions; the step asks again at its pin.
 
     Args:
+        mesh: As the run has loaded it.
+        table: The table about to be built.
         seen: What the step sees: its pin, and what its own run has published. Held inputs as the pin offers them.
         held: Inputs that a `hold` port has refused; the step reads an older, admitted version of them.
     """
@@ -186,6 +192,8 @@ def generation(
     """What a version of this table stands for that was built (or confirmed) from these inputs; recorded in its commit.
 
     Args:
+        mesh: As for `disagreement`.
+        table: The table that was built.
         seen: As for `disagreement`.
         fingerprint: Of the new version.
         held: As for `disagreement`.
@@ -194,12 +202,14 @@ def generation(
     return Generations(mesh, seen).of_new(table, fingerprint, inputs)
 
 
-def attempt(
+def attempt(  # noqa: PLR0913 - what an attempt is made of
     mesh: Mesh, table: str, seen: Mapping[str, Seen], *, raw: str = "", failed: bool = False, run: str = ""
 ) -> Attempt:
     """What to record of a publish, confirmation or failure, so that `due` compares like with like.
 
     Args:
+        mesh: As the run has loaded it.
+        table: The table that was tried.
         seen: What the step saw at its pin; never what there is by the time it ends, or updates get lost.
         raw: Hash of the files that a source has read.
         failed: Nothing was published.
@@ -235,12 +245,11 @@ def _why(  # noqa: PLR0911, PLR0913 - one line per standing, in the order in whi
         return Why(state=Standing.RUNNING, sentence=f"running in {state.running[name]}")
     if unknown := [i for i in table.inputs if i not in mesh.tables]:
         return _missing(unknown, f"reads {_listed(unknown)}, which could not be loaded")
-    if may_run and (waits := next((i for i in (*table.inputs, *table.references) if i in unsettled), "")):
+    if may_run and (waits := next((i for i in _needs(mesh, table) if i in unsettled), "")):
         return Why(state=Standing.WAITS, sentence=f"waits for {_shown(waits)}", tables=(waits,))
-    if unpublished := [i for i in table.inputs if i not in state.seen]:
-        return _missing(unpublished, f"reads {_listed(unpublished)}, never published")
-    if unpublished := [i for i in table.references if i in mesh.tables and i not in state.seen]:
-        return _missing(unpublished, f"its tests refer to {_listed(unpublished)}, never published")
+    if unpublished := [i for i in _needs(mesh, table) if i not in state.seen]:
+        words = "reads" if unpublished[0] in table.inputs else "its tests refer to"
+        return _missing(unpublished, f"{words} {_listed(unpublished)}, never published")
     if table.toolchain is Toolchain.SOURCE and not state.raw.get(name):
         return _missing([], "its raw files are missing")
     reason = reason_to_build(mesh, name, state, retry_failed=retry_failed)
@@ -307,7 +316,7 @@ def _downstream(mesh: Mesh, follows: set[str], start: Iterable[str]) -> list[str
     found = set(start)
     if found:
         for name, table in mesh.tables.items():
-            if name in follows and not found.isdisjoint(table.inputs):
+            if name in follows and not found.isdisjoint(_needs(mesh, table)):
                 found.add(name)
     return [name for name in mesh.tables if name in found]
 
@@ -316,10 +325,15 @@ def _reaching(mesh: Mesh, follows: set[str], tables: Iterable[str]) -> set[str]:
     """The tables, and all that reach one of them through `follows`."""
     found = set(tables)
     if found:
-        for name in reversed(mesh.tables):
+        for name, table in reversed(tuple(mesh.tables.items())):
             if name in found and name in follows:
-                found.update(mesh.tables[name].inputs)
+                found.update(_needs(mesh, table))
     return found
+
+
+def _needs(mesh: Mesh, table: Table) -> tuple[str, ...]:
+    """What it reads, and what its tests refer to: an unknown table of those is the tests' own affair."""
+    return (*table.inputs, *(name for name in table.references if name in mesh.tables))
 
 
 def _shown(table: str) -> str:

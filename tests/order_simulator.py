@@ -1,4 +1,6 @@
-"""A world that tries to break the order of operations, with its own books. Run: python tests/order_simulator.py [MESHES]
+"""A world that tries to break the order of operations, with its own books.
+
+Run: python -m tests.order_simulator [MESHES]
 
 Random meshes (diamonds, several domains, schedules, waivers) live through random histories: raw files, code, contracts and
 schedules change at any time; tables fail, come out unchanged, are refused by a reader's port; several runs at once, each at its
@@ -23,7 +25,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mesh_assets import order
-from mesh_assets.contract import Contract
+from mesh_assets.contract import Contract, Kind, Test
 from mesh_assets.domain import Consistency, Domain, InputPort, Mesh, OnFailure, Table, Toolchain
 from mesh_assets.order import Seen, State
 
@@ -231,6 +233,8 @@ class World:
                 )
             if tables[name].domain in scheduled and rnd.random() < 0.8:
                 tables[name] = replace(tables[name], automation=scheduled[tables[name].domain])
+            if names and rnd.random() < 0.1:
+                tables[name] = replace(tables[name], contract=_contract("0", (rnd.choice(names),)))
             names.append(name)
         ports = {
             domain: tuple(
@@ -290,7 +294,7 @@ class World:
         if rnd.random() < chances.code:
             self._new_code(table)
         if rnd.random() < chances.contract:
-            self._change(name, contract=_contract(str(self.now)))
+            self._change(name, contract=_contract(str(self.now), table.references))
         if rnd.random() < chances.automation:
             self._change(name, automation=self._automation(0.5))
             self.books.promise_less(name)
@@ -418,7 +422,9 @@ class World:
     def _step(self, run: Run, name: str) -> Step | None:
         """Asked again at the pin; None: nothing to do, or not now."""
         table, view = run.mesh.tables[name], run.view
-        if any(i not in view for i in table.inputs) or (table.toolchain is Toolchain.SOURCE and not self.raw[name]):
+        if any(i not in view for i in (*table.inputs, *table.references)) or (
+            table.toolchain is Toolchain.SOURCE and not self.raw[name]
+        ):
             run.skipped.append(name)
             return None
         state = State(seen=view, tried=self.tried, ticked=self._ticked(), raw=self.raw)
@@ -554,7 +560,7 @@ class World:
 
     def _check_settled(self, table: Table) -> None:
         """Eager, and behind: only with a failure on the way, or something missing."""
-        if any(i not in self.seen for i in table.inputs):
+        if any(i not in self.seen for i in (*table.inputs, *table.references)):
             return
         if table.toolchain is Toolchain.SOURCE and not self.raw[table.name]:
             return
@@ -579,7 +585,7 @@ class World:
         ) or (
             self.failed.get(name, False)
             or name not in self.seen
-            or any(i not in self.seen for i in table.inputs)
+            or any(i not in self.seen for i in (*table.inputs, *table.references))
             or (table.toolchain is Toolchain.SOURCE and not self.raw[name])
         )
 
@@ -610,8 +616,9 @@ class World:
         return self.books.value(table, table.code, read)
 
 
-def _contract(digest_: str) -> Contract:
-    return Contract(id="", version="", name="", columns=(), tests=(), hash=digest_)
+def _contract(digest_: str, refers_to: Iterable[str] = ()) -> Contract:
+    tests = (Test(name=name, kind=Kind.REFERENCE, arguments={"to_table": name}) for name in refers_to)
+    return Contract(id="", version="", name="", columns=(), tests=tuple(tests), hash=digest_)
 
 
 def _latest(mesh: Mesh, table: Table, name: str) -> bool:
@@ -626,7 +633,7 @@ def _hands_on(mesh: Mesh, reader: str, name: str) -> bool:
 
 def _upstream(mesh: Mesh, name: str) -> Iterator[str]:
     """By a way of eager tables; what is on a schedule ends it."""
-    for i in mesh.tables[name].inputs:
+    for i in (*mesh.tables[name].inputs, *mesh.tables[name].references):
         yield i
         if mesh.tables[i].automation == "eager":
             yield from _upstream(mesh, i)
