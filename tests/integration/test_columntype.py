@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesh_assets.columntype import ALIASES, PLAIN, REFUSED, NotAType, parse_type
+from mesh_assets.reading.columntype import ALIASES, PLAIN, REFUSED, NotAType, parse_type
 from mesh_assets.contract import Column
 from mesh_assets.lake import Lake, Publication
 

@@ -10,11 +10,11 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mesh_assets import shape, source
-from mesh_assets.domainfile import read_domain
+from mesh_assets.reading import shape, source
+from mesh_assets.reading.domainfile import read_domain
 from mesh_assets.errors import PROBLEMS, ConfigError
-from mesh_assets.odcs import read_contract
-from mesh_assets.sqlread import read_sql
+from mesh_assets.reading.odcs import read_contract
+from mesh_assets.reading.sqlread import read_sql
 
 TINY = Path(__file__).parents[1] / "meshes" / "tiny"
 FILES = sorted(TINY.rglob("*.yaml"))

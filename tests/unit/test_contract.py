@@ -2,9 +2,9 @@
 
 import pytest
 
-from mesh_assets import source
+from mesh_assets.reading import source
 from mesh_assets.contract import Contract, Kind, Severity
-from mesh_assets.odcs import read_contract
+from mesh_assets.reading.odcs import read_contract
 
 HEAD = (
     "apiVersion: {version}\nkind: DataContract\nid: shop-sales\nversion: 1.0.0\n"

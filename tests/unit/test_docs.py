@@ -37,7 +37,7 @@ def headings(text):
 
 def schema(which):
     """One of our own JSON Schemas."""
-    return json.loads((ROOT / "mesh_assets" / "schemas" / f"{which}.schema.json").read_text())
+    return json.loads((ROOT / "mesh_assets" / "reading" / "schemas" / f"{which}.schema.json").read_text())
 
 
 def keys(part):

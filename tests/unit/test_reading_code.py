@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from mesh_assets.dbtread import read_dbt
+from mesh_assets.reading.dbtread import read_dbt
 from mesh_assets.domain import Toolchain
-from mesh_assets.pyread import read_python
-from mesh_assets.sqlread import read_rule, read_sql
+from mesh_assets.reading.pyread import read_python
+from mesh_assets.reading.sqlread import read_rule, read_sql
 
 
 def reads(sql: str) -> list[str]:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mesh_assets import source
+from mesh_assets.reading import source
 from mesh_assets.errors import ConfigError, Place
-from mesh_assets.source import Map, Seq
+from mesh_assets.reading.source import Map, Seq
 
 
 def refused(text: str) -> str:

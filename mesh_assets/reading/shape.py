@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from mesh_assets.errors import Problem
-from mesh_assets.shapewords import (
+from mesh_assets.reading.shapewords import (
     FORMS,
     NOUNS,
     TYPES,
@@ -30,7 +30,7 @@ from mesh_assets.shapewords import (
     unknown,
     words,
 )
-from mesh_assets.source import Document, Map, Seq
+from mesh_assets.reading.source import Document, Map, Seq
 
 Schema = Mapping[str, object] | bool
 Seen = set[str] | None  # property names that some part of the schema has judged

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mesh_assets.domain import Toolchain
-from mesh_assets.draft import Found, Reference, digest, leads_out, outside
+from mesh_assets.reading.draft import Found, Reference, digest, leads_out, outside
 from mesh_assets.errors import ConfigError, Place, Problem
-from mesh_assets.source import read_text
+from mesh_assets.reading.source import read_text
 
 DAGSTER, OURS = "dagster", "mesh_assets"
 UNREADABLE = {

@@ -6,8 +6,8 @@ from types import MappingProxyType
 
 from mesh_assets.contract import Column, Kind, Severity, Test
 from mesh_assets.errors import Place, Problem, nearest
-from mesh_assets.source import Document, Map, Seq, maps, text, texts
-from mesh_assets.testwords import override, slug
+from mesh_assets.reading.source import Document, Map, Seq, maps, text, texts
+from mesh_assets.reading.testwords import override, slug
 
 
 def references_of_column(

@@ -6,8 +6,8 @@ from types import MappingProxyType
 
 from mesh_assets.contract import Kind, Severity, Test
 from mesh_assets.errors import Problem, nearest
-from mesh_assets.source import Document, Map, Seq, child, maps, text, texts
-from mesh_assets.testwords import DIMENSION, severity, slug
+from mesh_assets.reading.source import Document, Map, Seq, child, maps, text, texts
+from mesh_assets.reading.testwords import DIMENSION, severity, slug
 
 OPERATORS = (
     "mustBe", "mustNotBe", "mustBeGreaterThan", "mustBeGreaterOrEqualTo", "mustBeLessThan", "mustBeLessOrEqualTo",
@@ -275,7 +275,7 @@ class _Rule:
 
         filled = HOLE.sub(fill, query)
         if self.sound:
-            from mesh_assets.sqlread import read_rule
+            from mesh_assets.reading.sqlread import read_rule
 
             for what, mend in read_rule(filled.replace("{table}", "this")):
                 self._wrong("M212", what, mend, "query")

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from mesh_assets.contract import Contract
 from mesh_assets.domain import Domain, Load, Table, Toolchain
-from mesh_assets.domainfile import DomainText, read_domain
-from mesh_assets.draft import DomainDraft, Found, Reference, digest, leads_out, outside
+from mesh_assets.reading.domainfile import DomainText, read_domain
+from mesh_assets.reading.draft import DomainDraft, Found, Reference, digest, leads_out, outside
 from mesh_assets.errors import ConfigError, Place, Problem, nearest
-from mesh_assets.odcs import Reading, read_contract
-from mesh_assets.source import Map, load, read_text
+from mesh_assets.reading.odcs import Reading, read_contract
+from mesh_assets.reading.source import Map, load, read_text
 
 CONTRACT = ".odcs.yaml"
 
@@ -162,7 +162,7 @@ class _Folder:
         files = self._files("sql", ".sql")
         if not files:
             return []
-        from mesh_assets.sqlread import THIS, read_sql
+        from mesh_assets.reading.sqlread import THIS, read_sql
 
         found = []
         for file in files:
@@ -197,7 +197,7 @@ class _Folder:
     def _python(self) -> list[Found]:
         if not os.path.isfile(f"{self.start}/assets.py") or not self._inside("assets.py"):
             return []
-        from mesh_assets.pyread import read_python
+        from mesh_assets.reading.pyread import read_python
 
         result = read_python(self.draft.folder, self.draft.shown)
         self.draft.problems += result.problems
@@ -208,7 +208,7 @@ class _Folder:
         folder = Path(self.root, shown)
         if not os.path.isfile(f"{self.root}/{shown}/dbt_project.yml"):
             return []
-        from mesh_assets.dbtread import read_dbt
+        from mesh_assets.reading.dbtread import read_dbt
 
         if leads_out(self.root, self.root, f"{shown}/dbt_project.yml"):
             self.draft.problems.append(outside(f"{shown}/dbt_project.yml"))

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mesh_assets.columntype import RESERVED
+from mesh_assets.reading.columntype import RESERVED
 from mesh_assets.domain import Domain, Load, Table, Toolchain
 from mesh_assets.errors import Place, Problem
-from mesh_assets.odcs import Reading
-from mesh_assets.source import Document
+from mesh_assets.reading.odcs import Reading
+from mesh_assets.reading.source import Document
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
 DOMAINS_TAKEN = frozenset({"main", "information_schema", "temp", "mesh", "system", "pg_catalog"})

@@ -5,8 +5,8 @@ from types import MappingProxyType
 
 from mesh_assets.contract import Column, Kind, Severity, Test
 from mesh_assets.errors import Problem
-from mesh_assets.source import Document, Map, Seq, child, flag, maps, text
-from mesh_assets.testwords import DIMENSION, OPTIONS, check_overrides, override, slug
+from mesh_assets.reading.source import Document, Map, Seq, child, flag, maps, text
+from mesh_assets.reading.testwords import DIMENSION, OPTIONS, check_overrides, override, slug
 
 SAID_ONLY = frozenset({"password", "binary"})  # formats that say nothing about the text itself
 

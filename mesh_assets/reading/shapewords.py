@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from mesh_assets.errors import nearest
-from mesh_assets.source import Map
+from mesh_assets.reading.source import Map
 
 At = tuple[Mapping[str, object] | list[object] | None, str | int]  # the container of a value, and its key there
 TYPES: Mapping[str, str] = {

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mesh_assets.domain import Toolchain
-from mesh_assets.draft import Found, Reference, digest, leads_out, outside
+from mesh_assets.reading.draft import Found, Reference, digest, leads_out, outside
 from mesh_assets.errors import ConfigError, Place, Problem, nearest
-from mesh_assets.source import Document, Map, child, load, maps, read_text, text, texts
+from mesh_assets.reading.source import Document, Map, child, load, maps, read_text, text, texts
 
 TABLES = frozenset({"table", "incremental"})
 COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)

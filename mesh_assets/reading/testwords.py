@@ -8,7 +8,7 @@ import re
 
 from mesh_assets.contract import Kind, Severity
 from mesh_assets.errors import Problem, nearest
-from mesh_assets.source import Document, Map, maps, text
+from mesh_assets.reading.source import Document, Map, maps, text
 
 OPTIONS = {
     "minimum": Kind.MINIMUM, "maximum": Kind.MAXIMUM, "exclusiveMinimum": Kind.EXCLUSIVE_MINIMUM,

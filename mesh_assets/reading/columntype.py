@@ -3,7 +3,7 @@
 import re
 
 from mesh_assets.errors import nearest
-from mesh_assets.source import Map, child, flag, maps, text
+from mesh_assets.reading.source import Map, child, flag, maps, text
 
 PLAIN = (
     *"BIGINT BLOB BOOLEAN DATE DOUBLE FLOAT INTEGER INTERVAL JSON SMALLINT TIME TIMESTAMP TIMESTAMP_NS TINYINT".split(),
