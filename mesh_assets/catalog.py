@@ -45,11 +45,27 @@ def with_downstream(mesh: Mesh, tables: Iterable[str]) -> frozenset[str]:
 
 def with_upstream(mesh: Mesh, tables: Iterable[str]) -> frozenset[str]:
     """These tables, and everything that they rest on, as far as it is part of the mesh."""
-    return frozenset(name for name in graph.upstream(graph.graph_of(mesh), tables, include_self=True) if name in mesh.tables)
+    return frozenset(
+        name for name in graph.upstream(graph.graph_of(mesh), tables, include_self=True) if name in mesh.tables
+    )
 
 
-def run_report(env: Environment, runs: Sequence[str], scope: Iterable[str], broken: Mapping[str, str]) -> Json:
-    """What came of every table of `scope`: the JSON of `mesh run`."""
+def run_report(
+    env: Environment,
+    runs: Sequence[str],
+    scope: Iterable[str],
+    broken: Mapping[str, str],
+    failed: Mapping[str, str] | None = None,
+) -> Json:
+    """What came of every table of `scope`: the JSON of `mesh run`.
+
+    Args:
+        env: The environment, after the runs.
+        runs: Their ids.
+        scope: Tables to speak of.
+        broken: Domains that could not be loaded, with why.
+        failed: Tables whose step failed without a record, with why.
+    """
     last: dict[str, Attempt] = {}
     for run in runs:
         last |= {attempt.table: attempt for attempt in env.ledger.of_run(run)}
@@ -57,8 +73,9 @@ def run_report(env: Environment, runs: Sequence[str], scope: Iterable[str], brok
     why = order.due(env.mesh, state).why
     wanted = set(scope)
     versions = env.ledger.versions()
+    unrecorded = {**_of_domains(env.mesh, broken), **(failed or {})}
     rows = [
-        _row(name, last.get(name), versions.get(name), why[name], broken)
+        _row(name, last.get(name), versions.get(name), why[name], unrecorded)
         for name in env.mesh.tables
         if name in wanted
     ]
@@ -72,8 +89,12 @@ def run_report(env: Environment, runs: Sequence[str], scope: Iterable[str], brok
     }
 
 
+def _of_domains(mesh: Mesh, broken: Mapping[str, str]) -> dict[str, str]:
+    return {name: broken[table.domain] for name, table in mesh.tables.items() if table.domain in broken}
+
+
 def _row(
-    name: str, attempt: Attempt | None, version: Version | None, why: order.Why, broken: Mapping[str, str]
+    name: str, attempt: Attempt | None, version: Version | None, why: order.Why, failed: Mapping[str, str]
 ) -> Json:
     record = version.record if version else {}
     row: Json = {
@@ -89,8 +110,8 @@ def _row(
         told = attempt.record
         row |= {"status": attempt.outcome, "seconds": told.get("seconds", 0.0), "message": told.get("message") or ""}
         row |= {"rows": told.get("rows", row["rows"]), "tests": told.get("tests") or row["tests"]}
-    elif name.partition(".")[0] in broken:
-        row |= {"status": "failed", "message": broken[name.partition(".")[0]]}
+    elif name in failed:
+        row |= {"status": "failed", "message": failed[name]}
     elif why.state is order.Standing.FAILED:
         row |= {"status": "held", "message": why.sentence}
     elif why.state is not order.Standing.CURRENT or version is None:

@@ -26,7 +26,7 @@ MeshDir = Annotated[
     Path | None, typer.Option("--mesh", metavar="DIR", help="The mesh. Default: the nearest mesh.yaml upwards.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to stdout, and nothing else.")]
-Names = Annotated[list[str] | None, typer.Argument(metavar="[DOMAIN|TABLE]...", help="Default: the whole mesh.")]
+Names = Annotated[list[str] | None, typer.Argument(metavar="DOMAIN|TABLE", help="Default: the whole mesh.")]
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def check(mesh: MeshDir = None, *, as_json: AsJson = False) -> None:
 
 
 @app.command(epilog="Examples: `mesh run`, `mesh run customers --downstream`, `mesh run sales/calls --force`")
-def run(  # noqa: PLR0913 - one parameter per option
+def run(
     names: Names = None,
     mesh: MeshDir = None,
     *,
@@ -94,9 +94,10 @@ def run(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Build what has changed, upstream before downstream, at one snapshot; test it, and publish what passes.
 
-    What is named is built with what it needs. Exit 1 when a table is held, 3 when one could not be built.
+    What is named is built with what it needs. Exit 1 when a table is held, 2 when a domain is left out because of its
+    files, 3 when a table could not be built.
     """
-    from mesh_assets import catalog, console
+    from mesh_assets import console
     from mesh_assets.running import run_mesh
 
     env, settings = _environment(mesh)
@@ -112,13 +113,12 @@ def run(  # noqa: PLR0913 - one parameter per option
         _print_json(report)
     else:
         console.run_table(report)
-    del catalog
     statuses = {row["status"] for row in report["tables"]}
-    raise typer.Exit(3 if "failed" in statuses else 1 if "held" in statuses else 0)
+    raise typer.Exit(3 if "failed" in statuses else 2 if env.mesh.broken else 1 if "held" in statuses else 0)
 
 
 @app.command(epilog="Examples: `mesh test`, `mesh test claims --json`, `mesh test --junit report.xml --fail-on warn`")
-def test(  # noqa: PLR0913 - one parameter per option
+def test(
     names: Names = None,
     mesh: MeshDir = None,
     *,
@@ -133,7 +133,9 @@ def test(  # noqa: PLR0913 - one parameter per option
         message = f"--fail-on is `warn` or `error`, not `{fail_on}`"
         raise typer.BadParameter(message)
     env, _ = _environment(mesh)
-    items = list(testing.test(env, catalog.named(env.mesh, names or ())))
+    chosen = catalog.named(env.mesh, names or ())
+    with console.waiting("testing"):
+        items = list(testing.test(env, chosen))
     if as_json:
         _print_json(catalog.test_report(items))
     else:
@@ -156,7 +158,7 @@ def status(mesh: MeshDir = None, *, as_json: AsJson = False) -> None:
         console.status_table(report)
 
 
-@app.command(epilog="Examples: `mesh sql \"from customers.physicians limit 5\"`, `mesh sql --at 12 \"…\"`")
+@app.command(epilog='Examples: `mesh sql "from customers.physicians limit 5"`, `mesh sql --at 12 "…"`')
 def sql(
     query: Annotated[str, typer.Argument(help="One SELECT over `domain.table`.")],
     mesh: MeshDir = None,
@@ -195,12 +197,14 @@ def _place(mesh: Path | None) -> _Place:
 
     settings = Settings()
     if mesh is not None and not (mesh / "mesh.yaml").is_file():
-        message = f"there is no mesh.yaml in {mesh}\n    Name the folder that holds it, or make a mesh: mesh init {mesh}"
+        message = (
+            f"there is no mesh.yaml in {mesh}\n    Name the folder that holds it, or make a mesh: mesh init {mesh}"
+        )
         raise ConfigError(message)
     return _Place(mesh.resolve() if mesh else find_mesh(settings.dir or Path.cwd()), settings)
 
 
-def _environment(mesh: Path | None) -> tuple["Environment", Settings]:  # noqa: F821 - imported where it is used
+def _environment(mesh: Path | None) -> tuple["Environment", Settings]:
     from mesh_assets.environment import Environment
     from mesh_assets.mesh import read_mesh
 

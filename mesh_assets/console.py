@@ -2,11 +2,14 @@
 
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
@@ -25,80 +28,138 @@ STYLES = {
     "error": "bold red",
 }
 WIDEST = 60
-"""Characters of one value in a table for people."""
+"""Characters of one value in a table on a terminal."""
+SHOWN = 200
+"""Rows of a query's result on a terminal."""
+SAMPLED = 3
+"""Failing rows of a failed test for people; `--json` has up to ten."""
+NARROW = 110
+"""A terminal with fewer columns is not shown since when a version is there."""
+ENDLESS = 100_000
+"""Columns of a file or a pipe: nothing is folded, so that `grep` finds whole lines."""
 
 
 class Progress:
-    """One line per table as it is finished, with how many are left; on stderr, so that stdout stays data."""
+    """How far a run is, on stderr, so that stdout stays data.
+
+    On a terminal one line that changes and goes away; in a file one line per table as it is finished.
+    """
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._console = Console(stderr=True, quiet=quiet, highlight=False)
         self._stop = threading.Event()
         self._watch: threading.Thread | None = None
+        self._bar: Bar | None = None
+
+    def starting(self) -> None:
+        """Dagster is being loaded: some seconds, with dbt more."""
+        if self._console.is_terminal:
+            columns = (
+                SpinnerColumn(),
+                BarColumn(20),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("{task.description}"),
+            )
+            self._bar = Bar(*columns, console=self._console, transient=True)
+            self._bar.add_task("loading the mesh", total=None)
+            self._bar.start()
 
     def __call__(self, env: Environment, run: str, tables: Sequence[str]) -> None:
         """A run starts: follow it in the ledger until the next one, or the end."""
-        self.done()
+        self._leave()
         self._stop = threading.Event()
-        self._watch = threading.Thread(target=self._follow, args=(env, run, len(tables), self._stop), daemon=True)
+        self._watch = threading.Thread(target=self._follow, args=(env, run, tuple(tables), self._stop), daemon=True)
         self._watch.start()
 
     def done(self) -> None:
         """Show what is left to show, and stop."""
+        self._leave()
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _leave(self) -> None:
         self._stop.set()
         if self._watch is not None:
             self._watch.join()
             self._watch = None
 
-    def _follow(self, env: Environment, run: str, total: int, stop: threading.Event) -> None:
+    def _follow(self, env: Environment, run: str, tables: Sequence[str], stop: threading.Event) -> None:
         told = 0
         last = False
         while not last:
             last = stop.wait(0.3)
             attempts = env.ledger.of_run(run)
-            for attempt in attempts[told:]:
-                told += 1
+            if self._bar is not None:
+                building = [spelt(name) for name, by in env.ledger.building().items() if by == run]
+                self._bar.update(
+                    self._bar.task_ids[0], completed=len(attempts), total=len(tables), description=_named(building)
+                )
+                continue
+            for number, attempt in enumerate(attempts[told:], start=told + 1):
                 record = attempt.record
                 rows = f"{record['rows']:,} rows" if record.get("rows") is not None else ""
-                line = Text(f"{told:>4}/{total}  ")
-                line.append(f"{attempt.outcome:<10}", style=STYLES.get(attempt.outcome, ""))
-                line.append(f"{spelt(attempt.table):<42} {rows:>14}  {record.get('seconds') or 0:>6.1f} s")
-                self._console.print(line)
+                line = f"{number:>4}/{len(tables)}  {attempt.outcome:<10}{spelt(attempt.table):<42} {rows:>14}"
+                self._console.print(f"{line}  {record.get('seconds') or 0:>6.1f} s", soft_wrap=True)
+            told = len(attempts)
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """A sign on the terminal that something is going on."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(what):
+        yield
 
 
 def run_table(report: Mapping) -> None:
     """What came of every table, and the message of those that were not published."""
     console = _stdout()
     rows = report["tables"]
-    table = _table("table", "status", ">version", ">rows", "tests", ">seconds")
+    table = _table("table", "status", ">version", ">rows", ">seconds", "tests")
     for row in rows:
         table.add_row(
             row["table"],
             _word(row["status"]),
             _number(row["version"]),
             _number(row["rows"]),
-            _tests(row["tests"]),
             f"{row['seconds']:.1f}" if row["seconds"] else "",
+            _tests(row["tests"]),
         )
     console.print(table)
     for row in rows:
         if row["status"] in ("held", "failed", "skipped") and row["message"]:
-            console.print(Text.assemble(_word(row["status"]), f" {row['table']}: {row['message']}"))
+            _message(console, row["status"], row["table"], row["message"])
     counts = {status: sum(row["status"] == status for row in rows) for status in STYLES}
     told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-    console.print(f"{told}; the mesh is at version {report['snapshot']['result']}")
+    console.print(f"{told or 'no tables'}; the mesh is at version {report['snapshot']['result']}")
+    if held := [row["table"] for row in rows if row["status"] == "held"]:
+        console.print(f"The failing rows: mesh test {' '.join(held)}", style="dim", soft_wrap=True)
 
 
 def test_table(items: Sequence[Mapping]) -> None:
-    """Tests that did not pass, one line each, and the count of all."""
+    """Tests that did not pass, by table, with some of the rows that failed; and the count of all."""
     console = _stdout()
-    if shown := [item for item in items if item["status"] != "pass"]:
-        table = _table("table", "test", "status", ">failing", ">of", "what was found")
-        for item in shown:
-            counted = (_number(item["failing_rows"]), _number(item["total_rows"]))
-            found = f"{item.get('message') or ''} ({item['subject']})"
-            table.add_row(item["table"], item["name"], _word(item["status"]), *counted, found)
-        console.print(table)
+    shown = [item for item in items if item["status"] != "pass"]
+    width = max((len(str(item["name"])) for item in shown), default=0)
+    heading = None
+    for item in shown:
+        if heading != (heading := f"{item['table']}, {item['subject']}"):
+            console.print(Text(heading, style="bold"))
+        line = Table.grid(padding=(0, 2, 0, 0))
+        line.add_column(width=7, no_wrap=True)
+        line.add_column(width=min(width, console.width // 2))
+        line.add_column(overflow="fold")
+        line.add_row(Text.assemble("  ", _word(item["status"])), Text(str(item["name"])), Text(_found(item)))
+        console.print(line)
+        if item["status"] == "fail":
+            for row in (item.get("sample") or ())[:SAMPLED]:
+                said = ", ".join(f"{name} {_short(value)}" for name, value in row.items())
+                console.print(Text(f"         {said}", style="dim"), soft_wrap=True)
     counts = [f"{sum(item['status'] == word for item in items)} {word}" for word in ("pass", "warn", "fail", "error")]
     console.print(f"{len(items)} tests: {', '.join(counts)}")
 
@@ -106,27 +167,35 @@ def test_table(items: Sequence[Mapping]) -> None:
 def status_table(report: Mapping) -> None:
     """Where every table stands."""
     console = _stdout()
-    table = _table("table", ">version", "since (UTC)", ">rows", "tests", "state")
+    narrow = console.width < NARROW
+    table = _table("table", ">version", *(() if narrow else ("since (UTC)",)), ">rows", "state", "tests")
     for row in report["tables"]:
-        since = (row["since"] or "")[:16].replace("T", " ")
+        since = () if narrow else ((row["since"] or "")[:16].replace("T", " "),)
         state = row["why"] if row["state"] != "current" else Text("up to date", style="dim")
-        table.add_row(row["table"], _number(row["version"]), since, _number(row["rows"]), _tests(row["tests"]), state)
+        table.add_row(row["table"], _number(row["version"]), *since, _number(row["rows"]), state, _tests(row["tests"]))
     console.print(table)
     for row in report["tables"]:
         if row["last"] in ("held", "failed") and row["message"]:
-            console.print(Text.assemble(_word(row["last"]), f" {row['table']}: {row['message']}"))
+            _message(console, row["last"], row["table"], row["message"])
     for item in report["broken"]:
-        console.print(Text.assemble(_word("failed"), f" domain {item['domain']} could not be loaded: mesh check"))
+        _message(console, "failed", f"domain {item['domain']}", "it could not be loaded, `mesh check` says why")
 
 
 def rows_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A query's result."""
+    """A query's result; on a terminal its first rows, one below the other where they are too wide to stand side by side."""
     console = _stdout()
-    table = _table(*columns)
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row))
-    console.print(table)
-    console.print(f"{len(rows):,} row{'s' * (len(rows) != 1)}", style="dim")
+    shown = rows[:SHOWN] if console.is_terminal else rows
+    cells = [[_cell(value, whole=not console.is_terminal) for value in row] for row in shown]
+    widths = [max([len(name), *(len(row[place]) for row in cells)]) for place, name in enumerate(columns)]
+    if sum(widths) + 2 * len(widths) <= console.width:
+        table = _table(*columns)
+        for row in cells:
+            table.add_row(*row)
+        console.print(table)
+    else:
+        _records(console, columns, shown)
+    more = f", {len(shown):,} are shown; --json prints all" if len(shown) < len(rows) else ""
+    console.print(f"{len(rows):,} row{'s' * (len(rows) != 1)}{more}", style="dim")
 
 
 def write_junit(items: Sequence[Mapping], path: Path, *, fail_on: str) -> None:
@@ -152,17 +221,42 @@ def write_junit(items: Sequence[Mapping], path: Path, *, fail_on: str) -> None:
     ET.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
 
 
+def _records(console: Console, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Rows as blocks: one line per column."""
+    for number, row in enumerate(rows, start=1):
+        console.print(f"row {number}", style="dim")
+        block = Table.grid(padding=(0, 2, 0, 0))
+        block.add_column(style="bold", no_wrap=True)
+        block.add_column(overflow="fold")
+        for name, value in zip(columns, row, strict=True):
+            block.add_row(Text(name), _cell(value, whole=True))
+        console.print(block)
+
+
 def _stdout() -> Console:
-    wide = None if sys.stdout.isatty() else 200
-    return Console(highlight=False, width=wide, soft_wrap=False)
+    return Console(highlight=False, width=None if sys.stdout.isatty() else ENDLESS)
 
 
 def _table(*columns: str) -> Table:
+    """A table whose first column, the name, is never broken; the others are, where the terminal is narrow."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
+    for place, column in enumerate(columns):
         right = column.startswith(">")
-        table.add_column(Text(column.removeprefix(">")), justify="right" if right else "left", overflow="fold")
+        justify = "right" if right else "left"
+        table.add_column(Text(column.removeprefix(">")), justify=justify, overflow="fold", no_wrap=place == 0 or right)
     return table
+
+
+def _message(console: Console, status: str, what: str, message: str) -> None:
+    console.print(Text.assemble(_word(status), f" {what}: {message}"), soft_wrap=True)
+
+
+def _found(item: Mapping) -> str:
+    return str(item.get("message") or f"{item['failing_rows']:,} of {item['total_rows']:,} rows")
+
+
+def _named(tables: Sequence[str]) -> str:
+    return ", ".join(tables[:2]) + (f" and {len(tables) - 2} more" if len(tables) > 2 else "")  # noqa: PLR2004 - as above
 
 
 def _word(status: str) -> Text:
@@ -174,12 +268,18 @@ def _number(value: int | None) -> str:
 
 
 def _tests(counts: Mapping[str, int]) -> Text:
-    shown = [Text(f"{counts[word]} {word}", style=STYLES[word]) for word in ("pass", "warn", "fail") if counts.get(word)]
+    shown = [
+        Text(f"{counts[word]} {word}", style=STYLES[word]) for word in ("pass", "warn", "fail") if counts.get(word)
+    ]
     return Text(", ").join(shown)
 
 
-def _cell(value: object) -> Text:
+def _cell(value: object, *, whole: bool = False) -> Text:
     if value is None:
         return Text("null", style="dim")
-    text = str(plain(value))
-    return Text(text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…")
+    return Text(str(plain(value)) if whole else _short(value))
+
+
+def _short(value: object) -> str:
+    text = "null" if value is None else str(plain(value))
+    return text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…"

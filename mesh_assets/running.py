@@ -12,6 +12,9 @@ from mesh_assets.settings import Settings
 class Progress(Protocol):
     """Told of the work as it goes on."""
 
+    def starting(self) -> None:
+        """There is something to do, and Dagster is being loaded."""
+
     def __call__(self, env: Environment, run: str, tables: Sequence[str]) -> None:
         """A run starts, that will build these tables."""
 
@@ -40,8 +43,10 @@ def run_mesh(  # noqa: PLR0913 - the command's own options
     scope = catalog.with_upstream(env.mesh, wanted)
     by_name = asked if names else frozenset()
     runs: tuple[str, ...] = ()
+    failed: Mapping[str, str] = {}
     broken: Mapping[str, str] = {name: "\n".join(map(str, told)) for name, told in env.mesh.broken.items()}
     if force or _something_is_due(env, scope, by_name):
+        progress.starting()
         from mesh_assets.orchestration.run import run
 
         try:
@@ -55,9 +60,9 @@ def run_mesh(  # noqa: PLR0913 - the command's own options
             )
         finally:
             progress.done()
-        runs, broken = done.runs, {**broken, **done.broken}
+        runs, broken, failed = done.runs, {**broken, **done.broken}, done.failed
     built = {attempt.table for run_id in runs for attempt in env.ledger.of_run(run_id)}
-    return catalog.run_report(env, runs, wanted | built, broken)
+    return catalog.run_report(env, runs, wanted | built | set(failed), broken, failed)
 
 
 def _something_is_due(env: Environment, scope: frozenset[str], asked: frozenset[str]) -> bool:

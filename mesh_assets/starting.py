@@ -21,8 +21,11 @@ def start(folder: Path) -> None:
         raise UsageError(f"{folder} is not empty\n    Name a new folder; nothing there was changed.")
     try:
         shutil.copytree(TEMPLATE, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        (folder / ".gitignore").write_text(".mesh/\n", encoding="utf-8")
     except OSError as error:
-        raise RunError(f"{folder} cannot be written: {error.strerror}\n    Name a folder that you may write to.") from None
+        raise RunError(
+            f"{folder} cannot be written: {error.strerror}\n    Name a folder that you may write to."
+        ) from None
 
 
 def serve(root: Path, settings: Settings, *, host: str, port: int) -> None:

@@ -15,6 +15,9 @@ from mesh_assets.settings import Settings
 class Quiet:
     """Progress that nobody watches."""
 
+    def starting(self) -> None:
+        """Nothing is shown."""
+
     def __call__(self, env: Environment, run: str, tables: Sequence[str]) -> None:
         """Nothing is shown."""
 

@@ -2,12 +2,15 @@
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import dagster as dg
+import sqlalchemy as sa
 
-from mesh_assets import order
+from mesh_assets import build, order
 from mesh_assets.environment import Environment
+from mesh_assets.errors import RunError
 from mesh_assets.orchestration import instance, keys, progress, sensors
 from mesh_assets.orchestration.load import load
 from mesh_assets.orchestration.tables import CLOSURE
@@ -19,10 +22,16 @@ Started = Callable[[str, Sequence[str]], None]
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Ids of the runs, in order (none when nothing was due), and domains that could not be loaded, with why."""
+    """Ids of the runs, in order (none when nothing was due).
+
+    Attributes:
+        broken: Domains that could not be loaded, with why.
+        failed: Tables whose step ended before anything could be recorded of them, with why: a full disk, a lake that is away.
+    """
 
     runs: tuple[str, ...]
     broken: Mapping[str, str]
+    failed: Mapping[str, str]
 
 
 def run(  # noqa: PLR0913 - the command's own options
@@ -43,19 +52,23 @@ def run(  # noqa: PLR0913 - the command's own options
         force: Tables that are built although nothing has changed.
         settings: Default: from the environment variables.
         started: Told of every run before it starts.
+
+    Raises:
+        RunError: Dagster's own storage cannot be used: its disk is full, or another user's.
     """
     runs: list[str] = []
+    failed: dict[str, str] = {}
     loaded = load(env.mesh.root, settings=settings)
     working = frozenset(name for name in scope if name.partition(".")[0] not in loaded.broken)
-    with instance.open_instance(env.home) as storage:
+    with _dagsters_own_trouble(), instance.open_instance(env.home) as storage:
         sensors.end_dead_runs(storage)
         for group in _groups(env, storage, working, asked & working, force & working):
             run_id = str(uuid.uuid4())
             started(run_id, group)
-            _execute(loaded.definitions, storage, env, group, run_id, closure="" if force else "retry")
+            failed |= _execute(loaded.definitions, storage, env, group, run_id, closure="" if force else "retry")
             runs.append(run_id)
         sensors.reconcile(storage, env, env.mesh, env.mesh.domains)
-    return Done(tuple(runs), {name: "\n".join(told) for name, told in loaded.broken.items()})
+    return Done(tuple(runs), {name: "\n".join(told) for name, told in loaded.broken.items()}, failed)
 
 
 def _groups(
@@ -91,15 +104,51 @@ def _execute(  # noqa: PLR0913 - what a run is made of
     run_id: str,
     *,
     closure: str,
-) -> None:
+) -> dict[str, str]:
+    """Run one group, and say of which tables nothing could be recorded, and why."""
     mesh = env.mesh
     chosen = set(keys.selection(mesh, tables))
     job = definitions.resolve_implicit_global_asset_job_def().get_subset(asset_selection=chosen)
     tags = {"mesh/trigger": "mesh run", CLOSURE: closure, progress.PROCESS: progress.process_tag()}
-    job.execute_in_process(
+    done = job.execute_in_process(
         instance=storage,
         run_id=run_id,
         raise_on_error=False,
         tags={name: value for name, value in (tags | sensors.whole_range(mesh, tables)).items() if value},
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
     )
+    recorded = {attempt.table for attempt in env.ledger.of_run(run_id)}
+    return {name: why for name, why in _failures(done, tables).items() if name not in recorded}
+
+
+def _failures(done: dg.ExecuteInProcessResult, tables: Sequence[str]) -> dict[str, str]:
+    """Tables whose steps failed, with the innermost reason; all of them when the run ended before its first step."""
+    found = {}
+    for event in done.all_events:
+        if event.is_step_failure:
+            assets = done.job_def.asset_layer.get_assets_def_for_node(event.node_handle)
+            found |= dict.fromkeys(map(keys.table, assets.keys if assets else ()), _why(event.step_failure_data))
+        elif event.is_run_failure and event.job_failure_data.first_step_failure_event is None:
+            found = dict.fromkeys(tables, _why(event.job_failure_data)) | found
+    return {name: found[name] for name in tables if name in found}
+
+
+def _why(data: object) -> str:
+    told = getattr(data, "user_failure_data", None)
+    if told is not None and told.description:
+        return told.description
+    error = data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return build.first_lines(error.message) if error else "the run ended before this table was built"
+
+
+@contextmanager
+def _dagsters_own_trouble() -> Iterator[None]:
+    """What keeps Dagster from its storage, as something that a person can mend."""
+    try:
+        yield
+    except (sa.exc.DBAPIError, OSError) as error:
+        reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
+        mend = "Is its folder writable, its disk not full? What was published stays; run again."
+        raise RunError(f"Dagster's record of runs cannot be kept: {reason}\n    {mend}") from error
