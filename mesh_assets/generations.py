@@ -50,7 +50,7 @@ class Disagreement:
 
 @dataclass(frozen=True, slots=True)
 class _Stand:
-    """What one version saw: roots and joints as bits; those whose current version is another, with their stamps."""
+    """What one version saw, itself too: tables as bits; those whose current version is another, with their stamps."""
 
     keys: int
     lag: Mapping[str, str] = field(default_factory=dict)
@@ -121,7 +121,8 @@ class Generations:
         own = {table: fingerprint} if table in self._compared else {}
         reader = self._mesh.tables[table]
         stand, _ = self._merge(self._known(name for name in inputs if hands_on(self._mesh, name, reader)))
-        current = {name: self._current[name] for name in self._each(stand.keys & ~stand.behind)}
+        told = stand.keys & ~stand.behind & self._compared_keys
+        current = {name: self._current[name] for name in self._each(told)}
         return current | dict(stand.lag) | own
 
     def _known(self, inputs: Iterable[str]) -> list[str]:
@@ -151,8 +152,7 @@ class Generations:
         return (reader.domain, name) not in self._waived and hands_on(self._mesh, name, reader)
 
     def _stand(self, table: Table) -> _Stand:
-        name, seen = table.name, self._seen[table.name]
-        own = self._bits[name] if name in self._compared else 0
+        seen, own = self._seen[table.name], self._bits[table.name]
         read = self._read(table)
         if len(read) == len(self._built_from(table)) and all(seen.inputs[i] == self._seen[i].fingerprint for i in read):
             stand, found = self._merge(read)
@@ -166,7 +166,7 @@ class Generations:
         told = self._keys(seen.generation)
         lag = {root: stamp for root, stamp in seen.generation.items() if current.get(root) != stamp}
         expected = reduce(or_, (self._stands[name].keys for name in read), 0)
-        for root in self._each(expected & ~told):
+        for root in self._each(expected & self._compared_keys & ~told):
             stamp = seen.inputs.get(root, f"{UNKNOWN}{table.name}@{seen.version}")
             if stamp != current.get(root):
                 lag[root] = stamp
@@ -206,6 +206,10 @@ class Generations:
     def _root_keys(self) -> int:
         return self._keys(self._roots)
 
+    @cached_property
+    def _compared_keys(self) -> int:
+        return self._keys(self._compared)
+
     def _keys(self, roots: Iterable[str]) -> int:
         return reduce(or_, map(self._bits.__getitem__, roots), 0)
 
@@ -218,7 +222,10 @@ class Generations:
             keys ^= low
 
     def _joints(self) -> frozenset[str]:
-        """Tables that two inputs of one table descend from, or are: nothing else is ever compared."""
+        """Tables that two inputs of one table descend from, or are: nothing else is ever compared.
+
+        A version descends from what it was built from too, where its table has come to read something else since.
+        """
         reach: dict[str, int] = {}
         shared = 0
         for name, table in self._mesh.tables.items():
@@ -227,10 +234,9 @@ class Generations:
                 if read in reach and (table.domain, read) not in self._waived:
                     shared |= above & reach[read]
                     above |= reach[read]
-            if table.automation != "eager":
-                above = 0
-                for read in table.inputs:
-                    if read in reach and self._handed_on(read, table):
-                        above |= reach[read]
+            before = self._seen[name].inputs if name in self._seen else ()
+            if table.automation != "eager" or any(i not in table.inputs for i in before):
+                handed = (i for i in {*table.inputs, *before} if i in reach and self._handed_on(i, table))
+                above = reduce(or_, (reach[i] for i in handed), 0)
             reach[name] = above | self._bits[name]
         return frozenset(self._each(shared))

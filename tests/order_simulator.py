@@ -579,13 +579,10 @@ class World:
         table = self.mesh.tables[name]
         followed = [i for i in table.inputs if table.automation != "eager" and _hands_on(self.mesh, name, i)]
         return (
-            any(self.seen[name].inputs.get(i) != self.seen[i].fingerprint for i in followed)
-            if name in self.seen
-            else True
-        ) or (
-            self.failed.get(name, False)
-            or name not in self.seen
+            name not in self.seen
+            or self.failed.get(name, False)
             or any(i not in self.seen for i in (*table.inputs, *table.references))
+            or any(self.seen[name].inputs.get(i) != self.seen[i].fingerprint for i in followed)
             or (table.toolchain is Toolchain.SOURCE and not self.raw[name])
         )
 
@@ -600,7 +597,7 @@ class World:
         if name not in self.seen:
             return None
         if table.automation != "eager":
-            followed = [i for i in table.inputs if _hands_on(self.mesh, name, i)]
+            followed = [i for i in {*table.inputs, *self.seen[name].inputs} if _hands_on(self.mesh, name, i)]
             behind = followed and (self._is_stuck(name) or any(self._fresh(i) is None for i in followed))
             return None if behind else self.seen[name].fingerprint
         if self._is_stuck(name) or self.seen[name].held:
