@@ -30,7 +30,7 @@ from mesh_assets.domain import Consistency, Domain, InputPort, Mesh, OnFailure, 
 from mesh_assets.order import Seen, State
 
 
-class Broken(AssertionError):
+class Broken(AssertionError):  # noqa: N818 - the word of the tests
     """The order of operations has broken a promise."""
 
 
@@ -441,7 +441,7 @@ class World:
         return Step(name, self.now, ends, self.raw.get(name, ""), read, held, view, refused, reason)
 
     def _admit(self, run: Run, table: Table, view: Mapping[str, Seen]) -> tuple[dict[str, str], frozenset[str], bool]:
-        """(what is read, what of it is held, whether the reader must stop)"""
+        """What is read, what of it is held, and whether the reader must stop."""
         read = {name: view[name].fingerprint for name in table.inputs}
         held = set()
         for name in table.inputs:
@@ -527,7 +527,6 @@ class World:
     def _check_no_glitch(self, build: Iterable[str]) -> None:
         busy = {*self.leases, *build}
         for name in build:
-            table = self.mesh.tables[name]
             if above := busy & set(_upstream(self.mesh, name)):
                 raise Broken(f"{name} is due while {sorted(above)} upstream is due or running")
 

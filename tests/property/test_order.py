@@ -121,7 +121,7 @@ def waivers_are_ignored(_: pytest.MonkeyPatch) -> Rules:
 
 
 def held_inputs_are_compared(_: pytest.MonkeyPatch) -> Rules:
-    return Rules(disagreement=lambda mesh, table, seen, held: order.disagreement(mesh, table, seen))  # noqa: ARG005
+    return Rules(disagreement=lambda mesh, table, seen, held: order.disagreement(mesh, table, seen))
 
 
 def what_was_once_held_counts_as_held_for_ever(patch: pytest.MonkeyPatch) -> Rules:
@@ -148,7 +148,7 @@ def scheduled_tables_carry_the_generation_of_eager_ones(patch: pytest.MonkeyPatc
 
 
 def what_a_record_does_not_tell_is_taken_for_current(patch: pytest.MonkeyPatch) -> Rules:
-    recorded = Generations._recorded  # noqa: SLF001
+    recorded = Generations._recorded
     patch.setattr(Generations, "_recorded", lambda self, table, _read, own: recorded(self, table, [], own))
     return Rules()
 
