@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mesh_assets.errors import ConfigError, MeshError
+from mesh_assets.errors import ConfigError, MeshError, UsageError
 from mesh_assets.settings import Settings
 
 app = typer.Typer(
@@ -170,7 +170,7 @@ def sql(
     from mesh_assets import catalog, console
 
     env, _ = _environment(mesh)
-    columns, rows = env.lake.sql(query, at=at)
+    columns, rows = _answer(env, query, at)
     if as_json:
         _print_json(catalog.query_report(columns, rows))
     else:
@@ -190,6 +190,19 @@ def dev(
     place = _place(mesh)
     _note(f"Dagster is starting: http://{host}:{port}/asset-groups  (Ctrl-C ends it)")
     serve(place.root, place.settings, host=host, port=port)
+
+
+def _answer(env: "Environment", query: str, at: int | None) -> tuple[Sequence[str], Sequence[tuple]]:  # noqa: F821 - imported where it is used
+    """As `Lake.sql`; of a table that the mesh knows and the lake does not yet, it is said how to get it."""
+    try:
+        return env.lake.sql(query, at=at)
+    except UsageError:
+        published = env.lake.tables()
+        missing = [name for name in env.mesh.tables if name in query.lower() and name not in published]
+        if not missing:
+            raise
+        mend = f"Build it first: mesh run {' '.join(name.replace('.', '/', 1) for name in missing)}"
+        raise UsageError(f"{', '.join(missing)} was never published\n    {mend}") from None
 
 
 def _place(mesh: Path | None) -> _Place:

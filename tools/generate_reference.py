@@ -23,6 +23,7 @@ class Parameter(Protocol):
     name: str
     opts: Sequence[str]
     metavar: str | None
+    nargs: int
     required: bool
     default: object
     help: str | None
@@ -56,7 +57,8 @@ def _cli() -> Iterator[str]:
 
 
 def _command(name: str, told: str, epilog: str | None, parameters: Sequence[Parameter]) -> Iterator[str]:
-    usage = [parameter.metavar or parameter.name for parameter in parameters if not parameter.opts[0].startswith("-")]
+    words = [parameter for parameter in parameters if not parameter.opts[0].startswith("-")]
+    usage = [f"[{word.metavar or word.name}]..." if word.nargs == -1 else word.metavar or word.name for word in words]
     yield f"## mesh {name}\n\n```text\n{' '.join(['mesh', name, *usage, '[OPTIONS]'])}\n```\n"
     yield re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.cleandoc(told)) + "\n"
     yield "| | |\n|---|---|"
