@@ -9,9 +9,7 @@ STATES = {"Mass.": "MA", "New York": "NY", "Florida": "FL", "Penna": "PA", "N.J.
 
 
 @dg.asset
-def crm_contacts(
-    crm_east: pl.DataFrame, crm_west: pl.DataFrame, specialty_codes: pl.DataFrame
-) -> pl.DataFrame:
+def crm_contacts(crm_east: pl.DataFrame, crm_west: pl.DataFrame, specialty_codes: pl.DataFrame) -> pl.DataFrame:
     """Contacts of both systems in one shape; what cannot be right (an e-mail without @) is null."""
     east = crm_east.select(
         pl.lit("EAST").alias("source_system"),
@@ -42,9 +40,9 @@ def crm_contacts(
         pl.col("city").str.to_titlecase(),
         pl.col("st").alias("state"),
         valid_zip(pl.col("postal_code")).alias("zip"),
-        pl.coalesce(
-            day.str.to_date("%m/%d/%Y", strict=False), day.str.to_date("%d.%m.%Y", strict=False)
-        ).alias("changed_on"),
+        pl.coalesce(day.str.to_date("%m/%d/%Y", strict=False), day.str.to_date("%d.%m.%Y", strict=False)).alias(
+            "changed_on"
+        ),
         (pl.col("opt_out") == "Y").fill_null(value=False).alias("opted_out"),
     )
     return pl.concat([east, west]).sort("source_system", "source_id")

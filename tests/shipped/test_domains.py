@@ -4,7 +4,7 @@ import importlib.util
 import re
 from pathlib import Path
 from types import ModuleType
-from xml.etree import ElementTree
+import xml.etree.ElementTree as ET
 
 import pandas as pd
 import polars as pl
@@ -52,7 +52,9 @@ def test_a_readme_names_the_owner_every_port_and_every_fault(name: str) -> None:
         assert f"`{name}.{port.table}`" in text
     for fault in FAULTS:
         if fault["table"].startswith(f"{name}/"):
-            rows = f"{fault['failing_rows']:,}" if fault["failing_rows"] > 1 else "[0-9]+"  # 1: a query's value, not rows
+            rows = (
+                f"{fault['failing_rows']:,}" if fault["failing_rows"] > 1 else "[0-9]+"
+            )  # 1: a query's value, not rows
             assert re.search(rf"\| {rows} \| `{fault['test']}` \|", text), fault
 
 
@@ -86,7 +88,8 @@ def test_mastering_finds_every_physician_exactly_once(mastered: tuple[pl.DataFra
     wrong = [
         row["npi"]
         for row in known.iter_rows(named=True)
-        if (row["last_name"].lower(), row["city"].lower()) != (by_npi[row["npi"]].last.lower(), by_npi[row["npi"]].city.lower())
+        if (row["last_name"].lower(), row["city"].lower())
+        != (by_npi[row["npi"]].last.lower(), by_npi[row["npi"]].city.lower())
         or row["opted_out"] != by_npi[row["npi"]].opted_out
         or row["email"] not in (None, by_npi[row["npi"]].email)
     ]
@@ -97,30 +100,74 @@ def test_the_readme_of_customers_tells_how_records_were_matched(mastered: tuple[
     text = (ROOT / "domains/customers/README.md").read_text(encoding="utf-8")
     counts = dict(mastered[1]["matched_by"].value_counts().iter_rows())
     told = re.search(r"`npi` ([\d,]+) records, `email` (\d+), `name_zip` (\d+); `none` (\d+)", text)
-    assert [int(count.replace(",", "")) for count in told.groups()] == [counts[way] for way in ("npi", "email", "name_zip", "none")]
+    assert [int(count.replace(",", "")) for count in told.groups()] == [
+        counts[way] for way in ("npi", "email", "name_zip", "none")
+    ]
 
 
 def test_a_wrong_digit_in_an_npi_is_always_noticed() -> None:
     valid_npi = assets_of("customers").valid_npi
     right = [national_provider_id(number) for number in (0, 7, 123_456, 99_999_998)]
     wrong = [
-        npi[:place] + str((int(npi[place]) + off) % 10) + npi[place + 1 :] for npi in right for place in range(10) for off in range(1, 10)
+        npi[:place] + str((int(npi[place]) + off) % 10) + npi[place + 1 :]
+        for npi in right
+        for place in range(10)
+        for off in range(1, 10)
     ]
-    frame = pl.DataFrame({"npi": right + [f"{npi[:4]}-{npi[4:7]}-{npi[7:]}" for npi in right] + wrong + ["PENDING", None, ""]})
+    frame = pl.DataFrame(
+        {"npi": right + [f"{npi[:4]}-{npi[4:7]}-{npi[7:]}" for npi in right] + wrong + ["PENDING", None, ""]}
+    )
     assert frame.select(valid_npi(pl.col("npi")))["npi"].to_list() == right + right + [None] * (len(wrong) + 3)
 
 
 def test_values_that_disagree_match_nobody() -> None:
     contacts = pl.DataFrame(
         [
-            {"source_system": "EAST", "source_id": "E-1", "npi": "1", "first_name": "Jo", "last_name": "Roe", "zip": "02139", "email": "a@x.example"},
-            {"source_system": "EAST", "source_id": "E-2", "npi": "2", "first_name": "Jo", "last_name": "Roe", "zip": "02139", "email": "b@x.example"},
-            {"source_system": "WEST", "source_id": "W1", "npi": None, "first_name": "JO", "last_name": "roe", "zip": "02139", "email": None},
-            {"source_system": "WEST", "source_id": "W2", "npi": None, "first_name": "J.", "last_name": "Roe", "zip": None, "email": "b@x.example"},
+            {
+                "source_system": "EAST",
+                "source_id": "E-1",
+                "npi": "1",
+                "first_name": "Jo",
+                "last_name": "Roe",
+                "zip": "02139",
+                "email": "a@x.example",
+            },
+            {
+                "source_system": "EAST",
+                "source_id": "E-2",
+                "npi": "2",
+                "first_name": "Jo",
+                "last_name": "Roe",
+                "zip": "02139",
+                "email": "b@x.example",
+            },
+            {
+                "source_system": "WEST",
+                "source_id": "W1",
+                "npi": None,
+                "first_name": "JO",
+                "last_name": "roe",
+                "zip": "02139",
+                "email": None,
+            },
+            {
+                "source_system": "WEST",
+                "source_id": "W2",
+                "npi": None,
+                "first_name": "J.",
+                "last_name": "Roe",
+                "zip": None,
+                "email": "b@x.example",
+            },
         ]
     )
     found = assets_of("customers").physician_crosswalk(contacts)
-    assert dict(found.select("source_id", "physician_id").iter_rows()) == {"E-1": "P1", "E-2": "P2", "W1": "X-W1", "W2": "P2"}
+    assert dict(found.select("source_id", "physician_id").iter_rows()) == {
+        "E-1": "P1",
+        "E-2": "P2",
+        "W1": "X-W1",
+        "W2": "P2",
+    }
 
 
 @pytest.mark.parametrize("weeks", [0, 1, 25])
@@ -136,7 +183,7 @@ def test_the_launch_chart_is_drawn_from_any_number_of_weeks(weeks: int) -> None:
     shares = pd.DataFrame({"territory": ["R & D <East>"] * weeks, "velmora_share": [0.1] * weeks})
     files = assets_of("launch_analytics").launch_chart(report, shares)
     bars = [
-        len(ElementTree.fromstring(files[name]).findall(".//{http://www.w3.org/2000/svg}rect")) - 1
+        len(ET.fromstring(files[name]).findall(".//{http://www.w3.org/2000/svg}rect")) - 1
         for name in ("launch_curve.svg", "territories.svg")
     ]
     assert bars == [weeks, weeks]

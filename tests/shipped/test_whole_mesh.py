@@ -65,8 +65,12 @@ def test_a_week_that_comes_later_is_appended_and_nothing_is_lost(built: Path) ->
 def test_the_tests_find_the_known_faults_and_no_others(built: Path) -> None:
     listed = yaml.safe_load((ROOT / "domains/faults.yaml").read_text(encoding="utf-8"))
     told = mesh(built, "test")["tests"]
-    found = [(test["table"], test["name"], test["status"], test["failing_rows"]) for test in told if test["status"] != "pass"]
-    assert sorted(found) == sorted((fault["table"], fault["test"], fault["status"], fault["failing_rows"]) for fault in listed)
+    found = [
+        (test["table"], test["name"], test["status"], test["failing_rows"]) for test in told if test["status"] != "pass"
+    ]
+    assert sorted(found) == sorted(
+        (fault["table"], fault["test"], fault["status"], fault["failing_rows"]) for fault in listed
+    )
 
 
 def test_nothing_is_built_again_when_nothing_has_changed(built: Path) -> None:
@@ -100,7 +104,11 @@ def test_a_worse_export_is_held_and_readers_keep_their_version_until_it_is_mende
         held = statuses(mesh(built, "run", code=1))
         assert held["sales/territories"] == "held"
         assert "published" not in held.values()
-        failed = [test["name"] for test in mesh(built, "test", "sales/territories", code=1)["tests"] if test["status"] == "fail"]
+        failed = [
+            test["name"]
+            for test in mesh(built, "test", "sales/territories", code=1)["tests"]
+            if test["status"] == "fail"
+        ]
         assert failed == ["region_known"]
         assert value(built, aligned) == before
     finally:

@@ -37,7 +37,7 @@ def main() -> None:
     for name, frame in files.items():
         write(frame, folder / name)
     rows, size = sum(map(len, files.values())), sum((folder / name).stat().st_size for name in files)
-    print(f"{len(files)} files, {rows:,} rows, {size / 1e6:.1f} MB in {folder}")  # noqa: T201
+    print(f"{len(files)} files, {rows:,} rows, {size / 1e6:.1f} MB in {folder}")
 
 
 if __name__ == "__main__":

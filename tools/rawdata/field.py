@@ -56,7 +56,14 @@ def territory_map() -> pl.DataFrame:
     """Which three-digit ZIP area belongs to which territory."""
     return pl.DataFrame(
         [
-            {"zip3": prefix, "territory_id": number, "territory": name, "region": region, "main_city": city, "state": state}
+            {
+                "zip3": prefix,
+                "territory_id": number,
+                "territory": name,
+                "region": region,
+                "main_city": city,
+                "state": state,
+            }
             for number, name, region, cities in territories()
             for city, state, prefix in cities
         ]
@@ -125,7 +132,16 @@ def dirty_calls(rng: np.random.Generator, clean: pl.DataFrame) -> pl.DataFrame:
 
 def all_campaigns() -> pl.DataFrame:
     """Campaigns for physicians (e-mail) and for patients (media)."""
-    mails = ("Save the date", "Now approved", "Starter kit", "Dosing guide", "Patient stories", "Congress recap", "Formulary news", "Real-world data")
+    mails = (
+        "Save the date",
+        "Now approved",
+        "Starter kit",
+        "Dosing guide",
+        "Patient stories",
+        "Congress recap",
+        "Formulary news",
+        "Real-world data",
+    )
     rows = [
         {
             "campaign_id": f"HCP-{n:02d}",
@@ -160,7 +176,9 @@ def mail_events(people: list[Physician], campaigns: pl.DataFrame) -> pl.DataFram
     willing = [person for person in people if not person.opted_out]
     for _ in range(MAILS):
         campaign, person = hcp[rng.integers(len(hcp))], willing[rng.integers(len(willing))]
-        sent = datetime.combine(campaign["starts_on"], datetime.min.time()) + timedelta(minutes=int(rng.integers(480, 29_000)))
+        sent = datetime.combine(campaign["starts_on"], datetime.min.time()) + timedelta(
+            minutes=int(rng.integers(480, 29_000))
+        )
         keen = 0.45 if person.specialty in ("Neurology", "Headache Medicine") else 0.25
         steps = ["sent"]
         if rng.random() < 0.97:

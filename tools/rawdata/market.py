@@ -1,6 +1,7 @@
 """The market: what can be prescribed, what it costs, and what was dispensed."""
 
 import json
+from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
@@ -25,11 +26,33 @@ PRODUCTS = (
     ("CAN", "Candesta", "candesartan", "Mondial", "ARB", date(2014, 8, 4), 0.01),
 )
 STRENGTHS = ((10, 30), (25, 30), (50, 30), (50, 90))  # milligrams, units in a pack
-LABELERS = {"Arden Pharma": 71_234, "Castell Bio": 50_090, "Orion Life": 12_480, "Teluma": 63_459, "Generix": 16_714, "Mondial": 43_547}
+LABELERS = {
+    "Arden Pharma": 71_234,
+    "Castell Bio": 50_090,
+    "Orion Life": 12_480,
+    "Teluma": 63_459,
+    "Generix": 16_714,
+    "Mondial": 43_547,
+}
 PRICE_FAULTS = {"price not positive": 4, "entered twice": 6, "pack unknown": 5}
-CLAIM_FAULTS = {"reversal": 187, "more new than total": 74, "ndc without dashes": 64, "ndc placeholder": 43, "sent twice": 312}
+CLAIM_FAULTS = {
+    "reversal": 187,
+    "more new than total": 74,
+    "ndc without dashes": 64,
+    "ndc placeholder": 43,
+    "sent twice": 312,
+}
 STRANGERS, STRANGER_ROWS = 37, 241  # prescribers that no CRM knows
 NEVER_SOLD = "99999-9999-99"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prescribers:
+    """Physicians as columns: scripts of the market in a week, weeks from the launch to their first Velmora."""
+
+    npis: np.ndarray
+    volume: np.ndarray
+    adopts: np.ndarray
 
 
 def exports(people: list[Physician]) -> Files:
@@ -104,10 +127,12 @@ def prices(packs: list[dict]) -> pl.DataFrame:
 def claims(people: list[Physician], packs: list[dict]) -> dict[date, pl.DataFrame]:
     """Dispensed prescriptions of each week, by prescriber, pack, channel and payer."""
     rng = stream("claims")
-    volume = np.array([person.volume for person in people])
-    npis = np.array([person.npi for person in people])
-    adopts = adoption(rng, people)
-    frames = [one_week(rng, week, npis, volume, adopts, packs) for week in WEEKS]
+    prescribers = Prescribers(
+        npis=np.array([person.npi for person in people]),
+        volume=np.array([person.volume for person in people]),
+        adopts=adoption(rng, people),
+    )
+    frames = [one_week(rng, week, prescribers, packs) for week in WEEKS]
     return dirty(stream("claims dirt"), pl.concat(frames))
 
 
@@ -117,13 +142,14 @@ def adoption(rng: np.random.Generator, people: list[Physician]) -> np.ndarray:
     return np.array([rng.exponential(early.get(person.specialty, 45)) for person in people])
 
 
-def one_week(rng: np.random.Generator, week: date, npis: np.ndarray, volume: np.ndarray, adopts: np.ndarray, packs: list[dict]) -> pl.DataFrame:
+def one_week(rng: np.random.Generator, week: date, prescribers: Prescribers, packs: list[dict]) -> pl.DataFrame:
     """One delivery: a line for each combination that was dispensed at all."""
+    volume, npis = prescribers.volume, prescribers.npis
     age = (week - LAUNCH).days / 7
     shares = np.array([share for *_, share in PRODUCTS])
     who = np.repeat(np.arange(len(npis)), np.minimum(rng.poisson(volume * 0.65), 9))
     what = rng.choice(len(PRODUCTS), len(who), p=shares / shares.sum())
-    what[(age - adopts[who] > 0) & (rng.random(len(who)) < 0.22)] = 0  # product 0 is the new one
+    what[(age - prescribers.adopts[who] > 0) & (rng.random(len(who)) < 0.22)] = 0  # product 0 is the new one
     by_product = [[n for n, pack in enumerate(packs) if pack["product"] == product] for product, *_ in PRODUCTS]
     ndcs = np.array([pack["ndc"] for pack in packs])
     pack = np.array([by_product[n][min(int(rng.exponential(1.1)), len(by_product[n]) - 1)] for n in what])
@@ -134,7 +160,9 @@ def one_week(rng: np.random.Generator, week: date, npis: np.ndarray, volume: np.
             "npi": npis[who],
             "ndc": ndcs[pack],
             "channel": np.array(["RETAIL", "MAIL", "SPECIALTY"])[rng.choice(3, len(who), p=[0.8, 0.13, 0.07])],
-            "payer": np.array(["COMMERCIAL", "MEDICARE", "MEDICAID", "CASH"])[rng.choice(4, len(who), p=[0.58, 0.22, 0.14, 0.06])],
+            "payer": np.array(["COMMERCIAL", "MEDICARE", "MEDICAID", "CASH"])[
+                rng.choice(4, len(who), p=[0.58, 0.22, 0.14, 0.06])
+            ],
             "trx": trx,
             "nrx": rng.binomial(trx, 0.85 if 0 <= age < 4 else 0.36),
         }

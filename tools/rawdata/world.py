@@ -54,14 +54,14 @@ SPECIALTIES = {  # name: (code in the western CRM, share of the physicians, shar
     "Obstetrics & Gynecology": ("OBG", 0.08, 0.33, 1.0),
     "Pain Medicine": ("PM", 0.05, 0.82, 3.2),
 }
-FIRST = (
+FIRST = (  # noqa: SIM905 - long lists of words read best as text
     "James Mary Robert Patricia John Jennifer Michael Linda David Elizabeth William Barbara Richard Susan Joseph Jessica "
     "Thomas Sarah Carlos Karen Daniel Lisa Matthew Nancy Anthony Betty Mark Sandra Steven Ashley Andrew Emily Paul Donna "
     "Joshua Michelle Kenneth Carol Kevin Amanda Brian Melissa George Deborah Timothy Stephanie Ronald Rebecca Jason Laura "
     "Edward Helen Jeffrey Sharon Ryan Cynthia Jacob Kathleen Priya Amit Wei Mei Hiroshi Yuki Ahmed Fatima Omar Leila Jose "
     "Lucia Miguel Sofia Ivan Olga Chidi Amara Kwame Ngozi Anders Ingrid"
 ).split()
-LAST = (
+LAST = (  # noqa: SIM905
     "Smith Johnson Williams Brown Jones Garcia Miller Davis Rodriguez Martinez Hernandez Lopez Gonzalez Wilson Anderson "
     "Thomas Taylor Moore Jackson Martin Lee Perez Thompson White Harris Sanchez Clark Ramirez Lewis Robinson Walker Young "
     "Allen King Wright Scott Torres Nguyen Hill Flores Green Adams Nelson Baker Hall Rivera Campbell Mitchell Carter Roberts "
@@ -72,7 +72,18 @@ LAST = (
 ).split()
 CLINICS = tuple(
     f"{place}-{kind}.example"
-    for place in ("northgate", "riverside", "lakeview", "stvincent", "beacon", "summit", "harbor", "oakridge", "mercy", "unity")
+    for place in (
+        "northgate",
+        "riverside",
+        "lakeview",
+        "stvincent",
+        "beacon",
+        "summit",
+        "harbor",
+        "oakridge",
+        "mercy",
+        "unity",
+    )
     for kind in ("clinic", "health", "medical")
 )
 
