@@ -2,9 +2,9 @@
 
 import importlib.util
 import re
+import xml.etree.ElementTree as ET
 from pathlib import Path
 from types import ModuleType
-import xml.etree.ElementTree as ET
 
 import pandas as pd
 import polars as pl
