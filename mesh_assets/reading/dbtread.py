@@ -79,7 +79,7 @@ def read_dbt(folder: Path, domain: str, shown: str) -> DbtRead:
 def _models(folder: Path, shown: str, project: Document, problems: list[Problem]) -> Iterator[_Model]:
     roots = texts(project.root, "model-paths") or ("models",)
     named = text(project.root, "name")
-    told = child(child(project.root, "models"), named)
+    everywhere = child(project.root, "models")
     inline = dict(_in_yaml(folder, roots))
     first: dict[str, str] = {}
     for root in roots:
@@ -94,7 +94,7 @@ def _models(folder: Path, shown: str, project: Document, problems: list[Problem]
             if settings.get("enabled", "true").lower() == "false":
                 continue
             model.materialized = (
-                settings.get("materialized") or inline.get(path.stem) or _by_folder(told, inner.parts[1:-1])
+                settings.get("materialized") or inline.get(path.stem) or _by_folder(everywhere, (named, *inner.parts[1:-1]))
             )
             if model.name in first:
                 what = f"two models are named `{model.name}`: the other is {first[model.name]}"
@@ -104,7 +104,7 @@ def _models(folder: Path, shown: str, project: Document, problems: list[Problem]
 
 
 def _by_folder(told: Map, folders: tuple[str, ...]) -> str:
-    """The deepest folder's `+materialized` in dbt_project.yml; dbt's own default is a view."""
+    """`+materialized` below `models:` in dbt_project.yml, the deepest folder's; dbt's own default is a view."""
     found = text(told, "+materialized") or text(told, "materialized")
     for name in folders:
         told = child(told, name)
