@@ -1,0 +1,168 @@
+"""What the sensors decide, tick by tick, without a daemon; in one code location and in several."""
+
+import json
+
+import dagster as dg
+import pytest
+
+from mesh_assets import order
+from mesh_assets.orchestration import sensors
+from mesh_assets.orchestration.instance import open_instance
+from mesh_assets.orchestration.load import load
+from tests.making import Place, launch
+
+
+@pytest.fixture
+def place(tmp_path):
+    """base → middle → last, each its own domain, each reading through a port with a contract."""
+    place = Place(tmp_path)
+    place.domain("base", "outputs: [{port: items}]\ninputs: [{source: raw/items/*.csv, as: raw_items}]\n")
+    items(place, 1, 2)
+    place.sql("base.items", "select * from base.raw_items")
+    place.contract("base.items", {"id": "BIGINT"})
+    for name, source in (("middle", "base.items"), ("last", "middle.items")):
+        place.domain(name, f"inputs: [{{port: {source}, contract: in_items.odcs.yaml}}]\noutputs: [{{port: items}}]\n")
+        place.sql(f"{name}.items", f"select id from {source}")
+        place.contract(f"{name}.items", {"id": "BIGINT"})
+        place.contract(f"{name}.items", {"id": "BIGINT"}, name="in_items")
+    return place
+
+
+def items(place, *ids, more=""):
+    """Write the raw file anew."""
+    rows = "\n".join(f"{number}{',x' if more else ''}" for number in ids)
+    place.write("domains/base/raw/items/1.csv", f"id{more}\n{rows}\n")
+
+
+def tick(place, name, cursor=None, *, only=None):
+    """One look of a sensor: (runs that it asks for, its new cursor)."""
+    definitions = load(place.root, only=only, settings=place.settings).definitions
+    with open_instance(place.root / ".mesh") as instance:
+        context = dg.build_sensor_context(instance=instance, cursor=cursor, definitions=definitions)
+        result = definitions.get_repository_def().get_sensor_def(name)(context)
+    if isinstance(result, dg.SkipReason):
+        return [], context.cursor
+    return list(result.run_requests or []), result.cursor
+
+
+def selected(request):
+    """Assets of a run request, as text."""
+    return {key.to_user_string() for key in request.asset_selection}
+
+
+def test_a_domain_builds_what_is_due_and_its_own_that_follows(place):
+    """The producer's source and table go into one run; a reader waits until there is something to read."""
+    requests, _ = tick(place, "base__order")
+    assert [selected(request) for request in requests] == [{"base/raw_items", "base/items"}]
+    assert tick(place, "middle__order")[0] == []
+    place.run("base")
+    assert [selected(request) for request in tick(place, "middle__order")[0]] == [{"middle/items", "middle/in/base__items"}]
+    assert tick(place, "last__order")[0] == []
+    assert tick(place, "base__order")[0] == []
+
+
+def test_in_locations_of_their_own_it_is_the_same(place):
+    """Each domain in its own code location, each launched from there."""
+    assert launch(place, "base", "base/raw_items", "base/items")
+    requests, _ = tick(place, "middle__order", only="middle")
+    assert [selected(request) for request in requests] == [{"middle/items", "middle/in/base__items"}]
+    assert launch(place, "middle", "middle/in/base__items", "middle/items")
+    requests, _ = tick(place, "last__order", only="last")
+    assert [selected(request) for request in requests] == [{"last/items", "last/in/middle__items"}]
+
+
+def test_an_unchanged_republish_cascades_nowhere(place):
+    """Same content: nobody downstream is due."""
+    place.run()
+    place.run("base", force=True)
+    assert tick(place, "middle__order")[0] == tick(place, "last__order")[0] == []
+
+
+def test_a_running_table_is_not_asked_for_again(place):
+    """Dagster's unfinished runs count as running."""
+    requests, _ = tick(place, "base__order")
+    definitions = load(place.root, settings=place.settings).definitions
+    job = definitions.resolve_implicit_global_asset_job_def().get_subset(asset_selection=set(requests[0].asset_selection))
+    with open_instance(place.root / ".mesh") as instance:
+        instance.create_run_for_job(
+            job, asset_selection=frozenset(requests[0].asset_selection), status=dg.DagsterRunStatus.STARTING
+        )
+    assert tick(place, "base__order")[0] == []
+
+
+def widen(place):
+    """One column more in the producer's port."""
+    items(place, 1, 2, more=",note")
+    place.contract("base.items", {"id": "BIGINT", "note": "VARCHAR"})
+    place.run("base")
+
+
+@pytest.mark.parametrize("only", [None, "last"])
+def test_a_schema_change_asks_for_the_readers_own_checks_once_also_transitively(place, only):
+    """The second reader rests on the port through the first: its own checks run, once; a restart changes nothing."""
+    place.run()
+    _, cursor = tick(place, "last__schema_changes", only=only)
+    widen(place)
+    requests, cursor = tick(place, "last__schema_changes", cursor, only=only)
+    assert len(requests) == 1
+    assert not requests[0].asset_selection
+    asked = {key.asset_key.to_user_string() for key in requests[0].asset_check_keys}
+    assert asked == {"last/in/middle__items", "last/items"}
+    assert tick(place, "last__schema_changes", cursor, only=only)[0] == []
+    other = "base" if only else None
+    assert tick(place, "middle__schema_changes", cursor, only=other and "middle")[0] == []
+
+
+def test_the_checks_that_it_asks_for_run_without_building_anything(place):
+    """A check-only run: results are there, nothing is materialised."""
+    place.run()
+    _, cursor = tick(place, "middle__schema_changes")
+    widen(place)
+    (request,), _ = tick(place, "middle__schema_changes", cursor)
+    definitions = load(place.root, settings=place.settings).definitions
+    job = definitions.resolve_implicit_global_asset_job_def().get_subset(
+        asset_selection=set(), asset_check_selection=set(request.asset_check_keys)
+    )
+    with open_instance(place.root / ".mesh") as instance:
+        result = job.execute_in_process(instance=instance, raise_on_error=False)
+        found = [event.event_type_value for event in result.all_events]
+    assert result.success
+    assert found.count("ASSET_CHECK_EVALUATION") == len(request.asset_check_keys)
+    assert "ASSET_MATERIALIZATION" not in found
+
+
+def test_who_has_waited_too_long_gets_one_run_of_everything_due(place, monkeypatch):
+    """Where sources never rest, runs of single domains can miss each other; one run at one pin cannot."""
+    requests, cursor = tick(place, "mesh__closure")
+    assert requests == []
+    assert set(json.loads(cursor)) == {"base.items", "middle.items", "last.items"}
+    monkeypatch.setattr(sensors, "PATIENCE", -1.0)
+    requests, _ = tick(place, "mesh__closure", cursor)
+    assert {name for request in requests for name in selected(request)} >= {
+        "base/raw_items",
+        "base/items",
+        "middle/items",
+        "last/items",
+    }
+
+
+def test_waiting_is_counted_from_when_it_began():
+    """What no longer waits is forgotten."""
+    waits = order.Why(state=order.Standing.WAITS, sentence="")
+    current = order.Why(state=order.Standing.CURRENT, sentence="")
+    decision = order.Decision(build=(), why={"a.a": waits, "b.b": waits, "c.c": current})
+    assert sensors.waiting_since({"a.a": 5.0, "c.c": 1.0}, decision, 9.0) == {"a.a": 5.0, "b.b": 9.0}
+
+
+def test_a_version_that_was_never_told_is_reported_by_the_reconciler(place):
+    """Once; and with what a materialisation says."""
+    place.run()
+    with open_instance(place.root / ".mesh") as instance:
+        env = place.env()
+        key = dg.AssetKey(["base", "items"])
+        instance.wipe_assets([key])
+        assert sensors.reconcile(instance, env, env.mesh, ["base"]) == (("base.items", place.version("base.items")),)
+        event = instance.get_latest_materialization_event(key).asset_materialization
+        assert event.metadata["dagster/row_count"].value == 2
+        assert event.metadata["mesh/reconciled"].value is True
+        assert sensors.reconcile(instance, env, env.mesh, ["base"]) == ()
