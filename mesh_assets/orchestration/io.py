@@ -4,16 +4,18 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from mesh_assets import admission, build, python
-from mesh_assets.audit.words import result_json
+from mesh_assets import python
 from mesh_assets.domain import Table
-from mesh_assets.environment import Environment
 from mesh_assets.errors import RunError
 from mesh_assets.orchestration import keys, tell
 from mesh_assets.orchestration.tables import OpenEnvironment, told_failures
 
 if TYPE_CHECKING:
     import duckdb
+
+    from mesh_assets.admission import Reading
+    from mesh_assets.build import Outcome, Partition
+    from mesh_assets.environment import Environment
 
 
 class LakeIO(dg.IOManager):
@@ -27,6 +29,8 @@ class LakeIO(dg.IOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
         """Publish what the asset returned, if its tests allow."""
+        from mesh_assets import build
+
         env = self._open()
         table = env.mesh.tables[keys.table(context.asset_key)]
         what = table.name.replace(".", "/", 1)
@@ -63,9 +67,11 @@ class LakeIO(dg.IOManager):
 
 
 def _read(
-    env: Environment, context: dg.InputContext, name: str, con: "duckdb.DuckDBPyConnection"
-) -> admission.Reading:
+    env: "Environment", context: dg.InputContext, name: str, con: "duckdb.DuckDBPyConnection"
+) -> "Reading":
     """The admission rule is that of the domain whose assets the step builds."""
+    from mesh_assets import admission, build
+
     step = context.step_context
     made = [keys.table(key) for key in step.job_def.asset_layer.get_assets_def_for_node(step.node_handle).keys]
     reader = made[0].partition(".")[0]
@@ -79,15 +85,19 @@ def _read(
         raise
 
 
-def _partition(context: dg.OutputContext) -> build.Partition | None:
+def _partition(context: dg.OutputContext) -> "Partition | None":
+    from mesh_assets import build
+
     if not context.has_asset_partitions:
         return None
     window = context.asset_partitions_time_window
     return build.Partition(start=window.start.date().isoformat(), end=window.end.date().isoformat())
 
 
-def _report_checks(instance: dg.DagsterInstance, key: dg.AssetKey, table: Table, outcome: build.Outcome) -> None:
+def _report_checks(instance: dg.DagsterInstance, key: dg.AssetKey, table: Table, outcome: "Outcome") -> None:
     """Show the results at once: the asset's step may be about to fail, and its checks run after it."""
+    from mesh_assets.audit.words import result_json
+
     for result in outcome.results:
         told = tell.check_result(key, result_json(result, table.name))
         instance.report_runless_asset_event(

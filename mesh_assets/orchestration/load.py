@@ -5,17 +5,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from mesh_assets import python
 from mesh_assets.domain import Mesh, Table, Toolchain
-from mesh_assets.environment import Environment, home_of
 from mesh_assets.errors import MeshError
-from mesh_assets.mesh import read_mesh
+from mesh_assets.mesh import no_collection, read_mesh
 from mesh_assets.orchestration import checks, jobs, modules, plain, ports, sensors, tables
 from mesh_assets.orchestration.io import LakeIO
 from mesh_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from mesh_assets.environment import Environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,21 @@ def load(root: Path, *, only: str | None = None, settings: Settings | None = Non
 
     Nothing is opened before a step runs.
     """
-    mesh = read_mesh(root, tolerant=True)
+    return loaded(read(root), only=only, settings=settings)
+
+
+def read(root: Path) -> Mesh:
+    """The mesh in a folder; domains with problems are in `Mesh.broken`."""
+    return read_mesh(root, tolerant=True)
+
+
+def loaded(mesh: Mesh, *, only: str | None = None, settings: Settings | None = None) -> Loaded:
+    """As `load`, of a mesh that was read already."""
+    with no_collection():
+        return _loaded(mesh, only, settings)
+
+
+def _loaded(mesh: Mesh, only: str | None, settings: Settings | None) -> Loaded:
     open_environment = _opener(mesh, settings)
     chosen = [name for name in (*mesh.domains, *mesh.broken) if only in (None, name)]
     parts, broken = [], dict(mesh.broken)
@@ -48,7 +65,7 @@ def load(root: Path, *, only: str | None = None, settings: Settings | None = Non
         if name in broken:
             continue
         try:
-            parts.append(domain_definitions(mesh, name, open_environment, home_of(mesh, settings)))
+            parts.append(domain_definitions(mesh, name, open_environment, settings))
         except Exception as error:  # noqa: BLE001 - a domain's own code raises what it likes; it becomes that domain's error
             broken[name] = _told(error)
     working = [name for name in chosen if name not in broken]
@@ -56,7 +73,7 @@ def load(root: Path, *, only: str | None = None, settings: Settings | None = Non
     definitions = dg.Definitions(
         assets=[*(asset for part in parts for asset in part[0]), *shown],
         asset_checks=[check for part in parts for check in part[1]],
-        jobs=jobs.jobs(mesh, only),
+        jobs=jobs.jobs(mesh, working, only),
         sensors=sensors.sensors(mesh, working, open_environment),
         resources={"io_manager": LakeIO(open_environment)},
         executor=_executor(mesh, chosen),
@@ -65,7 +82,7 @@ def load(root: Path, *, only: str | None = None, settings: Settings | None = Non
 
 
 def domain_definitions(
-    mesh: Mesh, domain: str, open_environment: tables.OpenEnvironment, home: Path
+    mesh: Mesh, domain: str, open_environment: tables.OpenEnvironment, settings: Settings | None = None
 ) -> tuple[list[dg.AssetsDefinition], list[dg.AssetChecksDefinition]]:
     """One domain's assets and its separate checks.
 
@@ -80,9 +97,10 @@ def domain_definitions(
             continue
         found.append(tables.asset(mesh, table, tables.make_of(mesh, table, functions), open_environment))
     if models := [table for table in own if table.toolchain is Toolchain.DBT]:
+        from mesh_assets.environment import home_of
         from mesh_assets.orchestration import dbt
 
-        found.append(dbt.asset(mesh, domain, models, open_environment, home))
+        found.append(dbt.asset(mesh, domain, models, open_environment, home_of(mesh, settings)))
     return found, checks.reporting(domain, ordinary_tables, open_environment)
 
 
@@ -99,7 +117,9 @@ def _python(
 
 def _opener(mesh: Mesh, settings: Settings | None) -> tables.OpenEnvironment:
     @cache
-    def open_environment() -> Environment:
+    def open_environment() -> "Environment":
+        from mesh_assets.environment import Environment
+
         return Environment.open(mesh, settings)
 
     return open_environment

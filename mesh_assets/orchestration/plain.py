@@ -5,7 +5,6 @@ from types import ModuleType
 
 import dagster as dg
 
-from mesh_assets import build
 from mesh_assets.domain import Mesh
 from mesh_assets.errors import ConfigError, Problem
 from mesh_assets.orchestration import keys
@@ -26,6 +25,8 @@ def _failure_hook(domain: str, open_environment: OpenEnvironment) -> dg.HookDefi
 
     @dg.failure_hook(name=f"{domain}__failed")
     def hook(context: dg.HookContext) -> None:
+        from mesh_assets import build
+
         env = open_environment()
         error = context.op_exception
         step = context._step_execution_context  # noqa: SLF001 - the context does not name the step's assets

@@ -1,16 +1,18 @@
 """Input ports as assets: `<reader>/in/<domain>__<port>` shows which versions a reader admits."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from mesh_assets import admission
 from mesh_assets.domain import Domain, InputPort, OnFailure
-from mesh_assets.environment import Environment
 from mesh_assets.errors import RunError
-from mesh_assets.ledger import Admission
 from mesh_assets.orchestration import keys, tell
 from mesh_assets.orchestration.tables import OpenEnvironment, told_failures
+
+if TYPE_CHECKING:
+    from mesh_assets.environment import Environment
+    from mesh_assets.ledger import Admission
 
 
 def assets(domain: Domain, open_environment: OpenEnvironment) -> list[dg.AssetsDefinition]:
@@ -49,7 +51,7 @@ def _asset(domain: Domain, port: InputPort, open_environment: OpenEnvironment) -
 
 
 def _run(
-    context: dg.AssetExecutionContext, env: Environment, domain: Domain, port: InputPort
+    context: dg.AssetExecutionContext, env: "Environment", domain: Domain, port: InputPort
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
     op = context.op_execution_context
     key = keys.port(domain.name, port.table)
@@ -63,7 +65,9 @@ def _run(
             yield _shown(env, domain, port, verdict)
 
 
-def _judge(env: Environment, domain: Domain, port: InputPort, run: str) -> Admission:
+def _judge(env: "Environment", domain: Domain, port: InputPort, run: str) -> "Admission":
+    from mesh_assets import admission
+
     env.sync()
     seen = env.seen(upto=env.pin(run), run=run)
     if port.table not in seen:
@@ -72,8 +76,10 @@ def _judge(env: Environment, domain: Domain, port: InputPort, run: str) -> Admis
         return admission.judge(env, port, domain.name, seen[port.table].version, seen, run, con)
 
 
-def _shown(env: Environment, domain: Domain, port: InputPort, verdict: Admission) -> dg.MaterializeResult:
+def _shown(env: "Environment", domain: Domain, port: InputPort, verdict: "Admission") -> dg.MaterializeResult:
     """The version that the reader goes on with; refused with nothing to go on with, it is not materialised."""
+    from mesh_assets import admission
+
     chosen = admission.choose(env, port, domain.name, verdict)
     return dg.MaterializeResult(
         asset_key=keys.port(domain.name, port.table),

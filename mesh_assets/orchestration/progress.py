@@ -5,7 +5,6 @@ import socket
 import dagster as dg
 
 from mesh_assets.domain import Mesh
-from mesh_assets.ledger import process_started
 from mesh_assets.orchestration import jobs, keys
 
 UNFINISHED = [
@@ -41,11 +40,15 @@ def process_tag() -> str:
     """Names this process, so that others can tell whether a run that it executes is still alive."""
     import os
 
+    from mesh_assets.ledger import process_started
+
     return f"{socket.gethostname()}|{os.getpid()}|{process_started(os.getpid())}"
 
 
 def is_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     """Whether a started run's worker is gone for certain. Runs on hosts that cannot be asked are taken to live."""
+    from mesh_assets.ledger import process_started
+
     if tag := run.tags.get(PROCESS):
         host, pid, started = tag.split("|")
         return host == socket.gethostname() and process_started(int(pid)) != started

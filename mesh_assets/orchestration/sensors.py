@@ -3,15 +3,18 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from mesh_assets import graph, order
 from mesh_assets.domain import Mesh
-from mesh_assets.environment import Environment
-from mesh_assets.ledger import Version
-from mesh_assets.orchestration import keys, progress, tell
+from mesh_assets.orchestration import jobs, keys, progress, tell
 from mesh_assets.orchestration.tables import CLOSURE, OpenEnvironment
+
+if TYPE_CHECKING:
+    from mesh_assets.environment import Environment
+    from mesh_assets.ledger import Version
 
 INTERVAL = 5
 """Seconds between two looks at the lake."""
@@ -20,11 +23,13 @@ INTERVAL = 5
 def sensors(mesh: Mesh, domains: Iterable[str], open_environment: OpenEnvironment) -> list[dg.SensorDefinition]:
     """Everything that runs by itself in one code location."""
     found = []
+    edges = graph.graph_of(mesh)
+    tables = jobs.by_domain(mesh)
     for domain in domains:
-        if not any(table.domain == domain for table in mesh.tables.values()):
+        if not tables[domain]:
             continue
         found.append(_order(mesh, domain, open_environment))
-        if watched := foreign_upstream(mesh, domain):
+        if watched := foreign_upstream(mesh, domain, graph.upstream(edges, tables[domain])):
             found.append(_schema_changes(mesh, domain, watched, open_environment))
     return [*found, _reconciler(mesh, sorted(domains), open_environment)] if found else []
 
@@ -32,7 +37,8 @@ def sensors(mesh: Mesh, domains: Iterable[str], open_environment: OpenEnvironmen
 def _order(mesh: Mesh, domain: str, open_environment: OpenEnvironment) -> dg.SensorDefinition:
     @dg.sensor(
         name=f"{domain}__order",
-        target=dg.AssetSelection.groups(domain),
+        # Not `target`: that would make one more job per sensor, and Dagster resolves every job when it loads.
+        asset_selection=dg.AssetSelection.groups(domain),
         minimum_interval_seconds=INTERVAL,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Builds what is due in {domain}: by the state of lake and ledger, not by events.",
@@ -94,14 +100,13 @@ def whole_range(mesh: Mesh, tables: Sequence[str]) -> dict[str, str]:
 # -- schema changes -------------------------------------------------------------------------------------------------------
 
 
-def foreign_upstream(mesh: Mesh, domain: str) -> tuple[str, ...]:
-    """Every output port of another domain that this domain's tables rest on, directly or not."""
-    own = [name for name, table in mesh.tables.items() if table.domain == domain]
-    above = [mesh.tables[name] for name in graph.upstream(graph.graph_of(mesh), own) if name in mesh.tables]
+def foreign_upstream(mesh: Mesh, domain: str, upstream: Iterable[str]) -> tuple[str, ...]:
+    """Every output port of another domain among what this domain's tables rest on, directly or not."""
+    above = [mesh.tables[name] for name in upstream if name in mesh.tables]
     return tuple(sorted(table.name for table in above if table.domain != domain and table.port is not None))
 
 
-def schema_hash(version: Version) -> str:
+def schema_hash(version: "Version") -> str:
     """Of the columns that a version has, by name and type, in any order."""
     columns = sorted(tuple(column) for column in version.record.get("columns", ()))
     return hashlib.sha256(json.dumps(columns).encode()).hexdigest()[:16]
@@ -131,7 +136,7 @@ def _schema_changes(
 ) -> dg.SensorDefinition:
     @dg.sensor(
         name=f"{domain}__schema_changes",
-        target=dg.AssetSelection.groups(domain) | dg.AssetSelection.checks_for_assets(*_targets(mesh, domain)),
+        asset_selection=dg.AssetSelection.groups(domain),
         minimum_interval_seconds=INTERVAL,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Runs the checks of {domain} when a table that it rests on has a new schema.",
@@ -158,11 +163,6 @@ def _schema_changes(
         return dg.SensorResult(cursor=cursor, run_requests=[request])
 
     return sensor
-
-
-def _targets(mesh: Mesh, domain: str) -> list[dg.AssetKey]:
-    ports = [keys.port(domain, entry.table) for entry in mesh.domains[domain].inputs if entry.contract]
-    return [*ports, *(keys.of(name) for name, table in mesh.tables.items() if table.domain == domain)]
 
 
 # -- what was cut off -----------------------------------------------------------------------------------------------------
@@ -208,7 +208,7 @@ def end_dead_runs(
 
 
 def reconcile(
-    instance: dg.DagsterInstance, env: Environment, mesh: Mesh, domains: Iterable[str]
+    instance: dg.DagsterInstance, env: "Environment", mesh: Mesh, domains: Iterable[str]
 ) -> tuple[tuple[str, int], ...]:
     """Report versions that were published but never told to Dagster: a kill between the two left them out.
 
@@ -239,7 +239,7 @@ def _told_version(event: dg.EventLogEntry | None) -> int:
     return int(value.value) if value is not None else 0
 
 
-def _materialization(env: Environment, mesh: Mesh, name: str, version: Version) -> dg.AssetMaterialization:
+def _materialization(env: "Environment", mesh: Mesh, name: str, version: "Version") -> dg.AssetMaterialization:
     from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
     table = mesh.tables[name]

@@ -5,17 +5,20 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from mesh_assets import build, python, raw, testing
-from mesh_assets.audit.words import result_json
+from mesh_assets import python, raw
 from mesh_assets.domain import Mesh, Partitions, Table, Toolchain
-from mesh_assets.environment import Environment, contract_hash
 from mesh_assets.errors import MeshError
 from mesh_assets.orchestration import keys, tell
 
+# What builds a table (DuckDB, the ledger's SQLAlchemy) is imported when a step runs: every process that loads the mesh
+# would pay for it.
 if TYPE_CHECKING:
     import duckdb
 
-OpenEnvironment = Callable[[], Environment]
+    from mesh_assets import build
+    from mesh_assets.environment import Environment
+
+OpenEnvironment = Callable[[], "Environment"]
 CLOSURE = "mesh/closure"
 """Run tag: build only what has changed (`retry`: and what failed). Without it, as after a click, what was asked for is built."""
 
@@ -26,7 +29,7 @@ PARTITIONS = {
 }
 
 
-def asset(mesh: Mesh, table: Table, make: build.Make, open_environment: OpenEnvironment) -> dg.AssetsDefinition:
+def asset(mesh: Mesh, table: Table, make: "build.Make", open_environment: OpenEnvironment) -> dg.AssetsDefinition:
     """One table as an asset whose checks are its contract's tests.
 
     The op can be subset, so that its checks run alone on the published version; what is published is always audited,
@@ -48,7 +51,7 @@ def asset(mesh: Mesh, table: Table, make: build.Make, open_environment: OpenEnvi
     return op
 
 
-def make_of(mesh: Mesh, table: Table, functions: dict[str, python.PythonTable]) -> build.Make:
+def make_of(mesh: Mesh, table: Table, functions: dict[str, python.PythonTable]) -> "build.Make":
     """How a table of the library's own toolchains is computed."""
     if table.toolchain is Toolchain.SOURCE:
         folder = mesh.domains[table.domain].path
@@ -84,9 +87,11 @@ def partitions(declared: Partitions | None) -> dg.PartitionsDefinition | None:
 
 
 def run_table(
-    context: dg.AssetExecutionContext, env: Environment, table: Table, make: build.Make
+    context: dg.AssetExecutionContext, env: "Environment", table: Table, make: "build.Make"
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
     """One step: build and tell, or only test what is published."""
+    from mesh_assets import build
+
     op = context.op_execution_context
     wanted = {check.name for check in op.selected_asset_check_keys}
     key = keys.of(table.name)
@@ -117,9 +122,12 @@ def run_table(
 
 
 def check_results(
-    env: Environment, table: Table, outcome: build.Outcome, wanted: set[str]
+    env: "Environment", table: Table, outcome: "build.Outcome", wanted: set[str]
 ) -> Iterator[dg.AssetCheckResult]:
     """The results of an outcome's tests; those of the confirmed version when nothing had to be computed."""
+    from mesh_assets.audit.words import result_json
+    from mesh_assets.environment import contract_hash
+
     items = [result_json(result, table.name) for result in outcome.results]
     if not items and outcome.version is not None and outcome.status == "unchanged":
         items = env.ledger.results(table.name, outcome.version, contract_hash(table)) or []
@@ -129,9 +137,11 @@ def check_results(
 
 
 def test_published(
-    env: Environment, table: Table, wanted: set[str], run: str
+    env: "Environment", table: Table, wanted: set[str], run: str
 ) -> Iterator[dg.AssetCheckResult]:
     """Run a table's tests on its published version, and keep what they say; not twice within one run."""
+    from mesh_assets import testing
+
     env.sync()
     seen = env.seen().get(table.name)
     if seen is None:
@@ -154,7 +164,7 @@ class told_failures:  # noqa: N801 - reads as a word in `with`
             raise dg.Failure(str(error), allow_retries=False) from None
 
 
-def _sql(table: Table, con: "duckdb.DuckDBPyConnection", partition: build.Partition | None) -> str:
+def _sql(table: Table, con: "duckdb.DuckDBPyConnection", partition: "build.Partition | None") -> str:
     """The file's text; `getvariable('partition_start')` and `…_end` are the half-open range that is asked for."""
     first = table.partitions.start if table.partitions else "0001-01-01"
     start, end = (partition.start, partition.end) if partition else (first, "9999-12-31")
@@ -163,12 +173,14 @@ def _sql(table: Table, con: "duckdb.DuckDBPyConnection", partition: build.Partit
     return table.path.read_text(encoding="utf-8").rstrip().rstrip(";")
 
 
-def _partition(context: dg.AssetExecutionContext) -> build.Partition | None:
+def _partition(context: dg.AssetExecutionContext) -> "build.Partition | None":
+    from mesh_assets import build
+
     if not (context.has_partition_key or context.has_partition_key_range):
         return None
     window = context.partition_time_window
     return build.Partition(start=window.start.date().isoformat(), end=window.end.date().isoformat())
 
 
-def _held_metadata(outcome: build.Outcome) -> dict[str, object]:
+def _held_metadata(outcome: "build.Outcome") -> dict[str, object]:
     return {"quarantine": outcome.quarantine} if outcome.quarantine else {}

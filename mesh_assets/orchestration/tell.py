@@ -1,12 +1,15 @@
 """Outcomes and test results in Dagster's words: metadata, check specs, check results."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from mesh_assets.build import Outcome
 from mesh_assets.contract import Contract, Severity
 from mesh_assets.domain import Mesh, OnFailure, Table
+
+if TYPE_CHECKING:
+    from mesh_assets.build import Outcome
 
 FAILED = ("fail", "warn", "error")
 
@@ -27,7 +30,7 @@ def definition_metadata(table: Table) -> dict[str, object]:
     return metadata
 
 
-def outcome_metadata(table: Table, outcome: Outcome, uri: str) -> dict[str, object]:
+def outcome_metadata(table: Table, outcome: "Outcome", uri: str) -> dict[str, object]:
     """What a build says of itself. `mesh/inputs` names the version of every input that was read."""
     inputs = {name.replace(".", "/", 1): reading.version for name, reading in outcome.readings.items()}
     held = [name.replace(".", "/", 1) for name, reading in outcome.readings.items() if reading.held]
@@ -96,8 +99,7 @@ def asset_description(mesh: Mesh, table: Table) -> str:
     lines = [table.contract.description if table.contract else "", ""]
     kind = "Output port" if table.port else "Private table"
     lines.append(f"**{kind}** of *{domain.title or domain.name}*, owned by {domain.team.name or 'nobody yet'}.")
-    readers = sorted({other.domain for other in mesh.tables.values() if table.name in other.inputs} - {table.domain})
-    if readers:
+    if readers := sorted(name for name, other in mesh.domains.items() if table.port and other.input(table.name)):
         lines.append(f"Read by: {', '.join(readers)}.")
     return "\n".join(lines).strip()
 
