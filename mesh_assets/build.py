@@ -4,19 +4,19 @@ Whoever runs it (Dagster, a test) gives a function that says how the table is co
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from mesh_assets import order
+from mesh_assets import order, raw
 from mesh_assets.admission import NotAdmittedError, Reading, read, relations, spelt
 from mesh_assets.audit.execute import audit
 from mesh_assets.audit.words import result_json
 from mesh_assets.audit.result import Result, Status
-from mesh_assets.domain import Load, Table
+from mesh_assets.domain import Load, Table, Toolchain
 from mesh_assets.environment import Environment, contract_hash
-from mesh_assets.errors import Superseded
+from mesh_assets.errors import RunError, Superseded
 from mesh_assets.lake import Mode, Publication, Staged
 from mesh_assets.ledger import Attempt
 
@@ -287,7 +287,28 @@ def _compute(step: Step, table: Table, make: Make, base: int | None) -> Staged:
     columns = table.contract.columns if table.contract else ()
     if table.load is not Load.FULL:
         _show_this(step, table, base)
-    return step.env.lake.stage(step.con, table.name, make(step.con, step.partition), columns=columns)
+    query = make(step.con, step.partition)
+    with _explained(step, table):
+        return step.env.lake.stage(step.con, table.name, query, columns=columns)
+
+
+@contextmanager
+def _explained(step: Step, table: Table) -> Iterator[None]:
+    """Where the file is that has to be mended, when a table cannot be computed."""
+    import duckdb
+
+    mesh = step.env.mesh
+    if table.source is not None:
+        with raw.explained(mesh.domains[table.domain].path, table.source):
+            yield
+        return
+    try:
+        yield
+    except duckdb.Error as error:
+        if table.toolchain is not Toolchain.SQL:
+            raise
+        where = table.path.relative_to(mesh.root) if table.path.is_relative_to(mesh.root) else table.path
+        raise RunError(f"{where}: {first_lines(str(error))}") from None
 
 
 def _show_this(step: Step, table: Table, version: int | None) -> None:
@@ -335,7 +356,7 @@ def _held(step: Step, candidate: Candidate, results: tuple[Result, ...], of: int
     """Keep the candidate as quarantine, and readers at the last good version."""
     table, publication = candidate.table, candidate.publication
     tried = replace(candidate.tried, failed=True)
-    stopping = [result for result in results if result.stops]
+    stopping = _first_causes(results)
     if not stopping:
         _discard(step, [candidate])
         said = f"{spelt(table.name)} was built together with {of - 1} others, of which one is held"
@@ -358,9 +379,15 @@ def _held(step: Step, candidate: Candidate, results: tuple[Result, ...], of: int
     )
 
 
+def _first_causes(results: Sequence[Result]) -> list[Result]:
+    """What holds a candidate; tests that could not be executed, because a column is missing, only when nothing else does."""
+    stopping = [result for result in results if result.stops]
+    return [result for result in stopping if result.status is not Status.ERROR] or stopping
+
+
 def _finding(result: Result) -> str:
     if result.status is Status.ERROR:
-        return f"{result.test.name} could not be executed ({result.message})"
+        return result.message or f"{result.test.name} could not be executed"
     return f"{result.test.name} failed ({result.message or f'{result.failing_rows} of {result.total_rows} rows'})"
 
 
@@ -489,7 +516,8 @@ def _told(  # noqa: PLR0913 - see _version_record
     step.env.ledger.keep_results(table.name, version, contract_hash(table), items, step.run)
     status = "published" if confirmed is None else "unchanged"
     dated = {name: {**item, "version": item["version"] or published} for name, item in record["inputs"].items()}
-    outcome = _end(step, table, candidate.tried, status, "", {**record, "inputs": dated, "version": version})
+    said = _unnamed(candidate) if status == "published" else ""
+    outcome = _end(step, table, candidate.tried, status, said, {**record, "inputs": dated, "version": version})
     return replace(
         outcome,
         version=version,
@@ -499,6 +527,13 @@ def _told(  # noqa: PLR0913 - see _version_record
         fingerprint=record["fingerprint"],
         columns=tuple((name, kind) for name, kind in record["columns"]),
     )
+
+
+def _unnamed(candidate: Candidate) -> str:
+    """Columns that nobody has promised, tested or classified: an export that has grown, for one."""
+    extra = candidate.publication.staged.extra if candidate.table.contract and candidate.publication else ()
+    names = ", ".join(f"`{name}`" for name in extra)
+    return f"published with what its contract does not name: {names}" if names else ""
 
 
 def _discard(step: Step, candidates: Sequence[Candidate]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from mesh_assets import graph, order
-from mesh_assets.domain import Mesh
+from mesh_assets.domain import Mesh, Table
 from mesh_assets.environment import Environment
 from mesh_assets.errors import UsageError, nearest
 from mesh_assets.ledger import Attempt, Version
@@ -75,7 +75,7 @@ def run_report(
     versions = env.ledger.versions()
     unrecorded = {**_of_domains(env.mesh, broken), **(failed or {})}
     rows = [
-        _row(name, last.get(name), versions.get(name), why[name], unrecorded)
+        _row(env.mesh.tables[name], last.get(name), versions.get(name), why[name], unrecorded)
         for name in env.mesh.tables
         if name in wanted
     ]
@@ -94,8 +94,9 @@ def _of_domains(mesh: Mesh, broken: Mapping[str, str]) -> dict[str, str]:
 
 
 def _row(
-    name: str, attempt: Attempt | None, version: Version | None, why: order.Why, failed: Mapping[str, str]
+    table: Table, attempt: Attempt | None, version: Version | None, why: order.Why, failed: Mapping[str, str]
 ) -> Json:
+    name = table.name
     record = version.record if version else {}
     row: Json = {
         "table": spelt(name),
@@ -112,6 +113,12 @@ def _row(
         row |= {"rows": told.get("rows", row["rows"]), "tests": told.get("tests") or row["tests"]}
     elif name in failed:
         row |= {"status": "failed", "message": failed[name]}
+    elif table.source and why.state is order.Standing.MISSING:
+        mend = f"Put the export there, or correct `source:` at {table.source.where}."
+        row |= {
+            "status": "failed",
+            "message": f"no file matches `{table.source.pattern}` in {table.domain}\n    {mend}",
+        }
     elif why.state is order.Standing.FAILED:
         row |= {"status": "held", "message": why.sentence}
     elif why.state is not order.Standing.CURRENT or version is None:

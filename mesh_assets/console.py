@@ -132,7 +132,7 @@ def run_table(report: Mapping) -> None:
         )
     console.print(table)
     for row in rows:
-        if row["status"] in ("held", "failed", "skipped") and row["message"]:
+        if row["status"] in ("published", "held", "failed", "skipped") and row["message"]:
             _message(console, row["status"], row["table"], row["message"])
     counts = {status: sum(row["status"] == status for row in rows) for status in STYLES}
     told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)

@@ -1,9 +1,11 @@
 """Raw files of operational systems: which are there, what is in them, how DuckDB reads them."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from mesh_assets import rawcsv
 from mesh_assets.contract import Contract
 from mesh_assets.domain import Source
 from mesh_assets.errors import RunError, nearest
@@ -16,6 +18,7 @@ READERS: Mapping[str, str] = {
     ".jsonl": "read_json",
     ".ndjson": "read_json",
 }
+PACKED = (".gz", ".zst")
 
 Hashes = dict[str, tuple[str, str]]
 
@@ -62,19 +65,67 @@ def query(folder: Path, source: Source, contract: Contract | None) -> str:
         mend = f"Put the export there, or correct `source:` at {source.where}."
         raise RunError(f"no file matches `{source.pattern}` in {folder.name}\n    {mend}")
     if empty := [path for path in found if path.stat().st_size == 0]:
-        raise RunError(f"{_spell(empty, folder)} is empty, not even a header\n    Was the export cut off? Send it again.")
+        raise RunError(
+            f"{_spell(empty, folder)} is empty, not even a header\n    Was the export cut off? Send it again."
+        )
+    for path in found:
+        # DuckDB takes a packed file that is cut off for a shorter one.
+        if path.suffix in PACKED and (told := rawcsv.packing(path)):
+            raise RunError(f"{_spell([path], folder)}{told}\n    Send the file again.")
     reader = _reader(found, folder)
     names = ", ".join("'" + str(path).replace("'", "''") + "'" for path in found)
     options = ["union_by_name = true"]
     if reader == "read_csv":
+        # Nothing but the types is left to DuckDB's guess: where a line does not fit, it would guess another separator, or
+        # that the table starts further down, and load the rest of the file without a word.
+        options += [
+            f"delim = '{rawcsv.separator(found, _root(folder))}'",
+            "header = true",
+            "skip = 0",
+            "quote = '\"'",
+            "escape = '\"'",
+            "comment = ''",
+        ]
         options.append("all_varchar = true" if contract else "sample_size = -1")
     return f"SELECT * FROM {reader}([{names}], {', '.join(options)})"  # noqa: S608 - names are quoted above
+
+
+@contextmanager
+def explained(folder: Path, source: Source) -> Iterator[None]:
+    """A file that cannot be read comes out as a `RunError` that names it, and the line where it can.
+
+    Only what the files cause is translated; a full disk or a lake that is away stays what it is.
+    """
+    import duckdb
+
+    try:
+        yield
+    except (
+        duckdb.InvalidInputException,
+        duckdb.ConversionException,
+        duckdb.SerializationException,
+        duckdb.IOException,
+    ) as error:
+        found = files(folder, source)
+        finding = next((told for path in found if (told := _finding(path, folder))), "")
+        if not finding and isinstance(error, duckdb.IOException):
+            raise
+        # DuckDB's own words, without the folders of this machine.
+        finding = finding or str(error).replace(f"{_root(folder)}/", "").splitlines()[0]
+        mend = "Nothing of it was loaded. Was the export cut off? Mend the file, or send it again."
+        raise RunError(f"{finding}\n    {mend}") from None
+
+
+def _finding(path: Path, folder: Path) -> str:
+    reader = READERS.get(next((end.lower() for end in reversed(path.suffixes) if end not in PACKED), ""))
+    told = rawcsv.fault(path) if reader == "read_csv" else ""
+    return f"{_spell([path], folder)}{told}" if told else ""
 
 
 def _reader(found: Sequence[Path], folder: Path) -> str:
     readers = set()
     for path in found:
-        suffixes = [suffix for suffix in path.suffixes if suffix not in (".gz", ".zst")]
+        suffixes = [suffix for suffix in path.suffixes if suffix not in PACKED]
         reader = READERS.get(suffixes[-1].lower() if suffixes else "")
         if reader is None:
             mend = nearest(path.suffix, READERS, otherwise=f"Formats that are read: {', '.join(READERS)}, also as .gz.")
@@ -86,7 +137,12 @@ def _reader(found: Sequence[Path], folder: Path) -> str:
 
 
 def _spell(paths: Sequence[Path], folder: Path) -> str:
-    return ", ".join(str(path.relative_to(folder.parent)) for path in paths[:3])
+    return ", ".join(str(path.relative_to(_root(folder))) for path in paths[:3])
+
+
+def _root(folder: Path) -> Path:
+    """The mesh's folder: paths are told from there."""
+    return folder.parents[1]
 
 
 def _sha256(path: Path) -> str:

@@ -11,6 +11,8 @@ from mesh_assets.environment import Environment, contract_hash
 from mesh_assets.ledger import Attempt, Version, now
 from mesh_assets.order import Seen
 
+TYPES = "types"
+"""Name of the test that counts values which do not fit their column's type."""
 Item = dict[str, object]
 """One test's result: as `audit.words.result_json`, with `subject`: what was tested, in words."""
 
@@ -57,7 +59,7 @@ def _table(env: Environment, table: Table, version: Version | None, last: Attemp
             results = build.test(env, table, con, files=files)
         items = [result_json(result, table.name) for result in results]
         subject = f"candidate of run {last.run}, held"
-        items = _with_toolchains_own(items, last.record.get("results", ()))
+        items = _as_staged(_with_toolchains_own(items, last.record.get("results", ())), last)
     elif version is not None:
         items = published(env, table, version.version, f"mesh test {now()}")
         subject = f"version {version.version}"
@@ -71,6 +73,13 @@ def _with_toolchains_own(items: Iterable[Item], kept: Iterable[Mapping[str, obje
     found = list(items)
     names = {item["name"] for item in found}
     return (*found, *(dict(item) for item in kept if item["name"] not in names and item["type"] == "sql"))
+
+
+def _as_staged(items: Iterable[Item], last: Attempt) -> Iterator[Item]:
+    """With the test of types as it was when the candidate was staged: its files hold nothing where a value did not fit."""
+    found = {item["name"]: item for item in last.record.get("results", ()) if item["name"] == TYPES}
+    for item in items:
+        yield dict(found.get(item["name"], item))
 
 
 def _held(version: Version | None, last: Attempt | None) -> list[str]:
