@@ -63,7 +63,7 @@ def read(
     return Reading(table=table, version=chosen, fingerprint=fingerprint, newest=newest.version)
 
 
-def judge(  # noqa: PLR0913 - a verdict is on all of these
+def judge(
     env: Environment,
     port: InputPort,
     reader: str,
@@ -77,6 +77,8 @@ def judge(  # noqa: PLR0913 - a verdict is on all of these
     Idempotent, keyed by (reader, port, version, contract): the port's asset and the reader's own step may both ask.
     """
     contract = port.contract
+    if contract is None:
+        return Admission(reader=reader, table=port.table, version=version, contract="", admitted=True, run=run)
     if known := env.ledger.judged(reader, port.table, version, contract.hash):
         return known
     results = audit(con, env.lake.relation(port.table, version), contract, related=relations(env, seen))
@@ -104,7 +106,7 @@ def choose(env: Environment, port: InputPort, reader: str, verdict: Admission) -
     failing = ", ".join(str(item["name"]) for item in verdict.results if item["status"] in ("fail", "error"))
     said = f"{reader} does not admit version {verdict.version} of {spelt(port.table)}: {failing} failed"
     if port.on_failure is OnFailure.STOP:
-        mend = f"{reader} keeps its own last version. Mend {spelt(port.table)}, or loosen {port.contract.where.path}."
+        mend = f"{reader} keeps its own last version. Mend {spelt(port.table)}, or loosen {port.where.path}."
         raise NotAdmittedError(f"{said}\n    {mend}")
     earlier = env.ledger.last_admitted(reader, port.table, verdict.version)
     if earlier is None:

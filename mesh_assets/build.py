@@ -4,57 +4,40 @@ Whoever runs it (Dagster, a test) gives a function that says how the table is co
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
 
 from mesh_assets import order, raw
-from mesh_assets.admission import NotAdmittedError, Reading, read, relations, spelt
+from mesh_assets.admission import Reading, relations, spelt
 from mesh_assets.audit.execute import audit
-from mesh_assets.audit.words import result_json
 from mesh_assets.audit.result import Result, Status
+from mesh_assets.audit.words import result_json
 from mesh_assets.domain import Load, Table, Toolchain
 from mesh_assets.environment import Environment, contract_hash
 from mesh_assets.errors import RunError, Superseded
 from mesh_assets.lake import Mode, Publication, Staged
-from mesh_assets.ledger import Attempt
+from mesh_assets.ledger import Input, Record
+from mesh_assets.step import (
+    Outcome,
+    Partition,
+    Step,
+    basis,
+    begin,
+    disagreeing,
+    end,
+    first_lines,
+    kept_if_it_fails,
+    prepare,
+    read_record,
+)
 
 if TYPE_CHECKING:
     import duckdb
 
 LEASE_WAIT = 600.0
 """Seconds that a step waits for another run's step on the same table."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Partition:
-    """The half-open range of a table's partition column that one build replaces, as ISO dates."""
-
-    start: str
-    end: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """One step of one run: what it sees.
-
-    Attributes:
-        seen: Every table at the pin, and what this run has published itself.
-        con: A connection of its own.
-        closure: Build only what has changed since it was last tried.
-        retry: What failed on the same inputs is tried again.
-    """
-
-    env: Environment
-    run: str
-    pin: int
-    seen: Mapping[str, order.Seen]
-    con: "duckdb.DuckDBPyConnection | None"
-    closure: bool = False
-    retry: bool = False
-    partition: Partition | None = None
-    started: float = field(default_factory=time.monotonic)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,36 +56,11 @@ class Candidate:
     results: tuple[Result, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What came of one table in one run.
-
-    Attributes:
-        status: `published`; `unchanged` (nothing new, the last version is confirmed); `held` (a test of it failed, or
-            an input was not admitted); `skipped` (its inputs are not ready); `failed` (its code did not give a table).
-        version: The version that readers see now; None when there is none.
-        quarantine: Where the files of a held candidate are.
-    """
-
-    table: str
-    status: str
-    version: int | None = None
-    rows: int | None = None
-    seconds: float = 0.0
-    results: tuple[Result, ...] = ()
-    readings: Mapping[str, Reading] = field(default_factory=dict)
-    pin: int = 0
-    fingerprint: str = ""
-    columns: tuple[tuple[str, str], ...] = ()
-    message: str = ""
-    quarantine: str = ""
-
-
 Make = Callable[["duckdb.DuckDBPyConnection", Partition | None], str]
 """Computes a table: SQL over a connection in which every declared input is a view `domain.table`, and nothing else is."""
 
 
-def build(  # noqa: PLR0913 - what a run says of one table
+def build(
     env: Environment,
     table: Table,
     make: Make,
@@ -138,50 +96,6 @@ def build(  # noqa: PLR0913 - what a run says of one table
         return conclude(step, [candidate])[0]
 
 
-def begin(  # noqa: PLR0913 - see build
-    env: Environment,
-    run: str,
-    con: "duckdb.DuckDBPyConnection",
-    *,
-    closure: bool = False,
-    retry: bool = False,
-    partition: Partition | None = None,
-) -> Step:
-    """Pin: the snapshot that the whole run reads at, and what this step sees there."""
-    pin = env.pin(run)
-    env.sync()
-    seen = env.seen(upto=pin, run=run)
-    return Step(
-        env=env, run=run, pin=pin, seen=seen, con=con, closure=closure, retry=retry, partition=partition
-    )
-
-
-def prepare(
-    step: Step, table: Table, *, together: frozenset[str] = frozenset()
-) -> tuple[Mapping[str, Reading], order.Attempt] | Outcome:
-    """What the table reads in this step; or, when there is nothing to build, what came of it.
-
-    Args:
-        together: Tables that the same step builds; they are not read from the lake.
-    """
-    env = step.env
-    inputs = [name for name in table.inputs if name not in together]
-    tried = order.attempt(env.mesh, table.name, step.seen, raw=env.raw(table), run=step.run)
-    others = [name for name in table.references if name in env.mesh.tables and name not in together]
-    if missing := [name for name in (*inputs, *others) if name not in step.seen]:
-        return _end(step, table, tried, "skipped", f"waits for {', '.join(map(spelt, missing))}: never published")
-    try:
-        readings = {name: read(env, table.domain, name, step.seen, step.run, step.con) for name in inputs}
-    except NotAdmittedError as error:
-        return _end(step, table, replace(tried, failed=True), "held", str(error))
-    held = frozenset(name for name, reading in readings.items() if reading.held)
-    if not together and (found := order.disagreement(env.mesh, table.name, step.seen, held=held)):
-        return _end(step, table, tried, "skipped", _disagreeing(found))
-    if step.closure and step.partition is None and not together:
-        return _confirm(step, table, readings, tried) or (readings, tried)
-    return readings, tried
-
-
 def conclude(step: Step, candidates: Sequence[Candidate]) -> tuple[Outcome, ...]:
     """Audit and publish what one step has staged: all of it in one commit, or nothing of it."""
     judged = []
@@ -211,50 +125,12 @@ def test(
     return audit(con, relation, table.contract, related=relations(env, env.seen()))
 
 
-def failed(env: Environment, table: Table, *, run: str, message: str, status: str = "failed") -> None:
-    """Keep that a table could not be built in this run, where its code runs outside of `build`.
-
-    Nothing is added when the run has already recorded what came of the table.
-    """
-    if any(attempt.table == table.name for attempt in env.ledger.of_run(run)):
-        return
-    pin = env.pin(run)
-    env.sync()
-    seen = env.seen(upto=pin, run=run)
-    step = Step(env=env, run=run, pin=pin, seen=seen, con=None)
-    tried = order.attempt(env.mesh, table.name, seen, raw=env.raw(table), failed=True, run=run)
-    _end(step, table, tried, status, first_lines(message))
-
-
-def first_lines(text: str) -> str:
-    """As much of an error as a list of tables has room for."""
-    return "\n".join(text.strip().splitlines()[:5])
-
-
 def summary(results: Sequence[Result]) -> dict[str, int]:
     """How many tests passed, warned and failed; one that could not be executed counts as failed."""
     counts = {"pass": 0, "warn": 0, "fail": 0}
     for result in results:
         counts["fail" if result.status is Status.ERROR else result.status.value] += 1
     return counts
-
-
-class kept_if_it_fails:  # noqa: N801 - reads as a word in `with`
-    """Keep that a table's code failed on these inputs, so that the same is not tried for ever."""
-
-    def __init__(self, step: Step, tried: Sequence[tuple[Table, order.Attempt]]) -> None:
-        self._step = step
-        self._tried = tried
-
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
-        """Whatever a domain's code raises; a kill or an interrupt leaves no trace, and the table stays due."""
-        if isinstance(error, Exception) and not isinstance(error, Superseded):
-            said = first_lines(str(error)) or type(error).__name__
-            for table, tried in self._tried:
-                _end(self._step, table, replace(tried, failed=True), "failed", said)
 
 
 # -- stage --------------------------------------------------------------------------------------------------------------
@@ -264,19 +140,23 @@ def _stage(step: Step, table: Table, readings: Mapping[str, Reading], make: Make
     """Write the result to files outside the published tables; no lock is held, however long it takes."""
     lake, con = step.env.lake, step.con
     for name, reading in readings.items():
-        lake.show(con, name, reading.version)
+        if reading.version is not None:
+            lake.show(con, name, reading.version)
     previous = step.seen.get(table.name)
     incremental = table.load is not Load.FULL
     base = previous.version if previous and (incremental or step.partition) else None
     staged = _compute(step, table, make, base)
     if base is not None and dict(lake.columns(con, table.name, base)) != dict(staged.columns):
-        # Old rows cannot stand beside new ones of other columns: it is built anew, from all of its inputs.
         lake.discard(staged)
+        if step.partition:
+            mend = f"Build all of them at once: mesh run {spelt(table.name)} --force"
+            raise RunError(f"{spelt(table.name)} has other columns now than its other partitions\n    {mend}")
+        # Old rows cannot stand beside new ones of other columns: it is built anew, from all of its inputs.
         base = None
         staged = _compute(step, table, make, base)
     if base is None:
         return Publication(staged=staged, record={}, mode=Mode.REPLACE)
-    if step.partition:
+    if step.partition and table.partitions:
         range_ = (table.partitions.by, step.partition.start, step.partition.end)
         return Publication(staged=staged, record={}, mode=Mode.PARTITION, partition=range_, base=base)
     mode = Mode.APPEND if table.load is Load.APPEND else Mode.UPSERT
@@ -293,7 +173,7 @@ def _compute(step: Step, table: Table, make: Make, base: int | None) -> Staged:
 
 
 @contextmanager
-def _explained(step: Step, table: Table) -> Iterator[None]:
+def _explained(step: Step, table: Table) -> Generator[None]:
     """Where the file is that has to be mended, when a table cannot be computed."""
     import duckdb
 
@@ -360,23 +240,21 @@ def _held(step: Step, candidate: Candidate, results: tuple[Result, ...], of: int
     if not stopping:
         _discard(step, [candidate])
         said = f"{spelt(table.name)} was built together with {of - 1} others, of which one is held"
-        return _end(step, table, tried, "held", said)
+        return end(step, table, tried, "held", said)
     folder = step.env.lake.quarantine(publication.staged, step.run) if publication else None
     version = step.seen[table.name].version if table.name in step.seen else None
     kept = f"readers keep version {version}" if version is not None else "it has no earlier version"
     said = f"{spelt(table.name)} is held, {kept}: {'; '.join(map(_finding, stopping))}"
-    record = {
+    record: Record = {
         "results": [result_json(result, table.name) for result in results],
         "quarantine": sorted(str(path) for path in folder.glob("*.parquet")) if folder else [],
         "rows": publication.staged.rows if publication else None,
         "tests": summary(results),
-        **_read_record(candidate.readings),
+        **read_record(candidate.readings),
     }
-    outcome = _end(step, table, tried, "held", said, record)
+    outcome = end(step, table, tried, "held", said, record)
     columns = publication.staged.columns if publication else ()
-    return replace(
-        outcome, results=results, readings=candidate.readings, columns=columns, quarantine=str(folder or "")
-    )
+    return replace(outcome, results=results, readings=candidate.readings, columns=columns, quarantine=str(folder or ""))
 
 
 def _first_causes(results: Sequence[Result]) -> list[Result]:
@@ -407,12 +285,12 @@ def _publish(step: Step, judged: Sequence[tuple[Candidate, tuple[Result, ...]]])
             continue
         relation = _relation(step, candidate)
         fingerprint = env.lake.fingerprint(step.con, relation)
-        rows = step.con.sql(f"SELECT count(*) FROM {relation}").fetchone()[0]  # noqa: S608 - the lake's own text
+        rows = _count(step, relation)
         record = _version_record(step, candidate, results, seen, fingerprint, rows)
         same = table.name in latest and latest[table.name].fingerprint == fingerprint
         version = latest[table.name].version if same else None
         seen[table.name] = order.Seen(
-            version=version,
+            version=version or 0,  # of this very commit: nobody asks for it by number before there is one
             fingerprint=fingerprint,
             inputs={name: item["fingerprint"] for name, item in record["inputs"].items()},
             generation=record["generation"],
@@ -420,12 +298,17 @@ def _publish(step: Step, judged: Sequence[tuple[Candidate, tuple[Result, ...]]])
         )
         if same:
             confirmed.append(candidate)
-        else:
+        elif candidate.publication is not None:
             new.append(replace(candidate.publication, record=record))
         outcomes.append((candidate, results, record, version))
     _discard(step, confirmed)
     published = _commit(step, new)
     return tuple(item if isinstance(item, Outcome) else _told(step, *item, published) for item in outcomes)
+
+
+def _count(step: Step, relation: str) -> int:
+    (rows,) = step.con.execute(f"SELECT count(*) FROM {relation}").fetchone() or (0,)
+    return int(rows)
 
 
 def _read_together(candidate: Candidate, seen: Mapping[str, order.Seen]) -> Candidate:
@@ -434,7 +317,9 @@ def _read_together(candidate: Candidate, seen: Mapping[str, order.Seen]) -> Cand
     if not more:
         return candidate
     readings = {
-        name: Reading(table=name, version=item.version, fingerprint=item.fingerprint, newest=item.version)
+        name: Reading(
+            table=name, version=item.version or None, fingerprint=item.fingerprint, newest=item.version or None
+        )
         for name, item in more.items()
     }
     offered = {name: item.fingerprint for name, item in more.items()}
@@ -446,15 +331,11 @@ def _not_ready(step: Step, candidate: Candidate, seen: Mapping[str, order.Seen])
     """Asked again now that what was built together is known."""
     table = candidate.table
     if candidate.publication is None and table.name not in step.seen:
-        return _end(step, table, candidate.tried, "skipped", "its toolchain did not build it")
+        return end(step, table, candidate.tried, "skipped", "its toolchain did not build it")
     held = frozenset(name for name, reading in candidate.readings.items() if reading.held)
     if found := order.disagreement(step.env.mesh, table.name, seen, held=held):
-        return _end(step, table, candidate.tried, "skipped", _disagreeing(found))
+        return end(step, table, candidate.tried, "skipped", disagreeing(found))
     return None
-
-
-def _disagreeing(found: order.Disagreement) -> str:
-    return f"{spelt(found.one)} and {spelt(found.other)} disagree on {spelt(found.root)}"
 
 
 def _commit(step: Step, publications: Sequence[Publication]) -> int | None:
@@ -462,8 +343,9 @@ def _commit(step: Step, publications: Sequence[Publication]) -> int | None:
         return None
     try:
         version = step.env.lake.publish(step.con, publications, run=step.run, pin=step.pin)
-    except BaseException:
-        # A transaction that failed has registered nothing; a killed one leaves files that `clean` finds.
+    except Superseded:
+        # Refused before anything was registered. After any other error the commit may stand: its files are left to
+        # `clean`, which knows what is named by a version.
         with suppress(OSError):
             for publication in publications:
                 step.env.lake.discard(publication.staged)
@@ -472,19 +354,19 @@ def _commit(step: Step, publications: Sequence[Publication]) -> int | None:
     return version
 
 
-def _version_record(  # noqa: PLR0913 - everything that a commit says of a table
+def _version_record(
     step: Step,
     candidate: Candidate,
     results: Sequence[Result],
     seen: Mapping[str, order.Seen],
     fingerprint: str,
     rows: int,
-) -> dict:
+) -> Record:
     table = candidate.table
     held = frozenset(name for name, reading in candidate.readings.items() if reading.held)
     return {
-        **_basis(candidate.tried),
-        **_read_record(candidate.readings),
+        **basis(candidate.tried),
+        **read_record(candidate.readings),
         "contract_version": table.contract.version if table.contract else "",
         "toolchain": table.toolchain.value,
         "fingerprint": fingerprint,
@@ -502,22 +384,25 @@ def _columns(step: Step, candidate: Candidate) -> Sequence[tuple[str, str]]:
     return step.env.lake.columns(step.con, candidate.table.name, step.seen[candidate.table.name].version)
 
 
-def _told(  # noqa: PLR0913 - see _version_record
+def _told(
     step: Step,
     candidate: Candidate,
     results: tuple[Result, ...],
-    record: dict,
+    record: Record,
     confirmed: int | None,
     published: int | None,
 ) -> Outcome:
     table = candidate.table
-    version = published if confirmed is None else confirmed
+    version = cast("int", published if confirmed is None else confirmed)
     items = [result_json(result, table.name) for result in results]
     step.env.ledger.keep_results(table.name, version, contract_hash(table), items, step.run)
     status = "published" if confirmed is None else "unchanged"
-    dated = {name: {**item, "version": item["version"] or published} for name, item in record["inputs"].items()}
+    dated: dict[str, Input] = {
+        name: {"version": item["version"] or published, "fingerprint": item["fingerprint"]}
+        for name, item in record["inputs"].items()
+    }
     said = _unnamed(candidate) if status == "published" else ""
-    outcome = _end(step, table, candidate.tried, status, said, {**record, "inputs": dated, "version": version})
+    outcome = end(step, table, candidate.tried, status, said, {**record, "inputs": dated, "version": version})
     return replace(
         outcome,
         version=version,
@@ -541,71 +426,6 @@ def _discard(step: Step, candidates: Sequence[Candidate]) -> None:
         if candidate.publication is not None:
             with suppress(OSError):
                 step.env.lake.discard(candidate.publication.staged)
-
-
-# -- what is recorded ---------------------------------------------------------------------------------------------------
-
-
-def _confirm(
-    step: Step, table: Table, readings: Mapping[str, Reading], tried: order.Attempt
-) -> Outcome | None:
-    """The last version again, when there is no reason to build; it stands for the newer generation from now on."""
-    env = step.env
-    state = replace(env.state(), seen=step.seen)
-    if order.reason_to_build(env.mesh, table.name, state, retry_failed=step.retry):
-        return None
-    last = step.seen.get(table.name)
-    before = state.tried.get(table.name)
-    if last is None or before is None or before.failed:
-        return _end(step, table, tried, "skipped", "failed before on the same inputs, and nothing has changed since")
-    version = env.ledger.history(table.name, limit=1)[0]
-    held = frozenset(name for name, reading in readings.items() if reading.held)
-    generation = order.generation(env.mesh, table.name, step.seen, last.fingerprint, held=held)
-    record = {
-        **version.record,
-        **_read_record(readings),
-        "generation": dict(generation),
-        "version": last.version,
-    }
-    outcome = _end(step, table, tried, "unchanged", "nothing has changed", record)
-    return replace(
-        outcome,
-        rows=version.record.get("rows"),
-        fingerprint=last.fingerprint,
-        columns=tuple((name, kind) for name, kind in version.record.get("columns", ())),
-    )
-
-
-def _end(  # noqa: PLR0913 - an attempt is all of these
-    step: Step,
-    table: Table,
-    tried: order.Attempt,
-    status: str,
-    message: str,
-    record: Mapping[str, object] | None = None,
-) -> Outcome:
-    """Record the attempt, whatever came of it."""
-    env = step.env
-    seconds = round(time.monotonic() - step.started, 3)
-    version = step.seen[table.name].version if table.name in step.seen else None
-    told = {"version": version, **(record or {}), **_basis(tried), "message": message, "seconds": seconds}
-    env.ledger.attempted(
-        Attempt(table=table.name, run=step.run, outcome=status, head=env.lake.head(), record=told)
-    )
-    return Outcome(table=table.name, status=status, version=version, seconds=seconds, pin=step.pin, message=message)
-
-
-def _basis(tried: order.Attempt) -> dict[str, object]:
-    """What was tried, as `due` compares it."""
-    return {"tried": dict(tried.inputs), "code": tried.code, "contract": tried.contract, "raw": tried.raw}
-
-
-def _read_record(readings: Mapping[str, Reading]) -> dict[str, object]:
-    items = readings.values()
-    return {
-        "inputs": {item.table: {"version": item.version, "fingerprint": item.fingerprint} for item in items},
-        "held": sorted(item.table for item in items if item.held),
-    }
 
 
 def _parquet(files: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from mesh_assets.catalog import plain, spelt
 from mesh_assets.environment import Environment
+from mesh_assets.errors import MeshError
 
 STYLES = {
     "published": "green",
@@ -90,7 +91,10 @@ class Progress:
         last = False
         while not last:
             last = stop.wait(0.3)
-            attempts = env.ledger.of_run(run)
+            try:
+                attempts = env.ledger.of_run(run)
+            except MeshError:  # the run itself will say what keeps the ledger from being read
+                continue
             if self._bar is not None:
                 building = [spelt(name) for name, by in env.ledger.building().items() if by == run]
                 self._bar.update(

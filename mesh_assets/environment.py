@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, cast
 
 from mesh_assets import order, raw
 from mesh_assets.domain import InputPort, LakeConfig, Mesh, OnFailure, Table, Toolchain
 from mesh_assets.lake import Commit, Lake
-from mesh_assets.ledger import Attempt, Ledger, Version
+from mesh_assets.ledger import Attempt, Ledger, Record, Version
 from mesh_assets.settings import Settings
 
 TRIED = ("unchanged", "held", "failed")
@@ -74,6 +75,14 @@ class Environment:
             raw=files,
         )
 
+    def last_tried(self, table: str) -> order.Attempt | None:
+        """What one table was last tried on; None when it never was."""
+        versions = self.ledger.history(table, limit=1)
+        attempt = self.ledger.attempts(outcomes=TRIED, table=table).get(table)
+        if not versions and attempt is None:
+            return None
+        return _tried(_newest(versions[0] if versions else None, attempt))
+
     def _refused(self, seen: Mapping[str, order.Seen], tried: Mapping[str, order.Attempt]) -> dict[str, order.Attempt]:
         """Tables whose domain has refused an input as it is now, and stops: tried, and failed, on these inputs.
 
@@ -131,18 +140,19 @@ def _versions(commits: Iterable[Commit]) -> list[Version]:
         Version(
             table=name,
             version=commit.version,
-            run=str(commit.info["run"]),
+            run=commit.run,
             at=commit.time.isoformat(timespec="microseconds"),
-            record=record | {"pin": commit.info["pin"], "inputs": _dated(record["inputs"], commit.version)},
+            record=_dated(record, commit),
         )
         for commit in commits
-        for name, record in commit.info["tables"].items()
+        for name, record in commit.tables.items()
     ]
 
 
-def _dated(inputs: Mapping[str, Mapping], version: int) -> dict[str, dict]:
+def _dated(record: Mapping[str, Any], commit: Commit) -> Record:
     """Inputs that were published by the same commit have its version: it was not known before."""
-    return {name: {**item, "version": item["version"] or version} for name, item in inputs.items()}
+    inputs = {name: {**item, "version": item["version"] or commit.version} for name, item in record["inputs"].items()}
+    return cast("Record", {**record, "pin": commit.pin, "inputs": inputs})
 
 
 def _seen(version: Version, confirmed: Attempt | None) -> order.Seen:
@@ -172,8 +182,10 @@ def ticked(mesh: Mesh, last: Mapping[str, datetime], moment: datetime) -> frozen
 
 
 def _newest(version: Version | None, attempt: Attempt | None) -> Version | Attempt:
-    """The later of the two: a version above the attempt's head was published after it."""
-    return version if attempt is None or (version and version.version > attempt.head) else attempt
+    """The later of the two, of which there is one: a version above the attempt's head was published after it."""
+    if version is not None and (attempt is None or version.version > attempt.head):
+        return version
+    return cast("Attempt", attempt)
 
 
 def _tried(newest: Version | Attempt) -> order.Attempt:

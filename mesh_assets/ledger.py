@@ -7,17 +7,23 @@ is kept here alone. SQLite in WAL mode by default, PostgreSQL beside a PostgreSQ
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import weakref
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import sqlalchemy as sa
+from sqlalchemy import event, exc
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mesh_assets.domain import LakeConfig
 from mesh_assets.errors import RunError
+
+if TYPE_CHECKING:
+    import sqlite3
 
 _schema = sa.MetaData()
 VERSION = 1
@@ -87,20 +93,51 @@ _raw_files = sa.Table(
     sa.Column("stamp", sa.Text, nullable=False),
     sa.Column("sha256", sa.Text, nullable=False),
 )
+
+
+class Input(TypedDict):
+    """One input as a build read it; `version` is None while the same commit is still to publish it."""
+
+    version: int | None
+    fingerprint: str
+
+
+class Record(TypedDict, total=False):
+    """What is kept of a build: in the lake's commit of a version, and in the ledger of every attempt.
+
+    `tried`, `code`, `contract` and `raw` are what `due` compares; `inputs` is what was read, `tried` what was on offer.
+    """
+
+    tried: dict[str, str]
+    code: str
+    contract: str
+    contract_version: str
+    raw: str
+    inputs: dict[str, Input]
+    held: list[str]
+    generation: dict[str, str]
+    fingerprint: str
+    rows: int | None
+    columns: list[list[str]]
+    tests: dict[str, int]
+    toolchain: str
+    seconds: float
+    pin: int
+    version: int | None
+    message: str
+    results: list[dict[str, Any]]
+    quarantine: list[str]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """One published version, as its commit says.
-
-    Attributes:
-        record: `fingerprint`, `rows`, `inputs` (table -> version and fingerprint), `generation`, `code`, `contract`, `raw`,
-            `columns`, `tests`, `held`, `seconds`, `pin`.
-    """
+    """One published version, as its commit says."""
 
     table: str
     version: int
     run: str
     at: str
-    record: Mapping[str, object]
+    record: Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,14 +146,14 @@ class Attempt:
 
     Attributes:
         head: The lake's newest snapshot when it was recorded: a version above it is newer than this attempt.
-        record: As `Version.record`, with `message` where it went wrong.
+        record: With `message` where it went wrong.
     """
 
     table: str
     run: str
     outcome: str
     head: int
-    record: Mapping[str, object] = field(default_factory=dict)
+    record: Record = field(default_factory=Record)
     at: str = ""
 
 
@@ -129,7 +166,7 @@ class Admission:
     version: int
     contract: str
     admitted: bool
-    results: Sequence[Mapping[str, object]] = ()
+    results: Sequence[Mapping[str, Any]] = ()
     run: str = ""
 
 
@@ -145,9 +182,10 @@ class Ledger:
         self.lease_seconds = lease_seconds
         self._path = home / "ledger.sqlite"
         self._engine = _engine(self._path, config or LakeConfig())
+        weakref.finalize(self, self._engine.dispose)  # pooled connections end with the ledger, not with the interpreter
         try:
             _create(self._engine)
-        except sa.exc.OperationalError as error:
+        except exc.OperationalError as error:
             raise _unusable(error) from error
 
     def close(self) -> None:
@@ -190,13 +228,13 @@ class Ledger:
             newest, sa.and_(_versions.c.table == newest.c.table, _versions.c.version == newest.c.version)
         )
         with self._begin() as db:
-            return {row.table: Version(**row._mapping) for row in db.execute(query)}
+            return {row.table: Version(**row._asdict()) for row in db.execute(query)}
 
     def history(self, table: str, *, limit: int = 100) -> tuple[Version, ...]:
         """Versions of one table, newest first."""
         query = sa.select(_versions).where(_versions.c.table == table).order_by(_versions.c.version.desc()).limit(limit)
         with self._begin() as db:
-            return tuple(Version(**row._mapping) for row in db.execute(query))
+            return tuple(Version(**row._asdict()) for row in db.execute(query))
 
     def fingerprint(self, table: str, version: int) -> str:
         """Of one version's content."""
@@ -213,11 +251,13 @@ class Ledger:
             db.execute(_attempts.insert().values(**values, outcome=attempt.outcome, record=dict(attempt.record)))
 
     def attempts(
-        self, *, outcomes: Iterable[str] = (), upto: int | None = None, run: str | None = None
+        self, *, outcomes: Iterable[str] = (), upto: int | None = None, run: str | None = None, table: str | None = None
     ) -> dict[str, Attempt]:
-        """The last attempt of every table, by table; `outcomes` and `upto` (with `run`'s own) narrow which count."""
+        """The last attempt of every table (or of one), by table; `outcomes` and `upto` (with `run`'s own) narrow which count."""
         wanted = tuple(outcomes)
         where = _attempts.c.outcome.in_(wanted) if wanted else sa.true()
+        if table is not None:
+            where = sa.and_(where, _attempts.c.table == table)
         if upto is not None:
             where = sa.and_(where, sa.or_(_attempts.c.head <= upto, _attempts.c.run == (run or "")))
         newest = sa.select(sa.func.max(_attempts.c.id)).where(where).group_by(_attempts.c.table)
@@ -263,7 +303,9 @@ class Ledger:
         with self._begin() as db:
             self._put(db, _results, values | {"at": now()}, replace=True)
 
-    def results(self, table: str, version: int, contract: str, *, run: str | None = None) -> tuple[dict, ...] | None:
+    def results(
+        self, table: str, version: int, contract: str, *, run: str | None = None
+    ) -> tuple[dict[str, Any], ...] | None:
         """What the tests of this contract said about this version (in `run`), or None when they did not run on it."""
         c = _results.c
         query = sa.select(c.results).where(c.table == table, c.version == version, c.contract == contract)
@@ -276,7 +318,7 @@ class Ledger:
     # -- leases: who is building what ---------------------------------------------------------------------------------
 
     @contextmanager
-    def lease(self, tables: Sequence[str], run: str, *, wait: float = 0.0) -> Iterator[None]:
+    def lease(self, tables: Sequence[str], run: str, *, wait: float = 0.0) -> Generator[None]:
         """Hold `tables` for one step, all or none; a dead holder's lease is taken over.
 
         Raises:
@@ -289,7 +331,7 @@ class Ledger:
             yield
         finally:
             done.set()
-            with suppress(sa.exc.SQLAlchemyError), self._begin() as db:
+            with suppress(exc.SQLAlchemyError), self._begin() as db:
                 db.execute(_leases.delete().where(_leases.c.table.in_(tables), _leases.c.holder == _me(run)))
 
     def building(self) -> dict[str, str]:
@@ -318,7 +360,7 @@ class Ledger:
     def _keep_alive(self, tables: Sequence[str], run: str, done: threading.Event) -> None:
         while not done.wait(self.lease_seconds / 4):
             # A beat that is missed because the database is busy is made up for by the next one.
-            with suppress(sa.exc.SQLAlchemyError), self._begin() as db:
+            with suppress(exc.SQLAlchemyError), self._begin() as db:
                 mine = sa.and_(_leases.c.table.in_(tables), _leases.c.holder == _me(run))
                 db.execute(_leases.update().where(mine).values(beat=now()))
 
@@ -346,11 +388,11 @@ class Ledger:
     # -- plumbing -----------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _begin(self) -> Iterator[sa.Connection]:
+    def _begin(self) -> Generator[sa.Connection]:
         try:
             with self._engine.begin() as db:
                 yield db
-        except sa.exc.OperationalError as error:
+        except exc.OperationalError as error:
             raise _unusable(error) from error
 
     def _put(self, db: sa.Connection, table: sa.Table, rows: dict | list[dict], *, replace: bool = False) -> None:
@@ -393,7 +435,7 @@ def _attempt(row: sa.Row) -> Attempt:
 
 
 def _admission(row: sa.Row) -> Admission:
-    values = {name: value for name, value in row._mapping.items() if name != "at"}
+    values = {name: value for name, value in row._asdict().items() if name != "at"}
     return Admission(**values)
 
 
@@ -403,13 +445,13 @@ def _engine(path: Path, config: LakeConfig) -> sa.Engine:
     path.parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30.0}, poolclass=sa.NullPool)
 
-    @sa.event.listens_for(engine, "connect")
-    def _prepare(connection: object, _record: object) -> None:
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: "sqlite3.Connection", _record: object) -> None:
         connection.isolation_level = None  # ours to begin: the driver would begin too late for IMMEDIATE
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
 
-    @sa.event.listens_for(engine, "begin")
+    @event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
         # Take the write lock first: upgrading a read to a write is refused at once when another has written.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -444,4 +486,6 @@ def _create(engine: sa.Engine) -> None:
 
 def _unusable(error: Exception) -> RunError:
     reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
-    return RunError(f"the ledger cannot be used: {reason}\n    Is its folder writable, its disk not full, its database up?")
+    return RunError(
+        f"the ledger cannot be used: {reason}\n    Is its folder writable, its disk not full, its database up?"
+    )

@@ -6,14 +6,14 @@ from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from mesh_assets.reading import shape
 from mesh_assets.domain import LakeConfig, Mesh
-from mesh_assets.reading.draft import Draft
 from mesh_assets.errors import ConfigError, Place, Problem, UsageError
-from mesh_assets.reading.folder import read_folder
 from mesh_assets.graph import order
-from mesh_assets.rules import RULES
+from mesh_assets.reading import shape
+from mesh_assets.reading.draft import Draft
+from mesh_assets.reading.folder import read_folder
 from mesh_assets.reading.source import Document, child, load, text
+from mesh_assets.rules import RULES
 
 FILE = "mesh.yaml"
 NO_MESH = "Go to the folder of a mesh, name it with `--mesh DIR`, or make one: `mesh init DIR`."

@@ -121,7 +121,7 @@ def due(mesh: Mesh, state: State, *, retry_failed: bool = False, only: frozenset
     return Decision(build=tuple(name for name in build if only is None or name in only), why=why)
 
 
-def reason_to_build(  # noqa: PLR0911 - one line per reason
+def reason_to_build(
     mesh: Mesh, table: str, state: State, *, retry_failed: bool = False
 ) -> str | None:
     """What changed since the table's last attempt, for a person; None where building again would give the same.
@@ -202,7 +202,7 @@ def generation(
     return Generations(mesh, seen).of_new(table, fingerprint, inputs)
 
 
-def attempt(  # noqa: PLR0913 - what an attempt is made of
+def attempt(
     mesh: Mesh, table: str, seen: Mapping[str, Seen], *, raw: str = "", failed: bool = False, run: str = ""
 ) -> Attempt:
     """What to record of a publish, confirmation or failure, so that `due` compares like with like.
@@ -237,7 +237,7 @@ def promises(mesh: Mesh, table: str) -> str:
     return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
 
 
-def _why(  # noqa: PLR0911, PLR0913 - one line per standing, in the order in which they outrank each other
+def _why(
     mesh: Mesh, table: Table, state: State, generations: Generations, unsettled: set[str], *, retry_failed: bool
 ) -> Why:
     name, may_run = table.name, _may_run(table, state)

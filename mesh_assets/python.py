@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from mesh_assets.errors import ConfigError, Place, Problem, RunError
 
 if TYPE_CHECKING:
     import duckdb
+    import polars as pl
     import pyarrow as pa
 
 FRAMES = ("polars", "pandas", "pyarrow", "duckdb", "_duckdb")
@@ -113,7 +114,7 @@ def _decorate(
         parameters = tuple(inspect.signature(function).parameters)
         wanted = tuple(inputs) if inputs is not None else parameters
         _check(function, parameters, wanted)
-        return PythonTable(function, wanted, name or function.__name__, artifact)
+        return PythonTable(function, wanted, name or _name(function), artifact)
 
     return wrap(function) if function is not None else wrap
 
@@ -121,11 +122,14 @@ def _decorate(
 def _check(function: Callable[..., object], parameters: Sequence[str], inputs: Sequence[str]) -> None:
     short = sorted(name.rpartition(".")[2] for name in inputs)
     if short != sorted(parameters):
-        code = function.__code__
-        what = f"`{function.__name__}` has parameters {', '.join(parameters) or 'none'}, but reads {', '.join(short)}"
+        what = f"`{_name(function)}` has parameters {', '.join(parameters) or 'none'}, but reads {', '.join(short)}"
         mend = "Name one parameter for each input: `customers.physicians` comes as `physicians`."
-        where = Place(code.co_filename, code.co_firstlineno)
+        where = Place(inspect.getfile(function), inspect.getsourcelines(function)[1])
         raise ConfigError(problems=[Problem("M308", what, where, mend)])
+
+
+def _name(function: Callable[..., object]) -> str:
+    return str(getattr(function, "__name__", "table"))
 
 
 def _convert(relation: "duckdb.DuckDBPyRelation", annotation: object) -> object:
@@ -143,13 +147,14 @@ def _convert(relation: "duckdb.DuckDBPyRelation", annotation: object) -> object:
 
 def _arrow(frame: object, kind: str) -> object:
     if kind == "polars":
-        return (frame.collect() if hasattr(frame, "collect") else frame).to_arrow()
+        lazy = cast("pl.LazyFrame | pl.DataFrame", frame).lazy()
+        return lazy.collect().to_arrow()
     if kind == "pandas":
         import pyarrow as pa
 
         return pa.Table.from_pandas(frame, preserve_index=False)
     if kind in ("duckdb", "_duckdb"):
-        return frame.to_arrow_table()
+        return cast("duckdb.DuckDBPyRelation", frame).to_arrow_table()
     return frame
 
 

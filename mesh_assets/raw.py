@@ -87,7 +87,7 @@ def query(folder: Path, source: Source, contract: Contract | None) -> str:
             "comment = ''",
         ]
         options.append("all_varchar = true" if contract else "sample_size = -1")
-    return f"SELECT * FROM {reader}([{names}], {', '.join(options)})"  # noqa: S608 - names are quoted above
+    return f"SELECT * FROM {reader}([{names}], {', '.join(options)})"
 
 
 @contextmanager

@@ -5,9 +5,9 @@ from itertools import pairwise
 
 from mesh_assets.contract import Kind, Test
 from mesh_assets.domain import Domain, Load, Table
-from mesh_assets.reading.draft import DOMAINS_TAKEN, TABLES_TAKEN, DomainDraft, Draft, Options, Reference, name_fault
 from mesh_assets.errors import Place, Problem, nearest
 from mesh_assets.graph import cycles
+from mesh_assets.reading.draft import DOMAINS_TAKEN, TABLES_TAKEN, DomainDraft, Draft, Options, Reference, name_fault
 
 Rule = Callable[[Draft], Iterator[Problem]]
 

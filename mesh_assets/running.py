@@ -22,7 +22,7 @@ class Progress(Protocol):
         """Nothing more will come."""
 
 
-def run_mesh(  # noqa: PLR0913 - the command's own options
+def run_mesh(
     env: Environment,
     names: Sequence[str],
     *,

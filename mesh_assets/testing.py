@@ -54,7 +54,7 @@ def published(env: Environment, table: Table, version: int, run: str) -> tuple[I
 
 
 def _table(env: Environment, table: Table, version: Version | None, last: Attempt | None) -> Iterator[Item]:
-    if files := _held(version, last):
+    if last is not None and (files := _held(version, last)):
         with env.lake.session() as con:
             results = build.test(env, table, con, files=files)
         items = [result_json(result, table.name) for result in results]

@@ -98,7 +98,7 @@ class SqliteCatalog:
     def build(self, con: "duckdb.DuckDBPyConnection", data: str) -> None:
         """Make the catalog beside its place and move it in whole: a kill leaves either none or all of it."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        new = self.path.with_name(f".{self.path.name}.{os.getpid()}.{random.getrandbits(32):08x}")  # noqa: S311 (a name)
+        new = self.path.with_name(f".{self.path.name}.{os.getpid()}.{random.getrandbits(32):08x}")
         try:
             con.execute(
                 f"ATTACH {text(f'ducklake:sqlite:{new}')} AS building (DATA_PATH {text(data)}, META_JOURNAL_MODE 'WAL')"
@@ -330,7 +330,7 @@ class PostgresCatalog:
         new = PostgresCatalog(
             self._conninfo, f"{self.schema[:30]}_fork_{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}"
         )
-        new._password = self._password  # noqa: SLF001 (same class)
+        new._password = self._password
         with explained("Forking the lake"), self.connect() as con, con.transaction():
             con.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             tables = con.execute(

@@ -115,7 +115,7 @@ def table_ids(lake: "Lake", versions: Mapping[str, int]) -> dict[int, int]:
         if lake._rows(
             f"SELECT 1 FROM {p}ducklake_data_file WHERE table_id = {table_id} AND begin_snapshot <= {version} "
             f"AND partial_max > {version}"
-        ):  # noqa: SLF001
+        ):
             message = f"{table}: files of version {version} were merged with later ones.\n    Take a newer version."
             raise RunError(message)
         ids[table_id] = version

@@ -9,7 +9,7 @@ import dagster as dg
 
 from mesh_assets import build
 from mesh_assets.audit.result import Result, Status
-from mesh_assets.build import Candidate, Outcome, Step
+from mesh_assets.build import Candidate
 from mesh_assets.contract import Kind, Severity, Test
 from mesh_assets.domain import Mesh, Table
 from mesh_assets.environment import Environment
@@ -25,6 +25,7 @@ from mesh_assets.orchestration.tables import (
     test_published,
     told_failures,
 )
+from mesh_assets.step import Outcome, Step, begin, kept_if_it_fails, prepare
 
 STATUS = {"pass": Status.PASS, "warn": Status.WARN, "fail": Status.FAIL}
 
@@ -55,7 +56,7 @@ def asset(
 
 
 def named_tests(tests: Sequence[DbtTest], models: Sequence[Table]) -> dict[tuple[str, str], DbtTest]:
-    """dbt's tests by model and check name; one that is named as a contract's test is called `dbt_…`."""
+    """Dbt's tests by model and check name; one that is named as a contract's test is called `dbt_…`."""
     by_model = {table.short: table for table in models}
     found = {}
     for test in tests:
@@ -125,7 +126,7 @@ def _tell(
         raise dg.Failure("\n".join(outcome.message for outcome in held), allow_retries=False)
 
 
-def build_project(  # noqa: PLR0913 - what a run says of a project
+def build_project(
     env: Environment,
     chosen: Sequence[Table],
     project: DbtProject,
@@ -142,7 +143,7 @@ def build_project(  # noqa: PLR0913 - what a run says of a project
     """
     names = [table.name for table in chosen]
     with env.ledger.lease(names, run, wait=build.LEASE_WAIT), env.lake.session() as con:
-        step = build.begin(env, run, con, closure=closure, retry=retry)
+        step = begin(env, run, con, closure=closure, retry=retry)
         outcomes, prepared = _prepare(step, chosen)
         if prepared:
             outcomes |= _build(step, project, tests, prepared)
@@ -155,7 +156,7 @@ def _prepare(step: Step, chosen: Sequence[Table]) -> tuple[dict[str, Outcome], d
     prepared: dict[str, Candidate] = {}
     for table in chosen:
         together = frozenset(prepared) & frozenset(table.inputs)
-        ready = build.prepare(step, table, together=together)
+        ready = prepare(step, table, together=together)
         if isinstance(ready, Outcome):
             outcomes[table.name] = ready
         else:
@@ -171,7 +172,7 @@ def _build(
     shutil.rmtree(folder, ignore_errors=True)
     fork = step.env.lake.fork(folder, _versions(step, prepared))
     try:
-        with build.kept_if_it_fails(step, [(each.table, each.tried) for each in prepared.values()]):
+        with kept_if_it_fails(step, [(each.table, each.tried) for each in prepared.values()]):
             said = project.build(fork, [each.table.short for each in prepared.values()], folder / "target")
             _refuse_broken(said, project)
         staged = _harvest(step, fork, prepared, _results(said, tests))

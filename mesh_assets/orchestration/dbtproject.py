@@ -53,7 +53,7 @@ class DbtProject:
     cache: Path
 
     def manifest(self) -> dict:
-        """dbt's own account of the project. Parsing takes seconds, so it is kept by a hash of the project's files.
+        """Dbt's own account of the project. Parsing takes seconds, so it is kept by a hash of the project's files.
 
         Raises:
             ConfigError: dbt cannot read the project; its words are passed on.

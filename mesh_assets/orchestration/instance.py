@@ -7,6 +7,7 @@ import dagster as dg
 CONFIG = """\
 # Dagster's instance of this mesh, made by `mesh`; yours to change.
 telemetry: {enabled: false}
+nux: {enabled: false}                                     # no dialog that asks for an e-mail address
 concurrency:
   runs: {max_concurrent_runs: 4}
 retention:

@@ -12,10 +12,11 @@ from mesh_assets.orchestration.tables import OpenEnvironment, told_failures
 
 if TYPE_CHECKING:
     import duckdb
+    from dagster._core.execution.context.system import StepExecutionContext
 
     from mesh_assets.admission import Reading
-    from mesh_assets.build import Outcome, Partition
     from mesh_assets.environment import Environment
+    from mesh_assets.step import Outcome, Partition
 
 
 class LakeIO(dg.IOManager):
@@ -43,7 +44,7 @@ class LakeIO(dg.IOManager):
                 run=step.run_id,
                 partition=_partition(context),
             )
-            _report_checks(step.instance, context.asset_key, table, outcome)
+            _report_checks(step, context.asset_key, table, outcome)
             if outcome.status in ("held", "skipped"):
                 raise RunError(outcome.message)
         # The fingerprint as data version: what Dagster calls unchanged is what the lake calls unchanged.
@@ -70,7 +71,8 @@ def _read(
     env: "Environment", context: dg.InputContext, name: str, con: "duckdb.DuckDBPyConnection"
 ) -> "Reading":
     """The admission rule is that of the domain whose assets the step builds."""
-    from mesh_assets import admission, build
+    from mesh_assets import admission
+    from mesh_assets.step import failed
 
     step = context.step_context
     made = [keys.table(key) for key in step.job_def.asset_layer.get_assets_def_for_node(step.node_handle).keys]
@@ -81,33 +83,37 @@ def _read(
         return admission.read(env, reader, name, seen, step.run_id, con)
     except admission.NotAdmittedError as error:
         for item in made:
-            build.failed(env, env.mesh.tables[item], run=step.run_id, message=str(error), status="held")
+            failed(env, env.mesh.tables[item], run=step.run_id, message=str(error), status="held")
         raise
 
 
 def _partition(context: dg.OutputContext) -> "Partition | None":
-    from mesh_assets import build
+    from mesh_assets.step import Partition
 
     if not context.has_asset_partitions:
         return None
     window = context.asset_partitions_time_window
-    return build.Partition(start=window.start.date().isoformat(), end=window.end.date().isoformat())
+    return Partition(start=window.start.date().isoformat(), end=window.end.date().isoformat())
 
 
-def _report_checks(instance: dg.DagsterInstance, key: dg.AssetKey, table: Table, outcome: "Outcome") -> None:
-    """Show the results at once: the asset's step may be about to fail, and its checks run after it."""
+def _report_checks(step: "StepExecutionContext", key: dg.AssetKey, table: Table, outcome: "Outcome") -> None:
+    """Show the results at once: the asset's step may be about to fail, and its checks run after it.
+
+    They are events of the run. Without a run, Dagster would take them for checks of the version before.
+    """
+    from dagster._core.events import DagsterEvent
+
     from mesh_assets.audit.words import result_json
 
     for result in outcome.results:
         told = tell.check_result(key, result_json(result, table.name))
-        instance.report_runless_asset_event(
-            dg.AssetCheckEvaluation(
-                asset_key=key,
-                check_name=told.check_name,
-                passed=told.passed,
-                severity=told.severity,
-                description=told.description,
-                metadata=told.metadata,
-                blocking=False,
-            )
+        evaluation = dg.AssetCheckEvaluation(
+            asset_key=key,
+            check_name=told.check_name,
+            passed=told.passed,
+            severity=told.severity,
+            description=told.description,
+            metadata=told.metadata,
+            blocking=False,
         )
+        DagsterEvent.asset_check_evaluation(step, evaluation)

@@ -25,7 +25,7 @@ def _failure_hook(domain: str, open_environment: OpenEnvironment) -> dg.HookDefi
 
     @dg.failure_hook(name=f"{domain}__failed")
     def hook(context: dg.HookContext) -> None:
-        from mesh_assets import build
+        from mesh_assets.step import failed
 
         env = open_environment()
         error = context.op_exception
@@ -33,7 +33,7 @@ def _failure_hook(domain: str, open_environment: OpenEnvironment) -> dg.HookDefi
         for key in step.job_def.asset_layer.get_assets_def_for_node(step.node_handle).keys:
             table = env.mesh.tables[keys.table(key)]
             message = f"{type(error).__name__}: {error}" if error else "its step failed"
-            build.failed(env, table, run=context.run_id, message=message)
+            failed(env, table, run=context.run_id, message=message)
 
     return hook
 
@@ -61,7 +61,7 @@ def _described(mesh: Mesh, old: dg.AssetSpec) -> dg.AssetSpec:
     return old.replace_attributes(
         deps=[*old.deps, *first],
         group_name=table.domain,
-        description=old.description or ours.description,
+        description="\n\n".join(filter(None, (ours.description, old.description))),
         code_version=ours.code_version,
         owners=ours.owners,
         kinds={*old.kinds, *ours.kinds},

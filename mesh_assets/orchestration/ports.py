@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from mesh_assets.ledger import Admission
 
 
+WHEN_REFUSED = {
+    OnFailure.STOP: "the tables that read it are not built, and keep their last version",
+    OnFailure.HOLD: "they are built from the last version that passed",
+    OnFailure.WARN: "it is taken all the same, with a warning",
+}
+
+
 def assets(domain: Domain, open_environment: OpenEnvironment) -> list[dg.AssetsDefinition]:
     """The input ports of a domain that have a contract."""
     return [_asset(domain, port, open_environment) for port in domain.inputs if port.contract]
@@ -28,12 +35,13 @@ def _asset(domain: Domain, port: InputPort, open_environment: OpenEnvironment) -
         deps=[keys.of(port.table)],
         group_name=domain.name,
         kinds={"contract"},
+        owners=[domain.team.owner] if "@" in domain.team.owner else None,
         tags={"mesh/role": "input_port"},
         description=(
             f"What *{domain.title or domain.name}* expects of **{spelt}**. "
-            f"When a version fails these checks: `{port.on_failure.value}`."
+            f"When a version fails these checks, {WHEN_REFUSED[port.on_failure]} (`on_failure: {port.on_failure.value}`)."
         ),
-        metadata={"mesh/on_failure": port.on_failure.value, "mesh/contract": port.contract.id},
+        metadata={"mesh/on_failure": port.on_failure.value, "mesh/contract": f"{port.contract.id} {port.contract.version}"},
         skippable=True,
     )
     blocking = port.on_failure is OnFailure.STOP

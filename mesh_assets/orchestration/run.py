@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 import dagster as dg
 import sqlalchemy as sa
 
-from mesh_assets import build, order
+from mesh_assets import order
 from mesh_assets.environment import Environment
 from mesh_assets.errors import RunError
 from mesh_assets.orchestration import instance, keys, progress, sensors
 from mesh_assets.orchestration.load import load
 from mesh_assets.orchestration.tables import CLOSURE
 from mesh_assets.settings import Settings
+from mesh_assets.step import first_lines
 
 Started = Callable[[str, Sequence[str]], None]
 """Told of every run before it starts: its id, and the tables it will build."""
@@ -34,7 +35,7 @@ class Done:
     failed: Mapping[str, str]
 
 
-def run(  # noqa: PLR0913 - the command's own options
+def run(
     env: Environment,
     scope: frozenset[str],
     *,
@@ -96,7 +97,7 @@ def _groups(
         yield from sensors.split(env.mesh, group)
 
 
-def _execute(  # noqa: PLR0913 - what a run is made of
+def _execute(
     definitions: dg.Definitions,
     storage: dg.DagsterInstance,
     env: Environment,
@@ -140,7 +141,7 @@ def _why(data: object) -> str:
     error = data.error
     while error is not None and error.cause is not None:
         error = error.cause
-    return build.first_lines(error.message) if error else "the run ended before this table was built"
+    return first_lines(error.message) if error else "the run ended before this table was built"
 
 
 @contextmanager

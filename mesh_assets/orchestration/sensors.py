@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -18,20 +19,24 @@ if TYPE_CHECKING:
 
 INTERVAL = 5
 """Seconds between two looks at the lake."""
+PATIENCE = 600.0
+"""Seconds that a table may wait for its inputs before everything due is built in one run."""
 
 
 def sensors(mesh: Mesh, domains: Iterable[str], open_environment: OpenEnvironment) -> list[dg.SensorDefinition]:
     """Everything that runs by itself in one code location."""
-    found = []
+    chosen, found = sorted(domains), []
     edges = graph.graph_of(mesh)
     tables = jobs.by_domain(mesh)
-    for domain in domains:
+    for domain in chosen:
         if not tables[domain]:
             continue
         found.append(_order(mesh, domain, open_environment))
         if watched := foreign_upstream(mesh, domain, graph.upstream(edges, tables[domain])):
             found.append(_schema_changes(mesh, domain, watched, open_environment))
-    return [*found, _reconciler(mesh, sorted(domains), open_environment)] if found else []
+    if not found:
+        return []
+    return [*found, _closure(mesh, chosen, open_environment), _reconciler(mesh, chosen, open_environment)]
 
 
 def _order(mesh: Mesh, domain: str, open_environment: OpenEnvironment) -> dg.SensorDefinition:
@@ -95,6 +100,40 @@ def whole_range(mesh: Mesh, tables: Sequence[str]) -> dict[str, str]:
         "dagster/asset_partition_range_start": known.get_first_partition_key(),
         "dagster/asset_partition_range_end": known.get_last_partition_key(),
     }
+
+
+def _closure(mesh: Mesh, domains: Sequence[str], open_environment: OpenEnvironment) -> dg.SensorDefinition:
+    """Where sources never rest, runs of single domains can miss each other for ever; one run at one pin cannot."""
+    name = "mesh__closure" if len(domains) != 1 else f"{domains[0]}__closure"
+
+    @dg.sensor(
+        name=name,
+        asset_selection=dg.AssetSelection.groups(*domains),
+        minimum_interval_seconds=INTERVAL,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Builds everything that is due in one run, when a table has waited too long for its inputs to agree.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        env = open_environment()
+        moment = time.time()
+        state = env.state(running=progress.running(context.instance, mesh))
+        decision = order.due(mesh, state)
+        since = waiting_since(json.loads(context.cursor or "{}"), decision, moment)
+        late = sorted(name for name, start in since.items() if moment - start > PATIENCE)
+        if not late:
+            return dg.SensorResult(cursor=json.dumps(since), skip_reason=dg.SkipReason("nobody has waited too long"))
+        tables = [name for name in order.closure(mesh, state, decision.build) if mesh.tables[name].domain in domains]
+        told = {name: start for name, start in since.items() if name not in late}
+        requests = [_request(mesh, "mesh", group) for group in split(mesh, tables)]
+        return dg.SensorResult(cursor=json.dumps(told), run_requests=requests)
+
+    return sensor
+
+
+def waiting_since(before: Mapping[str, float], decision: order.Decision, moment: float) -> dict[str, float]:
+    """Tables that wait for their inputs, or whose inputs disagree, with when that began."""
+    stands = (order.Standing.WAITS, order.Standing.DISAGREES)
+    return {name: before.get(name, moment) for name, why in decision.why.items() if why.state in stands}
 
 
 # -- schema changes -------------------------------------------------------------------------------------------------------

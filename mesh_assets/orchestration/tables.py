@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from mesh_assets import build
     from mesh_assets.environment import Environment
+    from mesh_assets.step import Outcome, Partition
 
 OpenEnvironment = Callable[[], "Environment"]
 CLOSURE = "mesh/closure"
@@ -122,7 +123,7 @@ def run_table(
 
 
 def check_results(
-    env: "Environment", table: Table, outcome: "build.Outcome", wanted: set[str]
+    env: "Environment", table: Table, outcome: "Outcome", wanted: set[str]
 ) -> Iterator[dg.AssetCheckResult]:
     """The results of an outcome's tests; those of the confirmed version when nothing had to be computed."""
     from mesh_assets.audit.words import result_json
@@ -164,7 +165,7 @@ class told_failures:  # noqa: N801 - reads as a word in `with`
             raise dg.Failure(str(error), allow_retries=False) from None
 
 
-def _sql(table: Table, con: "duckdb.DuckDBPyConnection", partition: "build.Partition | None") -> str:
+def _sql(table: Table, con: "duckdb.DuckDBPyConnection", partition: "Partition | None") -> str:
     """The file's text; `getvariable('partition_start')` and `…_end` are the half-open range that is asked for."""
     first = table.partitions.start if table.partitions else "0001-01-01"
     start, end = (partition.start, partition.end) if partition else (first, "9999-12-31")
@@ -173,14 +174,14 @@ def _sql(table: Table, con: "duckdb.DuckDBPyConnection", partition: "build.Parti
     return table.path.read_text(encoding="utf-8").rstrip().rstrip(";")
 
 
-def _partition(context: dg.AssetExecutionContext) -> "build.Partition | None":
-    from mesh_assets import build
+def _partition(context: dg.AssetExecutionContext) -> "Partition | None":
+    from mesh_assets.step import Partition
 
     if not (context.has_partition_key or context.has_partition_key_range):
         return None
     window = context.partition_time_window
-    return build.Partition(start=window.start.date().isoformat(), end=window.end.date().isoformat())
+    return Partition(start=window.start.date().isoformat(), end=window.end.date().isoformat())
 
 
-def _held_metadata(outcome: "build.Outcome") -> dict[str, object]:
+def _held_metadata(outcome: "Outcome") -> dict[str, object]:
     return {"quarantine": outcome.quarantine} if outcome.quarantine else {}

@@ -5,13 +5,18 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from mesh_assets.contract import Contract, Severity
+from mesh_assets.contract import Contract, Kind, Severity
 from mesh_assets.domain import Mesh, OnFailure, Table
 
 if TYPE_CHECKING:
-    from mesh_assets.build import Outcome
+    from mesh_assets.step import Outcome
 
-FAILED = ("fail", "warn", "error")
+IMPLIED = {
+    Kind.COLUMNS: "Every column of the contract is there.",
+    Kind.TYPES: "Every column has the type that the contract says.",
+    Kind.PRIMARY_KEY: "Every row has a key, and no other row has the same.",
+}
+"""What a test asks that nobody had to write."""
 
 
 def table_schema(contract: Contract | None, columns: Sequence[Sequence[str]]) -> dg.TableSchema:
@@ -58,7 +63,7 @@ def check_specs(key: dg.AssetKey, contract: Contract | None, *, blocking: bool =
         dg.AssetCheckSpec(
             test.name,
             asset=key,
-            description=test.description or None,
+            description=test.description or IMPLIED.get(test.kind),
             blocking=blocking and test.severity is Severity.ERROR,
         )
         for test in (contract.tests if contract else ())
@@ -83,7 +88,7 @@ def check_metadata(item: Mapping[str, object]) -> dict[str, object]:
     metadata: dict[str, object] = {
         "failing_rows": failing,
         "total_rows": total,
-        "fail_rate": dg.MetadataValue.float(failing / total if total else 0.0),
+        "fail_rate": dg.MetadataValue.float(round(failing / total, 6) if total else 0.0),
         "type": str(item["type"]),
     }
     if item.get("query"):

@@ -6,7 +6,7 @@ from mesh_assets.errors import nearest
 from mesh_assets.reading.source import Map, child, flag, maps, text
 
 PLAIN = (
-    *"BIGINT BLOB BOOLEAN DATE DOUBLE FLOAT INTEGER INTERVAL JSON SMALLINT TIME TIMESTAMP TIMESTAMP_NS TINYINT".split(),
+    *["BIGINT", "BLOB", "BOOLEAN", "DATE", "DOUBLE", "FLOAT", "INTEGER", "INTERVAL", "JSON", "SMALLINT", "TIME", "TIMESTAMP", "TIMESTAMP_NS", "TINYINT"],
     *("TIMESTAMP WITH TIME ZONE", "UBIGINT", "UINTEGER", "USMALLINT", "UTINYINT", "UUID", "VARCHAR"),
 )
 SPELLINGS = {  # what the lake calls a type, and what else people write for it
@@ -61,11 +61,7 @@ FORMATS = {  # of the logical types `integer` and `number`
 }
 # DuckDB's own list: a field of such a name is quoted.
 RESERVED = frozenset(
-    """all analyse analyze and any array as asc asymmetric both case cast check collate column constraint create
-    default deferrable desc describe distinct do else end except false fetch for foreign from group having in
-    initially intersect into lambda lateral leading limit not null offset on only or order pivot pivot_longer
-    pivot_wider placing primary qualify references returning select show some summarize symmetric table then
-    to trailing true union unique unpivot using variadic when where window with""".split()
+    ["all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric", "both", "case", "cast", "check", "collate", "column", "constraint", "create", "default", "deferrable", "desc", "describe", "distinct", "do", "else", "end", "except", "false", "fetch", "for", "foreign", "from", "group", "having", "in", "initially", "intersect", "into", "lambda", "lateral", "leading", "limit", "not", "null", "offset", "on", "only", "or", "order", "pivot", "pivot_longer", "pivot_wider", "placing", "primary", "qualify", "references", "returning", "select", "show", "some", "summarize", "symmetric", "table", "then", "to", "trailing", "true", "union", "unique", "unpivot", "using", "variadic", "when", "where", "window", "with"]
 )
 DEEPEST = 20  # levels of STRUCT, MAP and list
 TOKEN = re.compile(

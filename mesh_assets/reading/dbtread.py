@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mesh_assets.domain import Toolchain
-from mesh_assets.reading.draft import Found, Reference, digest, leads_out, outside
 from mesh_assets.errors import ConfigError, Place, Problem, nearest
+from mesh_assets.reading.draft import Found, Reference, digest, leads_out, outside
 from mesh_assets.reading.source import Document, Map, child, load, maps, read_text, text, texts
 
 TABLES = frozenset({"table", "incremental"})
@@ -152,7 +152,7 @@ def _read_calls(model: _Model, problems: list[Problem]) -> dict[str, str]:
     return settings
 
 
-def _found(  # noqa: PLR0913, PLR0917 - one call
+def _found(
     model: _Model, models: Mapping[str, _Model], data: set[str], domain: str, common: list[str], problems: list[Problem]
 ) -> Found:
     reads, texts_read = [], []

@@ -10,11 +10,11 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
-from mesh_assets.reading import shape
 from mesh_assets.contract import Contract
 from mesh_assets.domain import Consistency, Domain, InputPort, Load, OnFailure, OutputPort, Partitions, Source, Team
-from mesh_assets.reading.draft import Options
 from mesh_assets.errors import Problem, nearest
+from mesh_assets.reading import shape
+from mesh_assets.reading.draft import Options
 from mesh_assets.reading.source import Document, Map, child, maps, text, texts
 
 FORMATS = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".ndjson")

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mesh_assets.reading.columntype import RESERVED
 from mesh_assets.domain import Domain, Load, Table, Toolchain
 from mesh_assets.errors import Place, Problem
+from mesh_assets.reading.columntype import RESERVED
 from mesh_assets.reading.odcs import Reading
 from mesh_assets.reading.source import Document
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from mesh_assets.contract import Contract
 from mesh_assets.domain import Domain, Load, Table, Toolchain
+from mesh_assets.errors import ConfigError, Place, Problem, nearest
 from mesh_assets.reading.domainfile import DomainText, read_domain
 from mesh_assets.reading.draft import DomainDraft, Found, Reference, digest, leads_out, outside
-from mesh_assets.errors import ConfigError, Place, Problem, nearest
 from mesh_assets.reading.odcs import Reading, read_contract
 from mesh_assets.reading.source import Map, load, read_text
 

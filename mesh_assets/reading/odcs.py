@@ -7,14 +7,14 @@ Read are 3.1 and 3.2, and 3.0 with its older words (`rule:` for `metric:`, `team
 import hashlib
 from dataclasses import dataclass, field, replace
 
-from mesh_assets.reading import shape
 from mesh_assets.audit.patterns import FORMATS
 from mesh_assets.audit.questions import fails
 from mesh_assets.audit.values import CannotAnswer
 from mesh_assets.audit.values import column_type as typed
-from mesh_assets.reading.columntype import NotAType, column_type
 from mesh_assets.contract import Column, Contract, Kind, ServiceLevel, Test
 from mesh_assets.errors import Problem, nearest
+from mesh_assets.reading import shape
+from mesh_assets.reading.columntype import NotAType, column_type
 from mesh_assets.reading.implied import implied_tests, primary_key
 from mesh_assets.reading.quality import rules_of_column, rules_of_table, upgrade
 from mesh_assets.reading.references import references_of_column, references_of_table

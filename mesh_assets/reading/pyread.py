@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mesh_assets.domain import Toolchain
-from mesh_assets.reading.draft import Found, Reference, digest, leads_out, outside
 from mesh_assets.errors import ConfigError, Place, Problem
+from mesh_assets.reading.draft import Found, Reference, digest, leads_out, outside
 from mesh_assets.reading.source import read_text
 
 DAGSTER, OURS = "dagster", "mesh_assets"
@@ -88,7 +88,7 @@ class _Unclear(Exception):  # noqa: N818 - never leaves this module
 
 
 class _Module:
-    def __init__(  # noqa: PLR0913, PLR0917 - one call
+    def __init__(
         self, tree: ast.Module, domain: str, path: Path, shown: str, code: str, result: PythonRead
     ) -> None:
         self.tree, self.domain, self.path, self.shown, self.code, self.result = tree, domain, path, shown, code, result

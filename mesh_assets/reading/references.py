@@ -31,7 +31,7 @@ def references_of_column(
         yield reference.test(name, level, document.place(relationship, "to"))
 
 
-def references_of_table(  # noqa: PLR0913, PLR0917 - what a file is read with
+def references_of_table(
     document: Document, schema: Map, relationship: Map, names: dict[str, str], domain: str, problems: list[Problem]
 ) -> Iterator[Test]:
     """The test of one relationship of the table; `names` holds each column's name in the contract, and in the lake."""

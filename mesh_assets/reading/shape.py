@@ -527,7 +527,7 @@ def _length(fits: Callable[[int], bool], asks: str) -> Check:
     return check
 
 
-def _is(value: object, name: str) -> bool:  # noqa: PLR0911 - one per type
+def _is(value: object, name: str) -> bool:
     if isinstance(value, bool):
         return name == "boolean"
     match name:

@@ -127,7 +127,7 @@ def described(value: object) -> str:
     )
 
 
-def retype(value: object, names: list[str]) -> str:  # noqa: PLR0911 - one per type
+def retype(value: object, names: list[str]) -> str:
     """How to give a value the type it should have."""
     if value is None:
         return "Write a value after the colon, or delete the line."
