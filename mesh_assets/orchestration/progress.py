@@ -1,6 +1,8 @@
 """What is running now: Dagster's unfinished runs, as the tables they will build."""
 
+import json
 import socket
+from collections.abc import Mapping
 
 import dagster as dg
 
@@ -14,6 +16,8 @@ UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+GRPC = ".dagster/grpc_info"
+"""Run tag of Dagster's own: the code server that started the worker."""
 PROCESS = "mesh/process"
 """Run tag of runs that a command executes itself: host, process number and its start."""
 
@@ -45,7 +49,7 @@ def process_tag() -> str:
     return f"{socket.gethostname()}|{os.getpid()}|{process_started(os.getpid())}"
 
 
-def is_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+def is_dead(run: dg.DagsterRun) -> bool:
     """Whether a started run's worker is gone for certain. Runs on hosts that cannot be asked are taken to live."""
     from mesh_assets.ledger import process_started
 
@@ -54,6 +58,21 @@ def is_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
         return host == socket.gethostname() and process_started(int(pid)) != started
     if run.status not in (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING):
         return False
-    if ".dagster/grpc_info" not in run.tags:
+    if GRPC not in run.tags:
         return False
-    return not instance.run_launcher.can_terminate(run.run_id)
+    return _server_is_gone(json.loads(run.tags[GRPC]))
+
+
+def _server_is_gone(address: Mapping[str, object]) -> bool:
+    """Whether nobody listens any more where the run's code server was. A server that lives ends its dead workers' runs itself."""
+    unix = address.get("socket")
+    host, port = str(address.get("host") or "localhost"), address.get("port")
+    try:
+        with socket.socket(socket.AF_UNIX if unix else socket.AF_INET) as probe:
+            probe.settimeout(5.0)
+            probe.connect(str(unix) if unix else (host, int(str(port))))
+    except (ConnectionRefusedError, FileNotFoundError):
+        return True
+    except OSError:
+        return False  # slow, or out of reach: nobody can tell
+    return False

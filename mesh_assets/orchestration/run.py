@@ -62,7 +62,7 @@ def run(
     loaded = load(env.mesh.root, settings=settings)
     working = frozenset(name for name in scope if name.partition(".")[0] not in loaded.broken)
     with _dagsters_own_trouble(), instance.open_instance(env.home) as storage:
-        sensors.end_dead_runs(storage)
+        sensors.end_dead_runs(storage, env)
         for group in _groups(env, storage, working, asked & working, force & working):
             run_id = str(uuid.uuid4())
             started(run_id, group)

@@ -219,7 +219,7 @@ def _reconciler(mesh: Mesh, domains: Sequence[str], open_environment: OpenEnviro
     def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         env = open_environment()
         # A worker is called gone at the second look: at the first it may just be leaving.
-        dead, ended = end_dead_runs(context.instance, suspects=json.loads(context.cursor or "[]"))
+        dead, ended = end_dead_runs(context.instance, env, suspects=json.loads(context.cursor or "[]"))
         context.update_cursor(json.dumps(dead))
         told = reconcile(context.instance, env, mesh, domains)
         return dg.SkipReason(f"{len(ended)} runs ended, {len(told)} versions told")
@@ -228,17 +228,20 @@ def _reconciler(mesh: Mesh, domains: Sequence[str], open_environment: OpenEnviro
 
 
 def end_dead_runs(
-    instance: dg.DagsterInstance, *, suspects: Sequence[str] | None = None
+    instance: dg.DagsterInstance, env: "Environment", *, suspects: Sequence[str] | None = None
 ) -> tuple[list[str], list[str]]:
-    """End runs whose worker is gone, so that their tables are due again.
+    """End runs whose worker is gone, so that their tables are due again. A run that holds a lease has a worker.
 
     Args:
+        instance: Dagster's.
+        env: The environment, whose ledger holds the leases.
         suspects: Only runs that were found dead before are ended; default: all that are dead now.
 
     Returns:
         Runs that are dead but not ended yet, and those that were ended.
     """
-    dead = [run for run in progress.unfinished(instance) if progress.is_dead(instance, run)]
+    at_work = set(env.ledger.building().values())
+    dead = [run for run in progress.unfinished(instance) if run.run_id not in at_work and progress.is_dead(run)]
     ended = [run for run in dead if suspects is None or run.run_id in suspects]
     for run in ended:
         message = "The worker of this run is gone. What it had published stays; the rest is due again."

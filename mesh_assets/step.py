@@ -1,0 +1,212 @@
+"""One step of one run: what it sees at its pin, whether there is anything to build, and what is recorded of it."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, cast
+
+from mesh_assets import order
+from mesh_assets.admission import NotAdmittedError, Reading, read, spelt
+from mesh_assets.audit.result import Result
+from mesh_assets.domain import Table
+from mesh_assets.environment import Environment
+from mesh_assets.errors import Superseded
+from mesh_assets.ledger import Attempt, Record
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partition:
+    """The half-open range of a table's partition column that one build replaces, as ISO dates."""
+
+    start: str
+    end: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of one run: what it sees.
+
+    Attributes:
+        seen: Every table at the pin, and what this run has published itself.
+        con: A connection of its own.
+        closure: Build only what has changed since it was last tried.
+        retry: What failed on the same inputs is tried again.
+    """
+
+    env: Environment
+    run: str
+    pin: int
+    seen: Mapping[str, order.Seen]
+    con: "duckdb.DuckDBPyConnection"
+    closure: bool = False
+    retry: bool = False
+    partition: Partition | None = None
+    started: float = field(default_factory=time.monotonic)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of one table in one run.
+
+    Attributes:
+        status: `published`; `unchanged` (nothing new, the last version is confirmed); `held` (a test of it failed, or
+            an input was not admitted); `skipped` (its inputs are not ready); `failed` (its code did not give a table).
+        version: The version that readers see now; None when there is none.
+        quarantine: Where the files of a held candidate are.
+    """
+
+    table: str
+    status: str
+    version: int | None = None
+    rows: int | None = None
+    seconds: float = 0.0
+    results: tuple[Result, ...] = ()
+    readings: Mapping[str, Reading] = field(default_factory=dict)
+    pin: int = 0
+    fingerprint: str = ""
+    columns: tuple[tuple[str, str], ...] = ()
+    message: str = ""
+    quarantine: str = ""
+
+
+def begin(
+    env: Environment,
+    run: str,
+    con: "duckdb.DuckDBPyConnection",
+    *,
+    closure: bool = False,
+    retry: bool = False,
+    partition: Partition | None = None,
+) -> Step:
+    """Pin: the snapshot that the whole run reads at, and what this step sees there."""
+    pin = env.pin(run)
+    env.sync()
+    seen = env.seen(upto=pin, run=run)
+    return Step(env=env, run=run, pin=pin, seen=seen, con=con, closure=closure, retry=retry, partition=partition)
+
+
+def prepare(
+    step: Step, table: Table, *, together: frozenset[str] = frozenset()
+) -> tuple[Mapping[str, Reading], order.Attempt] | Outcome:
+    """What the table reads in this step; or, when there is nothing to build, what came of it.
+
+    Args:
+        together: Tables that the same step builds; they are not read from the lake.
+    """
+    env = step.env
+    inputs = [name for name in table.inputs if name not in together]
+    tried = order.attempt(env.mesh, table.name, step.seen, raw=env.raw(table), run=step.run)
+    others = [name for name in table.references if name in env.mesh.tables and name not in together]
+    if missing := [name for name in (*inputs, *others) if name not in step.seen]:
+        return end(step, table, tried, "skipped", f"waits for {', '.join(map(spelt, missing))}: never published")
+    try:
+        readings = {name: read(env, table.domain, name, step.seen, step.run, step.con) for name in inputs}
+    except NotAdmittedError as error:
+        return end(step, table, replace(tried, failed=True), "held", str(error))
+    held = frozenset(name for name, reading in readings.items() if reading.held)
+    if not together and (found := order.disagreement(env.mesh, table.name, step.seen, held=held)):
+        return end(step, table, tried, "skipped", disagreeing(found))
+    if step.closure and step.partition is None and not together:
+        return _confirm(step, table, readings, tried) or (readings, tried)
+    return readings, tried
+
+
+def failed(env: Environment, table: Table, *, run: str, message: str, status: str = "failed") -> None:
+    """Keep that a table could not be built in this run, where its code runs outside of `build`.
+
+    Nothing is added when the run has already recorded what came of the table.
+    """
+    if any(attempt.table == table.name for attempt in env.ledger.of_run(run)):
+        return
+    with env.lake.session() as con:
+        step = begin(env, run, con)
+        tried = order.attempt(env.mesh, table.name, step.seen, raw=env.raw(table), failed=True, run=run)
+        end(step, table, tried, status, first_lines(message))
+
+
+class kept_if_it_fails:  # noqa: N801 - reads as a word in `with`
+    """Keep that a table's code failed on these inputs, so that the same is not tried for ever."""
+
+    def __init__(self, step: Step, tried: Sequence[tuple[Table, order.Attempt]]) -> None:
+        self._step = step
+        self._tried = tried
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
+        """Whatever a domain's code raises; a kill or an interrupt leaves no trace, and the table stays due."""
+        if isinstance(error, Exception) and not isinstance(error, Superseded):
+            said = first_lines(str(error)) or type(error).__name__
+            for table, tried in self._tried:
+                end(self._step, table, replace(tried, failed=True), "failed", said)
+
+
+def _confirm(step: Step, table: Table, readings: Mapping[str, Reading], tried: order.Attempt) -> Outcome | None:
+    """The last version again, when there is no reason to build; it stands for the newer generation from now on."""
+    env = step.env
+    last, before = step.seen.get(table.name), env.last_tried(table.name)
+    known = {table.name: before} if before else {}
+    # A run takes a table along that is not eager only because its time has come, or a person asked for it.
+    asked = frozenset() if table.automation == "eager" else frozenset({table.name})
+    state = order.State(seen=step.seen, tried=known, raw={table.name: tried.raw}, ticked=asked)
+    if order.reason_to_build(env.mesh, table.name, state, retry_failed=step.retry):
+        return None
+    if last is None or before is None or before.failed:
+        return end(step, table, tried, "skipped", "failed before on the same inputs, and nothing has changed since")
+    version = env.ledger.history(table.name, limit=1)[0]
+    held = frozenset(name for name, reading in readings.items() if reading.held)
+    generation = order.generation(env.mesh, table.name, step.seen, last.fingerprint, held=held)
+    record: Record = {
+        **version.record,
+        **read_record(readings),
+        "generation": dict(generation),
+        "version": last.version,
+    }
+    outcome = end(step, table, tried, "unchanged", "nothing has changed", record)
+    return replace(
+        outcome,
+        rows=version.record.get("rows"),
+        fingerprint=last.fingerprint,
+        columns=tuple((name, kind) for name, kind in version.record.get("columns", ())),
+    )
+
+
+def end(
+    step: Step, table: Table, tried: order.Attempt, status: str, message: str, record: Record | None = None
+) -> Outcome:
+    """Record the attempt, whatever came of it."""
+    env = step.env
+    seconds = round(time.monotonic() - step.started, 3)
+    version = step.seen[table.name].version if table.name in step.seen else None
+    told = {"version": version, **(record or {}), **basis(tried), "message": message, "seconds": seconds}
+    attempt = Attempt(table=table.name, run=step.run, outcome=status, head=env.lake.head(), record=cast("Record", told))
+    env.ledger.attempted(attempt)
+    return Outcome(table=table.name, status=status, version=version, seconds=seconds, pin=step.pin, message=message)
+
+
+def basis(tried: order.Attempt) -> Record:
+    """What was tried, as `due` compares it."""
+    return {"tried": dict(tried.inputs), "code": tried.code, "contract": tried.contract, "raw": tried.raw}
+
+
+def read_record(readings: Mapping[str, Reading]) -> Record:
+    """What was read, and what of it was held back."""
+    items = readings.values()
+    return {
+        "inputs": {item.table: {"version": item.version, "fingerprint": item.fingerprint} for item in items},
+        "held": sorted(item.table for item in items if item.held),
+    }
+
+
+def disagreeing(found: order.Disagreement) -> str:
+    """The sentence of two inputs that are of different generations."""
+    return f"{spelt(found.one)} and {spelt(found.other)} disagree on {spelt(found.root)}"
+
+
+def first_lines(text: str) -> str:
+    """As much of an error as a list of tables has room for."""
+    return "\n".join(text.strip().splitlines()[:5])
