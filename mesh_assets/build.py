@@ -98,10 +98,8 @@ def build(
 
 def conclude(step: Step, candidates: Sequence[Candidate]) -> tuple[Outcome, ...]:
     """Audit and publish what one step has staged: all of it in one commit, or nothing of it."""
-    judged = []
     try:
-        for candidate in candidates:
-            judged.append((candidate, _audit(step, candidate)))
+        judged = [(candidate, _audit(step, candidate)) for candidate in candidates]
     except BaseException:
         _discard(step, candidates)
         raise
@@ -276,8 +274,8 @@ def _publish(step: Step, judged: Sequence[tuple[Candidate, tuple[Result, ...]]])
     """One commit for everything that is new; what came out unchanged is confirmed, what is not ready is left."""
     env, seen, latest = step.env, dict(step.seen), step.env.seen()
     outcomes, confirmed, new = [], [], []
-    for candidate, results in judged:
-        candidate = _read_together(candidate, seen)
+    for staged, results in judged:
+        candidate = _read_together(staged, seen)
         table = candidate.table
         if not_ready := _not_ready(step, candidate, seen):
             _discard(step, [candidate])

@@ -1,6 +1,7 @@
 """Mesh, lake and ledger as plain data for people and programs: the one serialiser of command line, portal and API."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from mesh_assets import graph, order
 from mesh_assets.domain import Mesh, Table
@@ -9,7 +10,7 @@ from mesh_assets.errors import UsageError, nearest
 from mesh_assets.ledger import Attempt, Version
 
 SCHEMA_VERSION = 1
-Json = dict[str, object]
+Json = dict[str, Any]
 
 
 def spelt(table: str) -> str:

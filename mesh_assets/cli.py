@@ -5,12 +5,18 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from mesh_assets.errors import ConfigError, MeshError, UsageError
 from mesh_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from mesh_assets.environment import Environment
+
+WrongWords = cast("type[Exception]", typer.BadParameter.__mro__[1])  # Typer exports one kind of them only
+"""What Typer raises for an option or a command that does not exist, and for a value that is none."""
 
 app = typer.Typer(
     name="mesh",
@@ -47,11 +53,9 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         _note("stopped; what was published stays")
         sys.exit(130)
-    except Exception as error:
-        if error.__class__.__module__.startswith(("click", "typer")):
-            error.show()
-            sys.exit(2)
-        raise
+    except WrongWords as error:
+        cast("typer.BadParameter", error).show()
+        sys.exit(2)
 
 
 @app.command(epilog="Example: `mesh init shop && cd shop && mesh run`")
@@ -80,7 +84,8 @@ def check(mesh: MeshDir = None, *, as_json: AsJson = False) -> None:
     if problems:
         _note(f"{len(problems)} problem{'s' * (len(problems) != 1)}")
         raise typer.Exit(2)
-    _note(f"{len(found.domains)} domains, {len(found.tables)} tables, nothing wrong")
+    if found is not None:
+        _note(f"{len(found.domains)} domains, {len(found.tables)} tables, nothing wrong")
 
 
 @app.command(epilog="Examples: `mesh run`, `mesh run customers --downstream`, `mesh run sales/calls --force`")
@@ -192,7 +197,7 @@ def dev(
     serve(place.root, place.settings, host=host, port=port)
 
 
-def _answer(env: "Environment", query: str, at: int | None) -> tuple[Sequence[str], Sequence[tuple]]:  # noqa: F821 - imported where it is used
+def _answer(env: "Environment", query: str, at: int | None) -> tuple[Sequence[str], Sequence[tuple]]:
     """As `Lake.sql`; of a table that the mesh knows and the lake does not yet, it is said how to get it."""
     try:
         return env.lake.sql(query, at=at)

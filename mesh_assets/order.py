@@ -121,9 +121,7 @@ def due(mesh: Mesh, state: State, *, retry_failed: bool = False, only: frozenset
     return Decision(build=tuple(name for name in build if only is None or name in only), why=why)
 
 
-def reason_to_build(
-    mesh: Mesh, table: str, state: State, *, retry_failed: bool = False
-) -> str | None:
+def reason_to_build(mesh: Mesh, table: str, state: State, *, retry_failed: bool = False) -> str | None:
     """What changed since the table's last attempt, for a person; None where building again would give the same.
 
     A tick is a reason of its own: code may look at the clock or outside, and a source must have looked at its files (where

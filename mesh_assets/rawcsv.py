@@ -7,7 +7,7 @@ import re
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import BinaryIO, TextIO, cast
 
 from mesh_assets.errors import RunError
 
@@ -102,7 +102,7 @@ def _opened(path: Path) -> TextIO:
 
 def _unpacked(path: Path) -> BinaryIO:
     if path.suffix == ".gz":
-        return gzip.open(path, "rb")
+        return cast("BinaryIO", gzip.open(path, "rb"))
     if path.suffix == ".zst":
         import pyarrow as pa
 

@@ -13,7 +13,7 @@ import pytest
 from mesh_assets.domain import LakeConfig
 from mesh_assets.lake import Lake
 
-PASSWORD = "correct-horse-battery"  # noqa: S105 (of a server that lives for one test session)
+PASSWORD = "correct-horse-battery"
 
 
 def free_port() -> int:

@@ -65,7 +65,11 @@ class Place:
         ]  # fmt: skip
         for column, said in columns.items():
             kind, *rest = [part.strip() for part in said.split(";")]
-            lines += [f"      - name: {column}", f"        logicalType: {_logical(kind)}", f"        physicalType: {kind}"]
+            lines += [
+                f"      - name: {column}",
+                f"        logicalType: {_logical(kind)}",
+                f"        physicalType: {kind}",
+            ]
             lines += [f"        {line}" for line in rest]
         if quality:
             lines += ["    quality:", textwrap.indent(textwrap.dedent(quality).strip(), "      ")]
@@ -78,9 +82,7 @@ class Place:
     def run(self, *names: str, downstream: bool = False, force: bool = False) -> dict:
         """`mesh run --json`."""
         env = Environment.open(read_mesh(self.root, tolerant=True), self.settings)
-        return run_mesh(
-            env, names, downstream=downstream, force=force, settings=self.settings, progress=Quiet()
-        )
+        return run_mesh(env, names, downstream=downstream, force=force, settings=self.settings, progress=Quiet())
 
     def statuses(self, *names: str, **options: bool) -> dict[str, str]:
         """What `mesh run` says of each table."""
@@ -103,7 +105,7 @@ class Place:
 
 
 def _logical(kind: str) -> str:
-    word = kind.split("(")[0].upper()
+    word = kind.split("(", maxsplit=1)[0].upper()
     words = {"VARCHAR": "string", "DATE": "date", "BOOLEAN": "boolean", "TIMESTAMP": "timestamp"}
     return words.get(word, "number" if word in ("DECIMAL", "DOUBLE", "FLOAT") else "integer")
 

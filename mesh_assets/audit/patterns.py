@@ -1,6 +1,6 @@
-"""Regular expressions of contracts: ECMA-262 (what ODCS and JSON Schema mean), for the engines that run them.
+r"""Regular expressions of contracts: ECMA-262 (what ODCS and JSON Schema mean), for the engines that run them.
 
-A pattern is searched for anywhere in the text; `^` and `$` anchor it. `\\d`, `\\w` and `\\b` are ASCII, `\\s` is Unicode
+A pattern is searched for anywhere in the text; `^` and `$` anchor it. `\d`, `\w` and `\b` are ASCII, `\s` is Unicode
 white space and `.` is anything but a line end, as in ECMA-262, whatever an engine makes of them: classes are spelt out.
 Look-around and back references are refused: neither engine has them, and they are what makes a pattern exponential.
 """

@@ -9,6 +9,7 @@ import datetime as dt
 import math
 import re
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -269,10 +270,8 @@ def _moment(value: object) -> dt.datetime:
 
 
 def _time(value: object) -> dt.time:
-    try:
+    with suppress(ValueError):
         value = dt.time.fromisoformat(value.strip()) if isinstance(value, str) else value
-    except ValueError:
-        pass
     if not isinstance(value, dt.time) or value.tzinfo:
         msg = f"{spelt(value)} is not a time of day such as 12:30:00"
         raise CannotAnswer(msg)

@@ -209,7 +209,7 @@ class PostgresCatalog:
 
         try:
             parts = conninfo_to_dict(conninfo)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the parser raises several of its own
             message = (
                 "`lake.catalog` is not a PostgreSQL connection string.\n"
                 "    Write `postgres:host=… port=5432 dbname=… user=…`."

@@ -104,7 +104,7 @@ def table_ids(lake: "Lake", versions: Mapping[str, int]) -> dict[int, int]:
             f"{a}.begin_snapshot <= {version} AND ({a}.end_snapshot IS NULL OR {a}.end_snapshot > {version})"
             for a in "ts"
         )
-        rows = lake._rows(  # noqa: SLF001 (one room)
+        rows = lake._rows(
             f"SELECT t.table_id FROM {p}ducklake_table t JOIN {p}ducklake_schema s ON s.schema_id = t.schema_id "
             f"WHERE s.schema_name = {text(domain)} AND t.table_name = {text(name)} AND {at}"
         )
@@ -126,7 +126,7 @@ def harvest(
     fork: "Lake", parent: "Lake", con: "duckdb.DuckDBPyConnection", table: str, columns: Sequence[Column]
 ) -> tuple[Staged, Mode] | None:
     """See `Lake.harvest`."""
-    p, rows = fork.catalog.prefix, fork._rows  # noqa: SLF001 (one room)
+    p, rows = fork.catalog.prefix, fork._rows
     base = int(rows(f"SELECT min(snapshot_id) FROM {p}ducklake_snapshot")[0][0])
     (table_id,) = table_ids(fork, {table: fork.head()})
     files = rows(
@@ -160,7 +160,7 @@ def harvest(
 def _folder(fork: "Lake", table_id: int) -> Path:
     # A table keeps the folder of the name under which it was made; dbt makes `x__dbt_tmp` and renames it.
     p = fork.catalog.prefix
-    domain, name = fork._rows(  # noqa: SLF001 (one room)
+    domain, name = fork._rows(
         f"SELECT s.path, t.path FROM {p}ducklake_table t JOIN {p}ducklake_schema s ON s.schema_id = t.schema_id "
         f"WHERE t.table_id = {table_id} AND t.end_snapshot IS NULL"
     )[0]

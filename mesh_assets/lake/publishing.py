@@ -166,7 +166,7 @@ def _refuse_known_files(lake: "Lake", publications: Sequence[Publication]) -> No
     for publication in publications:
         names = [name for file in publication.staged.files for name in (file, Path(file).name)]
         known = f"SELECT 1 FROM {lake.catalog.native}ducklake_data_file WHERE path IN ({', '.join(map(text, names))})"
-        if lake._rows(known, native=True):  # noqa: SLF001 (one room)
+        if lake._rows(known, native=True):
             message = f"{publication.staged.table}: these files are published already.\n    Stage the result again."
             raise RunError(message)
 
@@ -274,7 +274,7 @@ def _within(publication: Publication) -> str:
 def _version_of(lake: "Lake", info: str, before: int) -> int:
     """The version that this very commit became; 0 when it did not."""
     p = lake.catalog.prefix
-    rows = lake._rows(  # noqa: SLF001 (one room)
+    rows = lake._rows(
         f"SELECT snapshot_id FROM {p}ducklake_snapshot_changes WHERE snapshot_id > {before} "
         f"AND commit_extra_info = {text(info)}"
     )

@@ -34,7 +34,7 @@ class Cell:
     @property
     def safe(self) -> bool:
         """Whether no value can be lost on the way."""
-        if self.was == self.type or self.type == "VARCHAR" or self.was == '"NULL"':
+        if self.type in (self.was, "VARCHAR") or self.was == '"NULL"':
             return True
         return self.was in _INTEGERS and self.type in _INTEGERS[_INTEGERS.index(self.was) :]
 

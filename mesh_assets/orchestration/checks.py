@@ -9,14 +9,14 @@ from mesh_assets.orchestration import keys, tell
 from mesh_assets.orchestration.tables import OpenEnvironment, test_published, told_failures
 
 
-def reporting(domain: str, tables: Sequence[Table], open_environment: OpenEnvironment) -> list[dg.AssetChecksDefinition]:
+def reporting(
+    domain: str, tables: Sequence[Table], open_environment: OpenEnvironment
+) -> list[dg.AssetChecksDefinition]:
     """One op for all of a domain's Python assets: it tests what is published, and stops nothing.
 
     Whether a version is published was decided before, in the asset's own step.
     """
-    specs = [
-        spec for table in tables for spec in tell.check_specs(keys.of(table.name), table.contract, blocking=False)
-    ]
+    specs = [spec for table in tables for spec in tell.check_specs(keys.of(table.name), table.contract, blocking=False)]
     if not specs:
         return []
 

@@ -71,7 +71,9 @@ def named_tests(tests: Sequence[DbtTest], models: Sequence[Table]) -> dict[tuple
 def _check_spec(domain: str, name: tuple[str, str], test: DbtTest) -> dg.AssetCheckSpec:
     blocking = test.severity == "error"
     key = dg.AssetKey([domain, name[0]])
-    return dg.AssetCheckSpec(name[1], asset=key, description=test.description or "A test of the dbt project.", blocking=blocking)
+    return dg.AssetCheckSpec(
+        name[1], asset=key, description=test.description or "A test of the dbt project.", blocking=blocking
+    )
 
 
 def _run(
@@ -121,7 +123,7 @@ def _tell(
                 metadata=tell.outcome_metadata(table, outcome, env.lake.folder(table.name).as_uri()),
             )
         elif outcome.status == "skipped":
-            context.log.warning(f"{table.name}: {outcome.message}")
+            context.log.warning("%s: %s", table.name, outcome.message)
     if held := [outcome for outcome in outcomes.values() if outcome.status == "held"]:
         raise dg.Failure("\n".join(outcome.message for outcome in held), allow_retries=False)
 
@@ -215,9 +217,7 @@ def _publication(staged: Staged, mode: Mode, base: int | None) -> Publication:
     return Publication(staged=staged, record={}, mode=mode, base=base)
 
 
-def _results(
-    said: Mapping[str, DbtResult], tests: Mapping[tuple[str, str], DbtTest]
-) -> dict[str, tuple[Result, ...]]:
+def _results(said: Mapping[str, DbtResult], tests: Mapping[tuple[str, str], DbtTest]) -> dict[str, tuple[Result, ...]]:
     found: dict[str, list[Result]] = {}
     for (model, name), test in tests.items():
         item = said.get(test.id)
@@ -231,4 +231,3 @@ def _results(
             Result(test=mine, status=status, failing_rows=item.failures, query=item.sql, message=item.message)
         )
     return {model: tuple(results) for model, results in found.items()}
-

@@ -147,7 +147,9 @@ class DbtProject:
             "schema": self.folder.name,
             "threads": 1,  # two writers of one SQLite catalog refuse each other
             "config_options": {"extension_directory": "{{ env_var('MESH_DBT_EXTENSIONS') }}"},
-            "attach": [attach | ({"options": dict(lake.catalog.options)} if lake.catalog.options else {})] if lake else [],
+            "attach": [attach | ({"options": dict(lake.catalog.options)} if lake.catalog.options else {})]
+            if lake
+            else [],
         }
         return {str(project.get("profile") or project["name"]): {"target": "mesh", "outputs": {"mesh": output}}}
 

@@ -1,6 +1,6 @@
 """Ordinary `@dg.asset` functions: the IO manager stages, audits and publishes what they return."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import dagster as dg
 
@@ -49,9 +49,7 @@ class LakeIO(dg.IOManager):
                 raise RunError(outcome.message)
         # The fingerprint as data version: what Dagster calls unchanged is what the lake calls unchanged.
         step.set_data_version(context.asset_key, dg.DataVersion(outcome.fingerprint))
-        context.add_output_metadata(
-            tell.outcome_metadata(table, outcome, env.lake.folder(table.name).as_uri())
-        )
+        context.add_output_metadata(tell.outcome_metadata(table, outcome, env.lake.folder(table.name).as_uri()))
 
     def load_input(self, context: dg.InputContext) -> object:
         """The version of the input that this run sees, admitted by the reader, as the frame its annotation names."""
@@ -60,22 +58,20 @@ class LakeIO(dg.IOManager):
         name = keys.table(upstream)
         with told_failures(), env.lake.session() as con:
             reading = _read(env, context, name, con)
-            env.lake.show(con, name, reading.version)
+            env.lake.show(con, name, cast("int", reading.version))  # nothing else is built together with it
             context.add_input_metadata({"mesh/version": reading.version})
             domain, _, short = name.partition(".")
             kind = context.dagster_type.typing_type
             return python.detached(con.sql(f'FROM "{domain}"."{short}"'), kind)
 
 
-def _read(
-    env: "Environment", context: dg.InputContext, name: str, con: "duckdb.DuckDBPyConnection"
-) -> "Reading":
+def _read(env: "Environment", context: dg.InputContext, name: str, con: "duckdb.DuckDBPyConnection") -> "Reading":
     """The admission rule is that of the domain whose assets the step builds."""
     from mesh_assets import admission
     from mesh_assets.step import failed
 
     step = context.step_context
-    made = [keys.table(key) for key in step.job_def.asset_layer.get_assets_def_for_node(step.node_handle).keys]
+    made = keys.made_by(step.job_def, step.node_handle)
     reader = made[0].partition(".")[0]
     env.sync()
     seen = env.seen(upto=env.pin(step.run_id), run=step.run_id)
@@ -109,7 +105,7 @@ def _report_checks(step: "StepExecutionContext", key: dg.AssetKey, table: Table,
         told = tell.check_result(key, result_json(result, table.name))
         evaluation = dg.AssetCheckEvaluation(
             asset_key=key,
-            check_name=told.check_name,
+            check_name=str(told.check_name),
             passed=told.passed,
             severity=told.severity,
             description=told.description,

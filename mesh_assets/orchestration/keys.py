@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import dagster as dg
+from dagster._core.definitions.dependency import NodeHandle
 
 from mesh_assets.domain import Mesh, Table
 
@@ -40,6 +41,12 @@ def upstream(mesh: Mesh, reader: str, table: str) -> dg.AssetKey:
     """The asset through which `reader` gets `table`."""
     entry = mesh.port(reader, table)
     return port(reader, table) if entry and entry.contract else of(table)
+
+
+def made_by(job: dg.JobDefinition, node: NodeHandle | None) -> list[str]:
+    """The tables that a step builds."""
+    assets = job.asset_layer.get_assets_def_for_node(node) if node else None
+    return sorted(table(key) for key in assets.keys) if assets else []
 
 
 def selection(mesh: Mesh, tables: Iterable[str]) -> list[dg.AssetKey]:

@@ -60,7 +60,8 @@ def loaded(mesh: Mesh, *, only: str | None = None, settings: Settings | None = N
 def _loaded(mesh: Mesh, only: str | None, settings: Settings | None) -> Loaded:
     open_environment = _opener(mesh, settings)
     chosen = [name for name in (*mesh.domains, *mesh.broken) if only in (None, name)]
-    parts, broken = [], dict(mesh.broken)
+    parts: list[tuple[list[dg.AssetsDefinition], list[dg.AssetChecksDefinition]]] = []
+    broken: dict[str, Sequence[object]] = dict(mesh.broken)
     for name in chosen:
         if name in broken:
             continue
@@ -110,6 +111,8 @@ def _python(
     if not any(table.toolchain is Toolchain.PYTHON for table in own):
         return {}, [], []
     module = modules.load(domain, mesh.domains[domain].path)
+    if module is None:
+        return {}, [], []
     functions = {f"{domain}.{item.name}": item for item in python.tables_of(module)}
     declared = [table for table in own if table.toolchain is Toolchain.PYTHON and table.name not in functions]
     return functions, plain.assets(mesh, domain, module, open_environment) if declared else [], declared
@@ -144,7 +147,9 @@ def _broken_asset(domain: str, problems: Sequence[object]) -> dg.AssetsDefinitio
 
     @dg.multi_asset(
         name=f"{domain}__problems",
-        specs=[dg.AssetSpec([domain, "problems"], group_name=domain, description=fence, kinds={"error"}, skippable=True)],
+        specs=[
+            dg.AssetSpec([domain, "problems"], group_name=domain, description=fence, kinds={"error"}, skippable=True)
+        ],
         check_specs=[dg.AssetCheckSpec("domain_loads", asset=[domain, "problems"], description=told[:500])],
         can_subset=True,
     )
@@ -155,4 +160,3 @@ def _broken_asset(domain: str, problems: Sequence[object]) -> dg.AssetsDefinitio
         raise dg.Failure(told, allow_retries=False)
 
     return op
-

@@ -36,8 +36,7 @@ def _package(name: str, folder: Path | None) -> ModuleType:
         return known
     for other in [other for other in sys.modules if other == name or other.startswith(f"{name}.")]:
         del sys.modules[other]
-    spec = importlib.util.spec_from_loader(name, loader=None, is_package=True)
-    package = importlib.util.module_from_spec(spec)
+    package = ModuleType(name)
     package.__path__ = wanted
     sys.modules[name] = package
     return package

@@ -11,9 +11,7 @@ from mesh_assets.orchestration import keys
 from mesh_assets.orchestration.tables import OpenEnvironment, spec
 
 
-def assets(
-    mesh: Mesh, domain: str, module: ModuleType, open_environment: OpenEnvironment
-) -> list[dg.AssetsDefinition]:
+def assets(mesh: Mesh, domain: str, module: ModuleType, open_environment: OpenEnvironment) -> list[dg.AssetsDefinition]:
     """The module's assets, renamed to `domain/name`; what they read goes through the domain's input ports."""
     found = [item for item in dg.load_assets_from_modules([module]) if isinstance(item, dg.AssetsDefinition)]
     hook = _failure_hook(domain, open_environment)
@@ -30,17 +28,15 @@ def _failure_hook(domain: str, open_environment: OpenEnvironment) -> dg.HookDefi
         env = open_environment()
         error = context.op_exception
         step = context._step_execution_context  # noqa: SLF001 - the context does not name the step's assets
-        for key in step.job_def.asset_layer.get_assets_def_for_node(step.node_handle).keys:
-            table = env.mesh.tables[keys.table(key)]
+        for name in keys.made_by(step.job_def, step.node_handle):
+            table = env.mesh.tables[name]
             message = f"{type(error).__name__}: {error}" if error else "its step failed"
             failed(env, table, run=context.run_id, message=message)
 
     return hook
 
 
-def _placed(
-    mesh: Mesh, domain: str, item: dg.AssetsDefinition, hook: dg.HookDefinition
-) -> dg.AssetsDefinition:
+def _placed(mesh: Mesh, domain: str, item: dg.AssetsDefinition, hook: dg.HookDefinition) -> dg.AssetsDefinition:
     own = {key: dg.AssetKey([domain, *key.path]) for key in item.keys if len(key.path) == 1}
     read = {key for some in item.specs for dep in some.deps for key in [dep.asset_key]} - set(item.keys)
     replaced = own | {key: _source(mesh, domain, key) for key in read}
@@ -75,5 +71,7 @@ def _known(mesh: Mesh, found: Iterable[dg.AssetKey], domain: str) -> None:
     if strange:
         where = mesh.domains[domain].where
         mend = "Write its decorator as `@dg.asset` in assets.py, with its name as a plain text."
-        problems = [Problem("M306", f"asset `{name}` cannot be read from the file alone", where, mend) for name in strange]
+        problems = [
+            Problem("M306", f"asset `{name}` cannot be read from the file alone", where, mend) for name in strange
+        ]
         raise ConfigError(problems=problems)

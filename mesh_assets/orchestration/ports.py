@@ -41,7 +41,10 @@ def _asset(domain: Domain, port: InputPort, open_environment: OpenEnvironment) -
             f"What *{domain.title or domain.name}* expects of **{spelt}**. "
             f"When a version fails these checks, {WHEN_REFUSED[port.on_failure]} (`on_failure: {port.on_failure.value}`)."
         ),
-        metadata={"mesh/on_failure": port.on_failure.value, "mesh/contract": f"{port.contract.id} {port.contract.version}"},
+        metadata={
+            "mesh/on_failure": port.on_failure.value,
+            "mesh/contract": f"{port.contract.id} {port.contract.version}" if port.contract else "",
+        },
         skippable=True,
     )
     blocking = port.on_failure is OnFailure.STOP

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import dagster as dg
-import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from mesh_assets import order
 from mesh_assets.environment import Environment
@@ -127,8 +127,7 @@ def _failures(done: dg.ExecuteInProcessResult, tables: Sequence[str]) -> dict[st
     found = {}
     for event in done.all_events:
         if event.is_step_failure:
-            assets = done.job_def.asset_layer.get_assets_def_for_node(event.node_handle)
-            found |= dict.fromkeys(map(keys.table, assets.keys if assets else ()), _why(event.step_failure_data))
+            found |= dict.fromkeys(keys.made_by(done.job_def, event.node_handle), _why(event.step_failure_data))
         elif event.is_run_failure and event.job_failure_data.first_step_failure_event is None:
             found = dict.fromkeys(tables, _why(event.job_failure_data)) | found
     return {name: found[name] for name in tables if name in found}
@@ -138,7 +137,7 @@ def _why(data: object) -> str:
     told = getattr(data, "user_failure_data", None)
     if told is not None and told.description:
         return told.description
-    error = data.error
+    error = getattr(data, "error", None)
     while error is not None and error.cause is not None:
         error = error.cause
     return first_lines(error.message) if error else "the run ended before this table was built"
@@ -149,7 +148,7 @@ def _dagsters_own_trouble() -> Iterator[None]:
     """What keeps Dagster from its storage, as something that a person can mend."""
     try:
         yield
-    except (sa.exc.DBAPIError, OSError) as error:
+    except (DBAPIError, OSError) as error:
         reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
         mend = "Is its folder writable, its disk not full? What was published stays; run again."
         raise RunError(f"Dagster's record of runs cannot be kept: {reason}\n    {mend}") from error

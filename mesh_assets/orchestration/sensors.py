@@ -96,10 +96,10 @@ def whole_range(mesh: Mesh, tables: Sequence[str]) -> dict[str, str]:
     if declared is None:
         return {}
     known = partitions(declared)
-    return {
-        "dagster/asset_partition_range_start": known.get_first_partition_key(),
-        "dagster/asset_partition_range_end": known.get_last_partition_key(),
-    }
+    first, last = (known.get_first_partition_key(), known.get_last_partition_key()) if known else (None, None)
+    if first is None or last is None:  # the first partition is still to come
+        return {}
+    return {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
 
 
 def _closure(mesh: Mesh, domains: Sequence[str], open_environment: OpenEnvironment) -> dg.SensorDefinition:
@@ -268,8 +268,10 @@ def reconcile(
         if name in mesh.tables and mesh.tables[name].domain in wanted and version.run not in alive
     }
     records = instance.get_asset_records([keys.of(name) for name in sorted(versions)])
-    told = {keys.table(record.asset_entry.asset_key): _told_version(record.asset_entry.last_materialization)
-        for record in records}
+    told = {
+        keys.table(record.asset_entry.asset_key): _told_version(record.asset_entry.last_materialization)
+        for record in records
+    }
     late = [(name, item) for name, item in sorted(versions.items()) if told.get(name, 0) < item.version]
     for name, item in late:
         instance.report_runless_asset_event(_materialization(env, mesh, name, item))
@@ -277,8 +279,9 @@ def reconcile(
 
 
 def _told_version(event: dg.EventLogEntry | None) -> int:
-    value = event.asset_materialization.metadata.get("mesh/version") if event else None
-    return int(value.value) if value is not None else 0
+    told = event.asset_materialization if event else None
+    value = told.metadata.get("mesh/version") if told else None
+    return int(str(value.value)) if value is not None else 0
 
 
 def _materialization(env: "Environment", mesh: Mesh, name: str, version: "Version") -> dg.AssetMaterialization:

@@ -54,9 +54,9 @@ def asset(mesh: Mesh, table: Table, make: "build.Make", open_environment: OpenEn
 
 def make_of(mesh: Mesh, table: Table, functions: dict[str, python.PythonTable]) -> "build.Make":
     """How a table of the library's own toolchains is computed."""
-    if table.toolchain is Toolchain.SOURCE:
-        folder = mesh.domains[table.domain].path
-        return lambda _con, _partition: raw.query(folder, table.source, table.contract)
+    if table.source is not None:
+        folder, source = mesh.domains[table.domain].path, table.source
+        return lambda _con, _partition: raw.query(folder, source, table.contract)
     if table.toolchain is Toolchain.PYTHON:
         function = functions[table.name]
         return lambda con, _partition: python.call(function, con, table.domain)
@@ -111,7 +111,7 @@ def run_table(
         )
         yield from check_results(env, table, outcome, wanted)
         if outcome.status == "skipped":
-            context.log.warning(f"{table.name}: {outcome.message}")
+            context.log.warning("%s: %s", table.name, outcome.message)
             return
         if outcome.status == "held":
             raise dg.Failure(outcome.message, metadata=_held_metadata(outcome), allow_retries=False)
@@ -137,9 +137,7 @@ def check_results(
             yield tell.check_result(keys.of(table.name), item)
 
 
-def test_published(
-    env: "Environment", table: Table, wanted: set[str], run: str
-) -> Iterator[dg.AssetCheckResult]:
+def test_published(env: "Environment", table: Table, wanted: set[str], run: str) -> Iterator[dg.AssetCheckResult]:
     """Run a table's tests on its published version, and keep what they say; not twice within one run."""
     from mesh_assets import testing
 
@@ -147,7 +145,9 @@ def test_published(
     seen = env.seen().get(table.name)
     if seen is None:
         mend = f"Build it first: mesh run {table.name.replace('.', '/', 1)}"
-        raise dg.Failure(f"{table.name} was never published: there is nothing to test.\n    {mend}", allow_retries=False)
+        raise dg.Failure(
+            f"{table.name} was never published: there is nothing to test.\n    {mend}", allow_retries=False
+        )
     for item in testing.published(env, table, seen.version, run):
         if item["name"] in wanted:
             yield tell.check_result(keys.of(table.name), item)
@@ -183,5 +183,5 @@ def _partition(context: dg.AssetExecutionContext) -> "Partition | None":
     return Partition(start=window.start.date().isoformat(), end=window.end.date().isoformat())
 
 
-def _held_metadata(outcome: "Outcome") -> dict[str, object]:
+def _held_metadata(outcome: "Outcome") -> tell.Metadata:
     return {"quarantine": outcome.quarantine} if outcome.quarantine else {}

@@ -1,12 +1,15 @@
 """Outcomes and test results in Dagster's words: metadata, check specs, check results."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from mesh_assets.contract import Contract, Kind, Severity
+from mesh_assets.contract import Column, Contract, Kind, Severity
 from mesh_assets.domain import Mesh, OnFailure, Table
+
+Metadata = dict[str, Any]
+"""Dagster's raw metadata: numbers, texts, and values of its own."""
 
 if TYPE_CHECKING:
     from mesh_assets.step import Outcome
@@ -25,9 +28,9 @@ def table_schema(contract: Contract | None, columns: Sequence[Sequence[str]]) ->
     return dg.TableSchema([_column(name, kind, known.get(name)) for name, kind in columns])
 
 
-def definition_metadata(table: Table) -> dict[str, object]:
+def definition_metadata(table: Table) -> Metadata:
     """What is known of a table before it was ever built."""
-    metadata: dict[str, object] = {"dagster/table_name": table.name, "mesh/toolchain": table.toolchain.value}
+    metadata: Metadata = {"dagster/table_name": table.name, "mesh/toolchain": table.toolchain.value}
     if table.contract:
         columns = [(column.name, column.type) for column in table.contract.columns]
         metadata["dagster/column_schema"] = table_schema(table.contract, columns)
@@ -35,11 +38,11 @@ def definition_metadata(table: Table) -> dict[str, object]:
     return metadata
 
 
-def outcome_metadata(table: Table, outcome: "Outcome", uri: str) -> dict[str, object]:
+def outcome_metadata(table: Table, outcome: "Outcome", uri: str) -> Metadata:
     """What a build says of itself. `mesh/inputs` names the version of every input that was read."""
     inputs = {name.replace(".", "/", 1): reading.version for name, reading in outcome.readings.items()}
     held = [name.replace(".", "/", 1) for name, reading in outcome.readings.items() if reading.held]
-    metadata: dict[str, object] = {
+    metadata: Metadata = {
         "mesh/version": outcome.version,
         "mesh/pin": outcome.pin,
         "mesh/inputs": dg.MetadataValue.json(inputs),
@@ -70,7 +73,7 @@ def check_specs(key: dg.AssetKey, contract: Contract | None, *, blocking: bool =
     ]
 
 
-def check_result(key: dg.AssetKey, item: Mapping[str, object], *, warn_only: bool = False) -> dg.AssetCheckResult:
+def check_result(key: dg.AssetKey, item: Mapping[str, Any], *, warn_only: bool = False) -> dg.AssetCheckResult:
     """A test's result, as `audit.result_json` spells it."""
     return dg.AssetCheckResult(
         asset_key=key,
@@ -82,10 +85,10 @@ def check_result(key: dg.AssetKey, item: Mapping[str, object], *, warn_only: boo
     )
 
 
-def check_metadata(item: Mapping[str, object]) -> dict[str, object]:
+def check_metadata(item: Mapping[str, Any]) -> Metadata:
     """Counts as numbers, the query, and the failing rows as a table."""
     total, failing = int(item["total_rows"]), int(item["failing_rows"])
-    metadata: dict[str, object] = {
+    metadata: Metadata = {
         "failing_rows": failing,
         "total_rows": total,
         "fail_rate": dg.MetadataValue.float(round(failing / total, 6) if total else 0.0),
@@ -114,12 +117,12 @@ def is_warning(mode: OnFailure) -> bool:
     return mode is OnFailure.WARN
 
 
-def _severity(item: Mapping[str, object], *, warn_only: bool) -> dg.AssetCheckSeverity:
+def _severity(item: Mapping[str, Any], *, warn_only: bool) -> dg.AssetCheckSeverity:
     warning = warn_only or item["severity"] == Severity.WARNING.value
     return dg.AssetCheckSeverity.WARN if warning else dg.AssetCheckSeverity.ERROR
 
 
-def _sample(rows: Sequence[Mapping[str, object]]) -> dg.TableMetadataValue:
+def _sample(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
     names = list(dict.fromkeys(name for row in rows for name in row))
     records = [dg.TableRecord({name: _cell(row.get(name)) for name in names}) for row in rows]
     return dg.MetadataValue.table(records, schema=dg.TableSchema([dg.TableColumn(name) for name in names]))
@@ -129,12 +132,10 @@ def _cell(value: object) -> str | int | float | bool | None:
     return value if value is None or isinstance(value, str | int | float | bool) else str(value)
 
 
-def _column(name: str, kind: str, known: object) -> dg.TableColumn:
+def _column(name: str, kind: str, known: Column | None) -> dg.TableColumn:
     if known is None:
         return dg.TableColumn(name, kind)
-    constraints = dg.TableColumnConstraints(
-        nullable=not (known.required or known.primary_key), unique=known.unique
-    )
+    constraints = dg.TableColumnConstraints(nullable=not (known.required or known.primary_key), unique=known.unique)
     unit = f" [{known.unit}]" if known.unit else ""
     tags = {tag: "" for tag in known.tags if tag.replace("_", "").replace("-", "").isalnum()}
     if known.classification:

@@ -94,7 +94,9 @@ def _models(folder: Path, shown: str, project: Document, problems: list[Problem]
             if settings.get("enabled", "true").lower() == "false":
                 continue
             model.materialized = (
-                settings.get("materialized") or inline.get(path.stem) or _by_folder(everywhere, (named, *inner.parts[1:-1]))
+                settings.get("materialized")
+                or inline.get(path.stem)
+                or _by_folder(everywhere, (named, *inner.parts[1:-1]))
             )
             if model.name in first:
                 what = f"two models are named `{model.name}`: the other is {first[model.name]}"

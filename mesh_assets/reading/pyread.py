@@ -88,9 +88,7 @@ class _Unclear(Exception):  # noqa: N818 - never leaves this module
 
 
 class _Module:
-    def __init__(
-        self, tree: ast.Module, domain: str, path: Path, shown: str, code: str, result: PythonRead
-    ) -> None:
+    def __init__(self, tree: ast.Module, domain: str, path: Path, shown: str, code: str, result: PythonRead) -> None:
         self.tree, self.domain, self.path, self.shown, self.code, self.result = tree, domain, path, shown, code, result
         self.modules: dict[str, str] = {}  # alias to module
         self.members: dict[str, tuple[str, str]] = {}  # name to module and member

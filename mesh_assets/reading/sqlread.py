@@ -28,7 +28,22 @@ READS_FILES = re.compile(
     r"read_\w+|scan_\w+|\w+_scan|parquet_\w+|sniff_csv|glob|st_read\w*|from_substrait\w*|ducklake_\w+|load_\w+"
 )
 READS_ELSEWHERE = frozenset(
-    ["query", "query_table", "getenv", "current_setting", "which_secret", "duckdb_secrets", "nextval", "currval", "http_get", "http_post", "write_log", "add_parquet_key", "checkpoint", "force_checkpoint"]
+    [
+        "query",
+        "query_table",
+        "getenv",
+        "current_setting",
+        "which_secret",
+        "duckdb_secrets",
+        "nextval",
+        "currval",
+        "http_get",
+        "http_post",
+        "write_log",
+        "add_parquet_key",
+        "checkpoint",
+        "force_checkpoint",
+    ]
 )
 ONE_SELECT = "Write one SELECT; the mesh makes the table of its result."
 DECLARE = "Name the files as a `source:` in domain.yaml, and read the table that it becomes."

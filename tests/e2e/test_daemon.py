@@ -78,7 +78,9 @@ class Dev:
         while time.monotonic() < deadline:
             if result := found():
                 return result
-            assert self.process is None or self.process.poll() is None, (self.place.root / "dev.log").read_text()[-3000:]
+            assert self.process is None or self.process.poll() is None, (self.place.root / "dev.log").read_text()[
+                -3000:
+            ]
             time.sleep(0.5)
         tail = (self.place.root / "dev.log").read_text()[-4000:]
         raise AssertionError(f"not within {PATIENCE:.0f} s: {what}\n{tail}")
@@ -115,7 +117,9 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
     place.domain("base", "outputs: [{port: items}]\ninputs: [{source: raw/items/*.csv, as: raw_items}]\n")
     place.contract("base.raw_items", {"id": "BIGINT", "price": "BIGINT"})
     place.sql("base.items", "select * from base.raw_items")
-    place.contract("base.items", {"id": "BIGINT; required: true", "price": "BIGINT; logicalTypeOptions: {maximum: 100}"})
+    place.contract(
+        "base.items", {"id": "BIGINT; required: true", "price": "BIGINT; logicalTypeOptions: {maximum: 100}"}
+    )
     place.domain(
         "reader",
         """
@@ -150,7 +154,7 @@ def test_the_daemon_keeps_the_mesh_in_order(dev: Dev):
     before = len(dev.runs(mesh__domain="reader"))
     good, tried = dev.place.version("base.items"), len(dev.runs(mesh__domain="base"))
     items(dev.place, 10, 5000)
-    held = lambda: [a for a in dev.place.env().ledger.attempts(outcomes=["held"]).values() if a.table == "base.items"]  # noqa: E731
+    held = lambda: [a for a in dev.place.env().ledger.attempts(outcomes=["held"]).values() if a.table == "base.items"]
     dev.wait("the producer's version is held", held)
     time.sleep(15)
     assert dev.place.version("base.items") == good
@@ -170,13 +174,13 @@ def test_a_schema_change_runs_exactly_the_readers_own_checks(dev: Dev):
     dev.stop()  # the code location reads its files at start
     items(dev.place, 10, 20, more=",note")
     dev.start()
-    wait_for = lambda: [run for run in dev.runs(mesh__trigger="schema_change") if run.run_id not in before]  # noqa: E731
+    wait_for = lambda: [run for run in dev.runs(mesh__trigger="schema_change") if run.run_id not in before]
     run = dev.wait("the reader's checks run", wait_for)[0]
     assert run.tags["mesh/domain"] == "reader"
     assert not run.asset_selection
     tables = {key.asset_key.to_user_string() for key in run.asset_check_selection}
     assert tables == {"reader/in/base__items", "reader/total", "reader/slow", "reader/by_day"}
-    done = lambda: dev.runs(mesh__trigger="schema_change")[0].status == dg.DagsterRunStatus.SUCCESS  # noqa: E731
+    done = lambda: dev.runs(mesh__trigger="schema_change")[0].status == dg.DagsterRunStatus.SUCCESS
     dev.wait("they pass", done)
     dev.stop()
     dev.start()
@@ -194,13 +198,15 @@ def test_an_update_during_a_pinned_run_is_not_lost(dev: Dev):
     items(dev.place, 1, 2, more=",note")
     dev.wait("the slow step computes", (folder / "pid").exists)
     items(dev.place, 3, 4, more=",note")
-    dev.wait("the producer has published meanwhile", lambda: dev.place.rows("select sum(price) from base.items") == [(7,)])
+    dev.wait(
+        "the producer has published meanwhile", lambda: dev.place.rows("select sum(price) from base.items") == [(7,)]
+    )
     (folder / "wait").unlink()
     dev.wait("the slow table follows", lambda: dev.total("reader.slow") == 7)
 
 
 def test_a_killed_worker_does_not_stop_its_domain(dev: Dev):
-    """kill -9 in the middle of a step: the run is ended, and the table is built by another one."""
+    """Kill -9 in the middle of a step: the run is ended, and the table is built by another one."""
     dev.wait("the mesh is built", lambda: dev.total("reader.slow"))
     dev.wait("no run is left", dev.at_rest)
     folder = dev.place.root / "domains/reader"
@@ -222,7 +228,7 @@ def test_what_was_published_and_never_told_is_told(dev: Dev):
     table = env.mesh.tables["base.raw_items"]
     items(dev.place, 50, 3, more=",note")
     folder = env.mesh.domains["base"].path
-    make = lambda _con, _partition: raw.query(folder, table.source, table.contract)  # noqa: E731
+    make = lambda _con, _partition: raw.query(folder, table.source, table.contract)
     outcome = build.build(env, table, make, run=f"died-{uuid.uuid4()}")
 
     def told() -> bool:

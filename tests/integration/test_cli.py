@@ -113,7 +113,7 @@ def test_a_second_run_and_the_status(ran):
     assert [line[:4] for line in lines[1:4]] == [
         [table, "unchanged", str(v), r] for v, (table, r) in enumerate(zip(TABLES, "331", strict=True), start=1)
     ]
-    assert lines[4] == "3 unchanged; the mesh is at version 3".split()
+    assert lines[4] == ["3", "unchanged;", "the", "mesh", "is", "at", "version", "3"]
     status = mesh("status", "--json", where=place.root).json
     assert set(status) == {"schema_version", "snapshot", "tables", "broken"}
     assert (status["snapshot"], status["broken"]) == (3, [])

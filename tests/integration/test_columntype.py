@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesh_assets.reading.columntype import ALIASES, PLAIN, REFUSED, NotAType, parse_type
 from mesh_assets.contract import Column
 from mesh_assets.lake import Lake, Publication
+from mesh_assets.reading.columntype import ALIASES, PLAIN, REFUSED, NotAType, parse_type
 
 NESTED = ("DECIMAL(38,2)", "VARCHAR[]", "MAP(VARCHAR, INTEGER[])", 'STRUCT(a INTEGER, "order" VARCHAR[])')
 WIDENED = {"TIMESTAMP_S", "TIMESTAMP_MS"}  # the lake holds them as TIMESTAMP

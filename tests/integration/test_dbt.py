@@ -105,7 +105,7 @@ def test_dbt_tests_are_checks_of_the_domains_assets(place):
 
 
 def test_a_model_that_cannot_be_built_fails_and_nothing_is_published(place):
-    """dbt's own words are passed on; other domains are not touched."""
+    """Dbt's own words are passed on; other domains are not touched."""
     place.write("dbt_projects/book/models/ports/totals.sql", "select no_such_column as n from {{ ref('history') }}")
     report = {row["table"]: row for row in place.run()["tables"]}
     assert report["book/totals"]["status"] == "failed"

@@ -87,7 +87,9 @@ def test_a_failed_error_rule_holds_the_version(place):
     assert place.rows("select count(*) from shop.orders") == [(3,)]
     assert materialized(place, "shop/orders") == [good]
     failing = [item for item in place.test() if item["status"] == "fail"]
-    assert [(item["table"], item["name"], item["failing_rows"]) for item in failing] == [("shop/orders", "amount__minimum", 1)]
+    assert [(item["table"], item["name"], item["failing_rows"]) for item in failing] == [
+        ("shop/orders", "amount__minimum", 1)
+    ]
     assert failing[0]["sample"][0]["amount"] == -1
 
 
@@ -150,7 +152,9 @@ def test_python_tables_of_every_frame(place, frame, decorator):
     """An ordinary `@dg.asset` and the library's own decorator, for each kind of frame."""
     imported, _, word = decorator.partition("\n")
     place.write("domains/shop/assets.py", imported + "\n" + FRAMES[frame].format(decorator=word))
-    place.contract("shop.doubled", {"id": "BIGINT; required: true", "amount": "BIGINT; logicalTypeOptions: {maximum: 100}"})
+    place.contract(
+        "shop.doubled", {"id": "BIGINT; required: true", "amount": "BIGINT; logicalTypeOptions: {maximum: 100}"}
+    )
     assert place.statuses()["shop/doubled"] == "published"
     assert place.rows("select sum(amount) from shop.doubled") == [(120,)]
     place.write("domains/shop/raw/orders/1.csv", CSV + "4,60\n")
@@ -238,9 +242,7 @@ def test_a_step_sees_its_declared_inputs_only(place):
 def test_a_reference_to_a_table_that_is_not_read_is_built_first(place):
     """A relationship in a contract orders two tables; a value that is not there is found; a plain asset waits as well."""
     place.sql("shop.a_lines", "select id as line, id as order_id from shop.raw_orders")
-    place.contract(
-        "shop.a_lines", {"line": "BIGINT", "order_id": "BIGINT; relationships: [{to: shop.orders.id}]"}
-    )
+    place.contract("shop.a_lines", {"line": "BIGINT", "order_id": "BIGINT; relationships: [{to: shop.orders.id}]"})
     place.write(
         "domains/shop/assets.py",
         """

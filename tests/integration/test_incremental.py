@@ -74,7 +74,9 @@ def test_a_column_more_builds_an_incremental_table_anew(place):
 
 
 PARTITIONED = "  daily: {partitions: daily, partition_by: day, start: 2026-01-01}\n"
-QUERY = "select * from log.raw_events where day >= getvariable('partition_start') and day < getvariable('partition_end')"
+QUERY = (
+    "select * from log.raw_events where day >= getvariable('partition_start') and day < getvariable('partition_end')"
+)
 
 
 def partition(place, key):

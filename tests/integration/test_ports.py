@@ -110,7 +110,9 @@ def test_the_port_asset_shows_what_was_admitted(place):
         )
     shown = {reader: event.asset_materialization.metadata["mesh/admitted"].value for reader, event in events.items()}
     assert shown == {"holder": first, "stopper": first, "warner": second}
-    assert {key.asset_key.path[0]: record.status.value for key, record in checks.items()} == dict.fromkeys(worked, "FAILED")
+    assert {key.asset_key.path[0]: record.status.value for key, record in checks.items()} == dict.fromkeys(
+        worked, "FAILED"
+    )
 
 
 def test_a_first_version_that_is_refused_with_hold_behaves_as_stop(place):

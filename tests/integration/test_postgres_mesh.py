@@ -18,11 +18,18 @@ def test_a_mesh_of_every_toolchain_runs_on_postgresql(tmp_path, postgres):
     place.write("domains/base/raw/items/1.csv", "id,price\n1,10\n2,20\n")
     place.contract("base.raw_items", {"id": "BIGINT", "price": "BIGINT"})
     place.sql("base.items", "select * from base.raw_items")
-    place.contract("base.items", {"id": "BIGINT; required: true", "price": "BIGINT; logicalTypeOptions: {maximum: 100}"})
+    place.contract(
+        "base.items", {"id": "BIGINT; required: true", "price": "BIGINT; logicalTypeOptions: {maximum: 100}"}
+    )
     place.domain("book", "inputs: [{port: base.items, contract: in_items.odcs.yaml, on_failure: hold}]\n")
-    place.contract("book.items", {"id": "BIGINT", "price": "BIGINT; logicalTypeOptions: {maximum: 50}"}, name="in_items")
+    place.contract(
+        "book.items", {"id": "BIGINT", "price": "BIGINT; logicalTypeOptions: {maximum: 50}"}, name="in_items"
+    )
     project = "dbt_projects/book/"
-    place.write(project + "dbt_project.yml", "name: book\nversion: '1.0.0'\nconfig-version: 2\nprofile: book\nmodels: {+materialized: table}\n")
+    place.write(
+        project + "dbt_project.yml",
+        "name: book\nversion: '1.0.0'\nconfig-version: 2\nprofile: book\nmodels: {+materialized: table}\n",
+    )
     place.write(project + "macros/s.sql", "{% macro generate_schema_name(c, n) %}{{ target.schema }}{% endmacro %}\n")
     place.write(project + "models/sources.yml", "version: 2\nsources: [{name: base, tables: [{name: items}]}]\n")
     place.write(project + "models/total.sql", "select sum(price)::bigint as total from {{ source('base', 'items') }}")
@@ -53,4 +60,6 @@ def test_a_mesh_of_every_toolchain_runs_on_postgresql(tmp_path, postgres):
         events = instance.fetch_materializations(dg.AssetKey(["base", "items"]), limit=10).records
         assert len(events) == 2
     written = [path for path in (tmp_path / ".mesh").rglob("*") if path.is_file()]
-    assert not [path for path in written if PASSWORD.encode() in path.read_bytes()], "the password was written to a file"
+    assert not [path for path in written if PASSWORD.encode() in path.read_bytes()], (
+        "the password was written to a file"
+    )

@@ -14,7 +14,7 @@ from tests.making import Place, launch
 
 @pytest.fixture
 def place(tmp_path):
-    """base → middle → last, each its own domain, each reading through a port with a contract."""
+    """Base → middle → last, each its own domain, each reading through a port with a contract."""
     place = Place(tmp_path)
     place.domain("base", "outputs: [{port: items}]\ninputs: [{source: raw/items/*.csv, as: raw_items}]\n")
     items(place, 1, 2)
@@ -56,7 +56,9 @@ def test_a_domain_builds_what_is_due_and_its_own_that_follows(place):
     assert [selected(request) for request in requests] == [{"base/raw_items", "base/items"}]
     assert tick(place, "middle__order")[0] == []
     place.run("base")
-    assert [selected(request) for request in tick(place, "middle__order")[0]] == [{"middle/items", "middle/in/base__items"}]
+    assert [selected(request) for request in tick(place, "middle__order")[0]] == [
+        {"middle/items", "middle/in/base__items"}
+    ]
     assert tick(place, "last__order")[0] == []
     assert tick(place, "base__order")[0] == []
 
@@ -82,7 +84,9 @@ def test_a_running_table_is_not_asked_for_again(place):
     """Dagster's unfinished runs count as running."""
     requests, _ = tick(place, "base__order")
     definitions = load(place.root, settings=place.settings).definitions
-    job = definitions.resolve_implicit_global_asset_job_def().get_subset(asset_selection=set(requests[0].asset_selection))
+    job = definitions.resolve_implicit_global_asset_job_def().get_subset(
+        asset_selection=set(requests[0].asset_selection)
+    )
     with open_instance(place.root / ".mesh") as instance:
         instance.create_run_for_job(
             job, asset_selection=frozenset(requests[0].asset_selection), status=dg.DagsterRunStatus.STARTING

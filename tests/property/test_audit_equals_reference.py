@@ -229,7 +229,7 @@ def test_verdicts_and_counts_equal_the_reference(case, split, form):
             failing = frame.select(counted(test, types).sum()).item()
         assert result.failing_rows == failing, told
         assert result.total_rows == frame.height
-        if failing and result.query and not result.status is Status.PASS:
+        if failing and result.query and result.status is not Status.PASS:
             assert 1 <= len(result.sample) <= min(10, failing) or test.kind is Kind.ROW_COUNT, told
 
 

@@ -10,9 +10,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mesh_assets.errors import PROBLEMS, ConfigError
 from mesh_assets.reading import shape, source
 from mesh_assets.reading.domainfile import read_domain
-from mesh_assets.errors import PROBLEMS, ConfigError
 from mesh_assets.reading.odcs import read_contract
 from mesh_assets.reading.sqlread import read_sql
 

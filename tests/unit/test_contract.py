@@ -2,8 +2,8 @@
 
 import pytest
 
-from mesh_assets.reading import source
 from mesh_assets.contract import Contract, Kind, Severity
+from mesh_assets.reading import source
 from mesh_assets.reading.odcs import read_contract
 
 HEAD = (

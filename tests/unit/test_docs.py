@@ -15,7 +15,8 @@ from mesh_assets.mesh import examine, read_mesh
 from mesh_assets.settings import Settings
 from mesh_assets.starting import TEMPLATE
 from tests.pages import LINK, ROOT, examples, fences, pages, with_examples, write
-from tools.generate_reference import FOLDER, pages as generated
+from tools.generate_reference import FOLDER
+from tools.generate_reference import pages as generated
 
 DOCS = ROOT / "docs"
 PAGES = pages()

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mesh_assets.reading.dbtread import read_dbt
 from mesh_assets.domain import Toolchain
+from mesh_assets.reading.dbtread import read_dbt
 from mesh_assets.reading.pyread import read_python
 from mesh_assets.reading.sqlread import read_rule, read_sql
 

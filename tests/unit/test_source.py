@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mesh_assets.reading import source
 from mesh_assets.errors import ConfigError, Place
+from mesh_assets.reading import source
 from mesh_assets.reading.source import Map, Seq
 
 
