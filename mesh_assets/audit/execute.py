@@ -263,7 +263,9 @@ class _Audit:
         return str(error).splitlines()[0]
 
     def masked(self, row: Mapping[str, object]) -> dict[str, object]:
-        return {name: MASK if name in self.contract.masked else plain(value) for name, value in row.items()}
+        """What may be shown of a row: a column that the contract does not name may hold anything, and is left out."""
+        columns, hidden = {column.name for column in self.contract.columns}, self.contract.masked
+        return {name: MASK if name in hidden else plain(value) for name, value in row.items() if name in columns}
 
     def target(self, table: str) -> Target:
         sql = self.related(table)

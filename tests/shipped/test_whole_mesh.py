@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mesh_assets.mesh import read_mesh
+
 ROOT = Path(__file__).parents[2]
 LAST_WEEK = "domains/claims/raw/weekly/rx_2025-08-22.parquet"
 WHOLE = 319_230  # accepted claim lines of all weeks
@@ -74,7 +76,42 @@ def test_the_tests_find_the_known_faults_and_no_others(built: Path) -> None:
 
 
 def test_nothing_is_built_again_when_nothing_has_changed(built: Path) -> None:
-    assert set(statuses(mesh(built, "run")).values()) == {"unchanged"}
+    report = mesh(built, "run")
+    assert set(statuses(report).values()) == {"unchanged"}
+    assert len(report["tables"]) >= 18
+    assert report["runs"] == []
+
+
+def test_as_many_raw_rows_as_promised(built: Path) -> None:
+    raw = [name for name, table in read_mesh(built).tables.items() if table.source]
+    counted = mesh(built, "sql", " union all ".join(f"select count(*) from {name}" for name in raw))
+    assert sum(rows for (rows,) in counted["rows"]) >= 200_000
+
+
+def test_what_is_masked_is_nowhere_but_in_the_lake(built: Path) -> None:
+    """Not in what the tests print, in the ledger, or in Dagster's log: neither of warnings nor of an export that is held."""
+    export = built / "domains/customers/raw/crm_east/contacts_20250825.csv"
+    good = export.read_text(encoding="utf-8")
+    private = [("crm_east", "email"), ("crm_east", "phone"), ("crm_west", "email_address"), ("physicians", "email")]
+    query = " union ".join(f"select {column} from customers.{table}" for table, column in private)
+    secrets = {text.encode() for (text,) in mesh(built, "sql", query)["rows"] if text and len(text) > 9}
+    assert len(secrets) > 5_000
+    try:
+        export.write_text(good.replace(",MD,", ",Witch,", 20), encoding="utf-8")
+        assert statuses(mesh(built, "run", "customers", code=1))["customers/crm_east"] == "held"
+        tested = mesh(built, "test", "customers", code=1)["tests"]
+    finally:
+        export.write_text(good, encoding="utf-8")
+        mesh(built, "run")
+    samples = {test["name"]: test["sample"] for test in tested if test["table"] == "customers/crm_east"}
+    assert len(samples["credentials_known"]) == 10
+    assert {row["email"] for row in samples["email__pattern"]} == {"•••"}
+    places = [json.dumps(tested, ensure_ascii=False).encode()]
+    files = [*built.glob(".mesh/ledger.sqlite*"), *built.glob(".mesh/dagster/**/*")]
+    places += [path.read_bytes() for path in files if path.is_file()]
+    assert sum(b"credentials_known" in place for place in places) >= 3  # each of the three holds the results
+    words = re.compile(rb"\(\d{3}\) \d{3}-\d{4}|\d{10}|[\w.%+-]+@[\w.-]+|[^\s\"'\\,|<>\x00-\x1f]{10,}")
+    assert not [word for place in places for word in secrets & set(words.findall(place))]
 
 
 @pytest.mark.parametrize("readme", sorted((ROOT / "domains").glob("*/README.md")), ids=lambda path: path.parent.name)

@@ -337,7 +337,7 @@ def test_types_name_what_is_there_and_what_was_promised(con):
 
 def test_values_lost_at_staging_fail_the_types_with_a_sample(con):
     con.execute("CREATE TABLE t AS SELECT 1 AS id, NULL::DATE AS born, 'x' AS mail")
-    rows = tuple({"id": n, "born": "31.02.2024", "mail": "a@b.org"} for n in range(12))
+    rows = tuple({"id": n, "born": "31.02.2024", "mail": "a@b.org", "nobody_knows": "secret"} for n in range(12))
     asked = contract(rule(Kind.TYPES), id="INTEGER", born="DATE", mail="VARCHAR", masked="mail")
     (result,) = audit(con, "t", asked, lost={"born": 12}, lost_sample={"born": rows})
     assert (result.status, result.failing_rows, len(result.sample)) == (Status.FAIL, 12, 10)
