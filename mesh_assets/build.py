@@ -3,11 +3,12 @@
 Whoever runs it (Dagster, a test) gives a function that says how the table is computed, and tells of the outcome.
 """
 
+import re
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from mesh_assets import order, raw
 from mesh_assets.admission import Reading, relations, spelt
@@ -68,6 +69,7 @@ def build(
     run: str,
     closure: bool = False,
     retry: bool = False,
+    full: bool = False,
     partition: Partition | None = None,
 ) -> Outcome:
     """Compute one table, and publish it if its tests allow.
@@ -79,27 +81,29 @@ def build(
         run: Every step of one run reads at one snapshot.
         closure: Nothing is computed when nothing has changed since the last build: the version is confirmed.
         retry: With `closure`: a build that failed on the same inputs is tried again.
+        full: An incremental table is loaded whole, as if for the first time.
         partition: Replace only this range of a partitioned table.
 
     Raises:
         RunError: The lake cannot be used, the table's code failed to give a table, another run builds it.
     """
     with env.ledger.lease([table.name], run, wait=LEASE_WAIT), env.lake.session() as con:
-        step = begin(env, run, con, closure=closure, retry=retry, partition=partition)
+        step = begin(env, run, con, closure=closure, retry=retry, full=full, partition=partition)
         prepared = prepare(step, table)
         if isinstance(prepared, Outcome):
             return prepared
         readings, tried = prepared
         with kept_if_it_fails(step, [(table, tried)]):
             publication = _stage(step, table, readings, make)
-        candidate = Candidate(table=table, readings=readings, tried=tried, publication=publication)
-        return conclude(step, [candidate])[0]
+            candidate = Candidate(table=table, readings=readings, tried=tried, publication=publication)
+            return conclude(step, [candidate])[0]
 
 
 def conclude(step: Step, candidates: Sequence[Candidate]) -> tuple[Outcome, ...]:
     """Audit and publish what one step has staged: all of it in one commit, or nothing of it."""
     try:
-        judged = [(candidate, _audit(step, candidate)) for candidate in candidates]
+        built = {candidate.table.name: candidate for candidate in candidates}
+        judged = [(candidate, _audit(step, candidate, built)) for candidate in candidates]
     except BaseException:
         _discard(step, candidates)
         raise
@@ -114,13 +118,14 @@ def test(
     con: "duckdb.DuckDBPyConnection",
     *,
     version: int | None = None,
-    files: Sequence[str] = (),
+    candidate: Publication | None = None,
 ) -> tuple[Result, ...]:
-    """The table's tests on a published version, or on the files of a candidate."""
+    """The table's tests on a published version, or on a candidate as it would be once published."""
     if table.contract is None:
         return ()
-    relation = env.lake.relation(table.name, version) if version is not None else _parquet(files)
-    return audit(con, relation, table.contract, related=relations(env, env.seen()))
+    relation = env.lake.candidate(candidate) if candidate else env.lake.relation(table.name, version or 0)
+    others = relations(env, env.seen())
+    return audit(con, relation, table.contract, related=lambda name: relation if name == table.name else others(name))
 
 
 def summary(results: Sequence[Result]) -> dict[str, int]:
@@ -142,16 +147,13 @@ def _stage(step: Step, table: Table, readings: Mapping[str, Reading], make: Make
             lake.show(con, name, reading.version)
     previous = step.seen.get(table.name)
     incremental = table.load is not Load.FULL
-    base = previous.version if previous and (incremental or step.partition) else None
+    keeps_rows = incremental or (step.partition is not None and not step.covers(table))
+    base = previous.version if previous and keeps_rows and not step.full else None
     staged = _compute(step, table, make, base)
-    if base is not None and dict(lake.columns(con, table.name, base)) != dict(staged.columns):
+    if base is not None and (odd := _does_not_fit(dict(lake.columns(con, table.name, base)), staged)):
         lake.discard(staged)
-        if step.partition:
-            mend = f"Build all of them at once: mesh run {spelt(table.name)} --force"
-            raise RunError(f"{spelt(table.name)} has other columns now than its other partitions\n    {mend}")
-        # Old rows cannot stand beside new ones of other columns: it is built anew, from all of its inputs.
-        base = None
-        staged = _compute(step, table, make, base)
+        mend = f"Load it whole, if its inputs still hold every row: mesh run {spelt(table.name)} --force"
+        raise RunError(f"{spelt(table.name)} keeps its old rows, and {odd}\n    {mend}")
     if base is None:
         return Publication(staged=staged, record={}, mode=Mode.REPLACE)
     if step.partition and table.partitions:
@@ -159,6 +161,15 @@ def _stage(step: Step, table: Table, readings: Mapping[str, Reading], make: Make
         return Publication(staged=staged, record={}, mode=Mode.PARTITION, partition=range_, base=base)
     mode = Mode.APPEND if table.load is Load.APPEND else Mode.UPSERT
     return Publication(staged=staged, record={}, mode=mode, key=table.key, base=base)
+
+
+def _does_not_fit(old: Mapping[str, str], staged: Staged) -> str:
+    """Why new rows cannot stand beside the old ones; a column more can, it is empty in these."""
+    new = dict(staged.columns)
+    if gone := [name for name in old if name not in new]:
+        return f"column `{gone[0]}` is gone from the new ones"
+    changed = [name for name in old if new[name] != old[name]]
+    return f"column `{changed[0]}` is {new[changed[0]]} now, it was {old[changed[0]]}" if changed else ""
 
 
 def _compute(step: Step, table: Table, make: Make, base: int | None) -> Staged:
@@ -186,7 +197,18 @@ def _explained(step: Step, table: Table) -> Generator[None]:
         if table.toolchain is not Toolchain.SQL:
             raise
         where = table.path.relative_to(mesh.root) if table.path.is_relative_to(mesh.root) else table.path
-        raise RunError(f"{where}: {first_lines(str(error))}") from None
+        told = first_lines(str(error))
+        if not isinstance(error, (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)):
+            told = _without_values(step, table, told)
+        raise RunError(f"{where}: {told}") from None
+
+
+def _without_values(step: Step, table: Table, told: str) -> str:
+    """DuckDB quotes the value that it stumbled over: not where that may be one which nobody may see."""
+    tables = [step.env.mesh.tables[name] for name in (table.name, *table.inputs) if name in step.env.mesh.tables]
+    if any(each.contract and each.contract.masked for each in tables):
+        return re.sub(r"'[^']*'|\"[^\"]*\"", "'•••'", told)
+    return told
 
 
 def _show_this(step: Step, table: Table, version: int | None) -> None:
@@ -202,7 +224,7 @@ def _show_this(step: Step, table: Table, version: int | None) -> None:
 # -- audit --------------------------------------------------------------------------------------------------------------
 
 
-def _audit(step: Step, candidate: Candidate) -> tuple[Result, ...]:
+def _audit(step: Step, candidate: Candidate, built: Mapping[str, Candidate]) -> tuple[Result, ...]:
     """The contract's tests on what would be published; the toolchain's own results come after them."""
     contract, publication = candidate.table.contract, candidate.publication
     if contract is None:
@@ -214,12 +236,16 @@ def _audit(step: Step, candidate: Candidate) -> tuple[Result, ...]:
         step.con,
         relation,
         contract,
-        # A table that refers to itself refers to what it would be.
-        related=lambda name: relation if name == candidate.table.name else others(name),
+        # What is built together, the table itself among it, is compared as it would be.
+        related=lambda name: _relation(step, built[name]) if _is_there(step, built, name) else others(name),
         lost=publication.staged.lost if publication else {},
         lost_sample=publication.staged.lost_sample if publication else {},
     )
     return (*found, *candidate.results)
+
+
+def _is_there(step: Step, built: Mapping[str, Candidate], name: str) -> bool:
+    return name in built and (built[name].publication is not None or name in step.seen)
 
 
 def _relation(step: Step, candidate: Candidate) -> str:
@@ -237,8 +263,8 @@ def _held(step: Step, candidate: Candidate, results: tuple[Result, ...], of: int
     stopping = _first_causes(results)
     if not stopping:
         _discard(step, [candidate])
-        said = f"{spelt(table.name)} was built together with {of - 1} others, of which one is held"
-        return end(step, table, tried, "held", said)
+        said = f"was built together with {of - 1} others, of which one is held; it is published with the next run"
+        return end(step, table, candidate.tried, "skipped", said)
     folder = step.env.lake.quarantine(publication.staged, step.run) if publication else None
     version = step.seen[table.name].version if table.name in step.seen else None
     kept = f"readers keep version {version}" if version is not None else "it has no earlier version"
@@ -247,12 +273,41 @@ def _held(step: Step, candidate: Candidate, results: tuple[Result, ...], of: int
         "results": [result_json(result, table.name) for result in results],
         "quarantine": sorted(str(path) for path in folder.glob("*.parquet")) if folder else [],
         "rows": publication.staged.rows if publication else None,
+        "candidate": _as_kept(publication),
         "tests": summary(results),
         **read_record(candidate.readings),
     }
     outcome = end(step, table, tried, "held", said, record)
     columns = publication.staged.columns if publication else ()
     return replace(outcome, results=results, readings=candidate.readings, columns=columns, quarantine=str(folder or ""))
+
+
+def _as_kept(publication: Publication | None) -> dict[str, Any]:
+    """How the candidate's files were to meet the published rows, so that it can be tested again."""
+    if publication is None:
+        return {}
+    return {
+        "mode": str(publication.mode),
+        "key": list(publication.key),
+        "partition": list(publication.partition or ()),
+        "base": publication.base,
+        "columns": [list(column) for column in publication.staged.columns],
+    }
+
+
+def kept(table: str, files: Sequence[str], record: Record) -> Publication:
+    """A held candidate again, from what was kept of it."""
+    said = record.get("candidate") or {}
+    partition = tuple(said.get("partition") or ())
+    columns = tuple((name, kind) for name, kind in said.get("columns", ()))
+    return Publication(
+        staged=Staged(table=table, files=tuple(files), rows=record.get("rows") or 0, columns=columns),
+        record={},
+        mode=Mode(said.get("mode", "replace")),
+        key=tuple(said.get("key") or ()),
+        partition=cast("tuple[str, str, str]", partition) if partition else None,
+        base=said.get("base"),
+    )
 
 
 def _first_causes(results: Sequence[Result]) -> list[Result]:
@@ -362,6 +417,9 @@ def _version_record(
 ) -> Record:
     table = candidate.table
     held = frozenset(name for name, reading in candidate.readings.items() if reading.held)
+    generation = order.generation(step.env.mesh, table.name, seen, fingerprint, held=held)
+    if step.partition and not step.covers(table):  # its other rows are of the generation before
+        generation = step.seen[table.name].generation if table.name in step.seen else {}
     return {
         **basis(candidate.tried),
         **read_record(candidate.readings),
@@ -370,7 +428,7 @@ def _version_record(
         "fingerprint": fingerprint,
         "rows": rows,
         "columns": [list(column) for column in _columns(step, candidate)],
-        "generation": dict(order.generation(step.env.mesh, table.name, seen, fingerprint, held=held)),
+        "generation": dict(generation),
         "tests": summary(results),
         "seconds": round(time.monotonic() - step.started, 3),
     }
@@ -424,7 +482,3 @@ def _discard(step: Step, candidates: Sequence[Candidate]) -> None:
         if candidate.publication is not None:
             with suppress(OSError):
                 step.env.lake.discard(candidate.publication.staged)
-
-
-def _parquet(files: Sequence[str]) -> str:
-    return "read_parquet([" + ", ".join("'" + file.replace("'", "''") + "'" for file in files) + "])"

@@ -2,7 +2,7 @@
 
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -110,7 +110,7 @@ class Progress:
 
 
 @contextmanager
-def waiting(what: str) -> Iterator[None]:
+def waiting(what: str) -> Generator[None]:
     """A sign on the terminal that something is going on."""
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -252,7 +252,8 @@ def _table(*columns: str) -> Table:
 
 
 def _message(console: Console, status: str, what: str, message: str) -> None:
-    console.print(Text.assemble(_word(status), f" {what}: {message}"), soft_wrap=True)
+    said = message.removeprefix(f"{what} is {status}, ")
+    console.print(Text.assemble(_word(status), f" {what}: {said}"), soft_wrap=True)
 
 
 def _found(item: Mapping) -> str:

@@ -171,7 +171,7 @@ class LakeConfig:
         schema: PostgreSQL schema that holds the catalog.
     """
 
-    catalog: str = ""
+    catalog: str = field(default="", repr=False)
     data: str = ""
     schema: str = "mesh"
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
 from mesh_assets import order, raw
 from mesh_assets.domain import InputPort, LakeConfig, Mesh, OnFailure, Table, Toolchain
+from mesh_assets.errors import RunError
 from mesh_assets.lake import Commit, Lake
 from mesh_assets.ledger import Attempt, Ledger, Record, Version
 from mesh_assets.settings import Settings
@@ -41,7 +42,11 @@ class Environment:
 
     def sync(self) -> None:
         """Bring the ledger's index of versions up to the lake's commits."""
-        self.ledger.index(_versions(self.lake.commits(after=self.ledger.indexed())))
+        indexed = self.ledger.indexed()
+        if indexed > self.lake.head():
+            mend = f"Bring the lake back; or, to begin anew with what there is, delete the ledger in {self.home}."
+            raise RunError(f"the ledger knows version {indexed}, the lake ends at {self.lake.head()}\n    {mend}")
+        self.ledger.index(_versions(self.lake.commits(after=indexed)))
 
     def pin(self, run: str) -> int:
         """The snapshot that `run` reads at; the first step of the run decides it."""
@@ -65,8 +70,10 @@ class Environment:
         versions, last = self.ledger.versions(), self.ledger.attempts(outcomes=TRIED)
         for name in {**versions, **last}:
             newest = _newest(versions.get(name), last.get(name))
-            tried[name], times[name] = _tried(newest), datetime.fromisoformat(newest.at)
-        files = {table.name: self.raw(table) for table in self.mesh.tables.values() if table.source}
+            began = timedelta(seconds=newest.record.get("seconds") or 0)
+            tried[name], times[name] = _tried(newest), datetime.fromisoformat(newest.at) - began
+        hashes = self.ledger.hashes()
+        files = {table.name: self.raw(table, hashes) for table in self.mesh.tables.values() if table.source}
         return order.State(
             seen=seen,
             tried=tried | self._refused(seen, tried),
@@ -95,9 +102,9 @@ class Environment:
                     continue
                 readers = [t for t in self.mesh.tables.values() if t.domain == domain.name and port.table in t.inputs]
                 for table in readers:
-                    last = tried.get(table.name)
-                    if last is None or last.inputs.get(port.table) != seen[port.table].fingerprint:
-                        found[table.name] = order.attempt(self.mesh, table.name, seen, failed=True)
+                    last, now = tried.get(table.name), order.attempt(self.mesh, table.name, seen, failed=True)
+                    if last is None or (last.inputs, last.code, last.contract) != (now.inputs, now.code, now.contract):
+                        found[table.name] = now
         return found
 
     def _stops(self, reader: str, port: InputPort, seen: Mapping[str, order.Seen]) -> bool:
@@ -110,12 +117,17 @@ class Environment:
             return False
         return port.on_failure is OnFailure.STOP or self.ledger.last_admitted(reader, port.table, version) is None
 
-    def raw(self, table: Table) -> str:
-        """Content hash of a source's files now; empty for other tables, and when no file is there."""
+    def raw(self, table: Table, known: Mapping[str, tuple[str, str]] | None = None) -> str:
+        """Content hash of a source's files now; empty for other tables, and when no file is there.
+
+        Args:
+            table: The source.
+            known: Hashes of files seen before; default: the ledger's.
+        """
         if table.toolchain is not Toolchain.SOURCE or table.source is None:
             return ""
         folder = self.mesh.domains[table.domain].path
-        whole, fresh = raw.content(folder, table.source, self.ledger.hashes())
+        whole, fresh = raw.content(folder, table.source, self.ledger.hashes() if known is None else known)
         self.ledger.keep_hashes(fresh)
         return whole
 

@@ -9,7 +9,7 @@ import socket
 import threading
 import weakref
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -127,6 +127,7 @@ class Record(TypedDict, total=False):
     message: str
     results: list[dict[str, Any]]
     quarantine: list[str]
+    candidate: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,8 +186,8 @@ class Ledger:
         weakref.finalize(self, self._engine.dispose)  # pooled connections end with the ledger, not with the interpreter
         try:
             _create(self._engine)
-        except exc.OperationalError as error:
-            raise _unusable(error) from error
+        except exc.DBAPIError as error:
+            raise _unusable(error) from None
 
     def close(self) -> None:
         """Give back every connection."""
@@ -196,18 +197,20 @@ class Ledger:
 
     def pin(self, run: str, head: Callable[[], int]) -> int:
         """The snapshot at which `run` reads: the first step that asks wins, all others get the same."""
-        with self._begin() as db:
+        with self._read() as db:
             found = db.execute(sa.select(_pins.c.snapshot).where(_pins.c.run == run)).scalar()
-            if found is not None:
-                return found
-            self._put(db, _pins, {"run": run, "snapshot": head(), "at": now()})
+        if found is not None:
+            return found
+        snapshot = head()
+        with self._begin() as db:
+            self._put(db, _pins, {"run": run, "snapshot": snapshot, "at": now()})
             return db.execute(sa.select(_pins.c.snapshot).where(_pins.c.run == run)).scalar_one()
 
     # -- versions -----------------------------------------------------------------------------------------------------
 
     def indexed(self) -> int:
         """The newest version in the index; 0 when there is none."""
-        with self._begin() as db:
+        with self._read() as db:
             return db.execute(sa.select(sa.func.max(_versions.c.version))).scalar() or 0
 
     def index(self, versions: Iterable[Version]) -> None:
@@ -227,19 +230,19 @@ class Ledger:
         query = sa.select(_versions).join(
             newest, sa.and_(_versions.c.table == newest.c.table, _versions.c.version == newest.c.version)
         )
-        with self._begin() as db:
+        with self._read() as db:
             return {row.table: Version(**row._asdict()) for row in db.execute(query)}
 
     def history(self, table: str, *, limit: int = 100) -> tuple[Version, ...]:
         """Versions of one table, newest first."""
         query = sa.select(_versions).where(_versions.c.table == table).order_by(_versions.c.version.desc()).limit(limit)
-        with self._begin() as db:
+        with self._read() as db:
             return tuple(Version(**row._asdict()) for row in db.execute(query))
 
     def fingerprint(self, table: str, version: int) -> str:
         """Of one version's content."""
         query = sa.select(_versions.c.record).where(_versions.c.table == table, _versions.c.version == version)
-        with self._begin() as db:
+        with self._read() as db:
             return str(db.execute(query).scalar_one()["fingerprint"])
 
     # -- attempts -----------------------------------------------------------------------------------------------------
@@ -261,13 +264,13 @@ class Ledger:
         if upto is not None:
             where = sa.and_(where, sa.or_(_attempts.c.head <= upto, _attempts.c.run == (run or "")))
         newest = sa.select(sa.func.max(_attempts.c.id)).where(where).group_by(_attempts.c.table)
-        with self._begin() as db:
+        with self._read() as db:
             rows = db.execute(sa.select(_attempts).where(_attempts.c.id.in_(newest)))
             return {row.table: _attempt(row) for row in rows}
 
     def of_run(self, run: str) -> tuple[Attempt, ...]:
         """Everything that one run tried, in the order it happened."""
-        with self._begin() as db:
+        with self._read() as db:
             rows = db.execute(sa.select(_attempts).where(_attempts.c.run == run).order_by(_attempts.c.id))
             return tuple(map(_attempt, rows))
 
@@ -277,7 +280,7 @@ class Ledger:
         """The verdict on this version under this contract, or None when nobody has judged it yet."""
         c = _admissions.c
         where = (c.reader == reader, c.table == table, c.version == version, c.contract == contract)
-        with self._begin() as db:
+        with self._read() as db:
             row = db.execute(sa.select(_admissions).where(*where)).first()
         return _admission(row) if row else None
 
@@ -286,13 +289,13 @@ class Ledger:
         with self._begin() as db:
             self._put(db, _admissions, _row(admission) | {"at": now()})
 
-    def last_admitted(self, reader: str, table: str, upto: int) -> int | None:
-        """The newest version not above `upto` that the reader has admitted."""
+    def last_admitted(self, reader: str, table: str, before: int) -> int | None:
+        """The newest version before this one that the reader has admitted, under whatever contract it had then."""
         c = _admissions.c
         query = sa.select(sa.func.max(c.version)).where(
-            c.reader == reader, c.table == table, c.version <= upto, c.admitted.is_(True)
+            c.reader == reader, c.table == table, c.version < before, c.admitted.is_(True)
         )
-        with self._begin() as db:
+        with self._read() as db:
             return db.execute(query).scalar()
 
     def keep_results(
@@ -311,7 +314,7 @@ class Ledger:
         query = sa.select(c.results).where(c.table == table, c.version == version, c.contract == contract)
         if run is not None:
             query = query.where(c.run == run)
-        with self._begin() as db:
+        with self._read() as db:
             found = db.execute(query).scalar()
         return None if found is None else tuple(found)
 
@@ -331,12 +334,12 @@ class Ledger:
             yield
         finally:
             done.set()
-            with suppress(exc.SQLAlchemyError), self._begin() as db:
+            with suppress(exc.SQLAlchemyError, RunError), self._begin() as db:
                 db.execute(_leases.delete().where(_leases.c.table.in_(tables), _leases.c.holder == _me(run)))
 
     def building(self) -> dict[str, str]:
         """Tables that a live step holds: table -> run."""
-        with self._begin() as db:
+        with self._read() as db:
             rows = db.execute(sa.select(_leases)).all()
         return {row.table: row.run for row in rows if self._alive(row.holder, row.beat)}
 
@@ -360,7 +363,7 @@ class Ledger:
     def _keep_alive(self, tables: Sequence[str], run: str, done: threading.Event) -> None:
         while not done.wait(self.lease_seconds / 4):
             # A beat that is missed because the database is busy is made up for by the next one.
-            with suppress(exc.SQLAlchemyError), self._begin() as db:
+            with suppress(exc.SQLAlchemyError, RunError), self._begin() as db:
                 mine = sa.and_(_leases.c.table.in_(tables), _leases.c.holder == _me(run))
                 db.execute(_leases.update().where(mine).values(beat=now()))
 
@@ -375,7 +378,7 @@ class Ledger:
 
     def hashes(self) -> dict[str, tuple[str, str]]:
         """Content hashes of raw files seen before: path -> (stamp, sha256)."""
-        with self._begin() as db:
+        with self._read() as db:
             return {row.path: (row.stamp, row.sha256) for row in db.execute(sa.select(_raw_files))}
 
     def keep_hashes(self, hashes: Mapping[str, tuple[str, str]]) -> None:
@@ -387,13 +390,17 @@ class Ledger:
 
     # -- plumbing -----------------------------------------------------------------------------------------------------
 
+    def _read(self) -> AbstractContextManager[sa.Connection]:
+        """As `_begin`, for one that writes nothing: it waits for nobody."""
+        return self._begin(self._engine.execution_options(mesh_reads=True))
+
     @contextmanager
-    def _begin(self) -> Generator[sa.Connection]:
+    def _begin(self, engine: sa.Engine | None = None) -> Generator[sa.Connection]:
         try:
-            with self._engine.begin() as db:
+            with (engine or self._engine).begin() as db:
                 yield db
         except exc.OperationalError as error:
-            raise _unusable(error) from error
+            raise _unusable(error) from None
 
     def _put(self, db: sa.Connection, table: sa.Table, rows: dict | list[dict], *, replace: bool = False) -> None:
         dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
@@ -454,7 +461,8 @@ def _engine(path: Path, config: LakeConfig) -> sa.Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
         # Take the write lock first: upgrading a read to a write is refused at once when another has written.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        reads = connection.get_execution_options().get("mesh_reads")
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
     return engine
 
@@ -462,7 +470,8 @@ def _engine(path: Path, config: LakeConfig) -> sa.Engine:
 def _postgres_engine(config: LakeConfig) -> sa.Engine:
     import psycopg
 
-    address = config.catalog.partition(":")[2]
+    # `postgres:` is ours, before a connection string; `postgresql://…` is one itself.
+    address = config.catalog.removeprefix("postgres:")
     schema = f"{config.schema}_ledger"
     engine = sa.create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(address), pool_pre_ping=True)
     return engine.execution_options(schema_translate_map={None: schema})
@@ -485,7 +494,9 @@ def _create(engine: sa.Engine) -> None:
 
 
 def _unusable(error: Exception) -> RunError:
-    reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
+    from mesh_assets.lake.trouble import without_passwords
+
+    reason = without_passwords(str(getattr(error, "orig", error)).strip().splitlines()[0])
     return RunError(
         f"the ledger cannot be used: {reason}\n    Is its folder writable, its disk not full, its database up?"
     )

@@ -1,7 +1,7 @@
 """Raw files of operational systems: which are there, what is in them, how DuckDB reads them."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,11 +42,14 @@ def content(folder: Path, source: Source, known: Mapping[str, tuple[str, str]]) 
     whole = hashlib.sha256()
     found = files(folder, source)
     for path in found:
-        status = path.stat()
-        stamp = f"{status.st_size}:{status.st_mtime_ns}:{status.st_ino}"
-        seen = known.get(str(path))
-        if seen is None or seen[0] != stamp:
-            fresh[str(path)] = seen = (stamp, _sha256(path))
+        try:
+            status = path.stat()
+            stamp = f"{status.st_size}:{status.st_mtime_ns}:{status.st_ino}"
+            seen = known.get(str(path))
+            if seen is None or seen[0] != stamp:
+                fresh[str(path)] = seen = (stamp, _sha256(path))
+        except OSError as error:  # it is that table's trouble, and is told when it is built
+            seen = ("", f"unreadable: {error.errno}")
         whole.update(f"{path.relative_to(folder)}\0{seen[1]}\n".encode())
     return (whole.hexdigest()[:32] if found else ""), fresh
 
@@ -91,7 +94,7 @@ def query(folder: Path, source: Source, contract: Contract | None) -> str:
 
 
 @contextmanager
-def explained(folder: Path, source: Source) -> Iterator[None]:
+def explained(folder: Path, source: Source) -> Generator[None]:
     """A file that cannot be read comes out as a `RunError` that names it, and the line where it can.
 
     Only what the files cause is translated; a full disk or a lake that is away stays what it is.

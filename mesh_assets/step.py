@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
 from mesh_assets import order
@@ -34,6 +35,7 @@ class Step:
         con: A connection of its own.
         closure: Build only what has changed since it was last tried.
         retry: What failed on the same inputs is tried again.
+        full: An incremental table is loaded whole, as if for the first time.
     """
 
     env: Environment
@@ -43,8 +45,16 @@ class Step:
     con: "duckdb.DuckDBPyConnection"
     closure: bool = False
     retry: bool = False
+    full: bool = False
     partition: Partition | None = None
     started: float = field(default_factory=time.monotonic)
+
+    def covers(self, table: Table) -> bool:
+        """Whether this step builds every partition of the table so far."""
+        if self.partition is None or table.partitions is None:
+            return True
+        today = datetime.now(UTC).date().isoformat()
+        return self.partition.start <= table.partitions.start and self.partition.end > today
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,13 +89,16 @@ def begin(
     *,
     closure: bool = False,
     retry: bool = False,
+    full: bool = False,
     partition: Partition | None = None,
 ) -> Step:
     """Pin: the snapshot that the whole run reads at, and what this step sees there."""
     pin = env.pin(run)
     env.sync()
     seen = env.seen(upto=pin, run=run)
-    return Step(env=env, run=run, pin=pin, seen=seen, con=con, closure=closure, retry=retry, partition=partition)
+    return Step(
+        env=env, run=run, pin=pin, seen=seen, con=con, closure=closure, retry=retry, full=full, partition=partition
+    )
 
 
 def prepare(
@@ -99,6 +112,8 @@ def prepare(
     env = step.env
     inputs = [name for name in table.inputs if name not in together]
     tried = order.attempt(env.mesh, table.name, step.seen, raw=env.raw(table), run=step.run)
+    if not step.covers(table):
+        tried = _of_a_part(env.last_tried(table.name))
     others = [name for name in table.references if name in env.mesh.tables and name not in together]
     if missing := [name for name in (*inputs, *others) if name not in step.seen]:
         return end(step, table, tried, "skipped", f"waits for {', '.join(map(spelt, missing))}: never published")
@@ -134,6 +149,13 @@ class kept_if_it_fails:  # noqa: N801 - reads as a word in `with`
         self._step = step
         self._tried = tried
 
+    def _is_published(self, table: Table) -> bool:
+        """The commit stands, whatever went wrong after it."""
+        step = self._step
+        step.env.sync()
+        newest = step.env.ledger.history(table.name, limit=1)
+        return bool(newest) and newest[0].run == step.run
+
     def __enter__(self) -> None:
         """Nothing to prepare."""
 
@@ -141,8 +163,18 @@ class kept_if_it_fails:  # noqa: N801 - reads as a word in `with`
         """Whatever a domain's code raises; a kill or an interrupt leaves no trace, and the table stays due."""
         if isinstance(error, Exception) and not isinstance(error, Superseded):
             said = first_lines(str(error)) or type(error).__name__
+            recorded = {attempt.table for attempt in self._step.env.ledger.of_run(self._step.run)}
             for table, tried in self._tried:
+                if table.name in recorded or self._is_published(table):
+                    continue
                 end(self._step, table, replace(tried, failed=True), "failed", said)
+
+
+def _of_a_part(before: order.Attempt | None) -> order.Attempt:
+    """A few partitions are not the table: it stands where it stood, and is due for whatever it was due for."""
+    if before is None or before.failed:
+        return order.Attempt(inputs={}, code="", contract="")
+    return before
 
 
 def _confirm(step: Step, table: Table, readings: Mapping[str, Reading], tried: order.Attempt) -> Outcome | None:
@@ -157,7 +189,7 @@ def _confirm(step: Step, table: Table, readings: Mapping[str, Reading], tried: o
         return None
     if last is None or before is None or before.failed:
         return end(step, table, tried, "skipped", "failed before on the same inputs, and nothing has changed since")
-    version = env.ledger.history(table.name, limit=1)[0]
+    version = next(item for item in env.ledger.history(table.name) if item.version == last.version)
     held = frozenset(name for name, reading in readings.items() if reading.held)
     generation = order.generation(env.mesh, table.name, step.seen, last.fingerprint, held=held)
     record: Record = {

@@ -56,7 +56,7 @@ def published(env: Environment, table: Table, version: int, run: str) -> tuple[I
 def _table(env: Environment, table: Table, version: Version | None, last: Attempt | None) -> Iterator[Item]:
     if last is not None and (files := _held(version, last)):
         with env.lake.session() as con:
-            results = build.test(env, table, con, files=files)
+            results = build.test(env, table, con, candidate=build.kept(table.name, files, last.record))
         items = [result_json(result, table.name) for result in results]
         subject = f"candidate of run {last.run}, held"
         items = _as_staged(_with_toolchains_own(items, last.record.get("results", ())), last)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -121,7 +121,7 @@ class SqliteCatalog:
             con.execute("DETACH probe")
 
     @contextmanager
-    def locked(self, tables: Iterable[str] = ()) -> Iterator[None]:  # noqa: ARG002 (one lock per lake: SQLite has one writer)
+    def locked(self, tables: Iterable[str] = ()) -> Generator[None]:  # noqa: ARG002 (one lock per lake: SQLite has one writer)
         """Alone at the catalog. A killed process frees it at once."""
         import fcntl
 
@@ -147,7 +147,7 @@ class SqliteCatalog:
             yield
 
     @contextmanager
-    def committing(self) -> Iterator[None]:
+    def committing(self) -> Generator[None]:
         """Within `locked`, alone at committing: which it is already."""
         yield
 
@@ -293,7 +293,7 @@ class PostgresCatalog:
         con.execute(f"ATTACH {text(f'ducklake:postgres:{self._conninfo}')} AS {alias} ({options})")
 
     @contextmanager
-    def locked(self, tables: Iterable[str] = ()) -> Iterator[None]:
+    def locked(self, tables: Iterable[str] = ()) -> Generator[None]:
         """Alone at these tables; without tables, alone at the lake. A killed process frees them at once."""
         with explained("Waiting for the lake"):
             con = self.connect()
@@ -312,7 +312,7 @@ class PostgresCatalog:
                 con.close()
 
     @contextmanager
-    def committing(self) -> Iterator[None]:
+    def committing(self) -> Generator[None]:
         """Within `locked`, alone at committing: else commits would race for the next version and run out of retries."""
         con, key = self._holding.con, self._key("\0commit")
         con.execute(f"SELECT pg_advisory_lock({key})")

@@ -6,7 +6,7 @@ database that is not needed any more is kept for the next lake, such as a fork.
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -39,7 +39,7 @@ def fresh(extensions: tuple[str, ...]) -> "duckdb.DuckDBPyConnection":
 
 
 @contextmanager
-def loaded(extensions: tuple[str, ...]) -> Iterator["duckdb.DuckDBPyConnection"]:
+def loaded(extensions: tuple[str, ...]) -> Generator["duckdb.DuckDBPyConnection"]:
     """A database without a lake, for a moment; it must be left without one."""
     con = _take(extensions)
     yield con

@@ -5,7 +5,7 @@ import hashlib
 import json
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -97,7 +97,7 @@ class Lake:
         return self.catalog.environment()
 
     @contextmanager
-    def session(self) -> Iterator["duckdb.DuckDBPyConnection"]:
+    def session(self) -> Generator["duckdb.DuckDBPyConnection"]:
         """A connection with an empty workspace of its own, in this process's one database. About a millisecond.
 
         Views and tables that are made in it are seen by nobody else and are gone afterwards.

@@ -66,7 +66,7 @@ def publish(
             "run": run,
             "pin": pin,
             "commit": uuid.uuid4().hex,
-            "tables": {p.staged.table: {**p.record, "mode": str(p.mode), "rows": p.staged.rows} for p in publications},
+            "tables": {p.staged.table: {"rows": p.staged.rows, **p.record, "mode": str(p.mode)} for p in publications},
         },
         default=str,
         ensure_ascii=False,

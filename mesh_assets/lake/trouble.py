@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from mesh_assets.errors import RunError
@@ -54,7 +54,7 @@ def trouble(doing: str, error: BaseException) -> RunError:
 
 
 @contextmanager
-def explained(doing: str, *, only_known: bool = False) -> Iterator[None]:
+def explained(doing: str, *, only_known: bool = False) -> Generator[None]:
     """Storage errors inside come out as `RunError`.
 
     Args:

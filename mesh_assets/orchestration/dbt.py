@@ -21,6 +21,7 @@ from mesh_assets.orchestration.tables import (
     CLOSURE,
     OpenEnvironment,
     check_results,
+    is_forced,
     spec,
     test_published,
     told_failures,
@@ -100,6 +101,7 @@ def _run(
         run=context.run.run_id,
         closure=CLOSURE in context.run.tags,
         retry=context.run.tags.get(CLOSURE) == "retry",
+        full=any(is_forced(context.run, table.name) for table in chosen),
     )
     yield from _tell(context, env, chosen, outcomes, wanted)
 
@@ -137,6 +139,7 @@ def build_project(
     run: str,
     closure: bool = False,
     retry: bool = False,
+    full: bool = False,
 ) -> dict[str, Outcome]:
     """Build the chosen models in a fork, and publish them together if all their tests allow.
 
@@ -145,7 +148,7 @@ def build_project(
     """
     names = [table.name for table in chosen]
     with env.ledger.lease(names, run, wait=build.LEASE_WAIT), env.lake.session() as con:
-        step = begin(env, run, con, closure=closure, retry=retry)
+        step = begin(env, run, con, closure=closure, retry=retry, full=full)
         outcomes, prepared = _prepare(step, chosen)
         if prepared:
             outcomes |= _build(step, project, tests, prepared)
@@ -177,16 +180,16 @@ def _build(
         with kept_if_it_fails(step, [(each.table, each.tried) for each in prepared.values()]):
             said = project.build(fork, [each.table.short for each in prepared.values()], folder / "target")
             _refuse_broken(said, project)
-        staged = _harvest(step, fork, prepared, _results(said, tests))
+            staged = _harvest(step, fork, prepared, _results(said, tests))
+            return {outcome.table: outcome for outcome in build.conclude(step, staged)}
     finally:
         fork.remove()
-    return {outcome.table: outcome for outcome in build.conclude(step, staged)}
 
 
 def _versions(step: Step, prepared: Mapping[str, Candidate]) -> dict[str, int]:
     """What the fork holds: declared inputs as they were admitted, and the models' own last versions."""
     read = {item.table: item.version for each in prepared.values() for item in each.readings.values()}
-    own = {name: step.seen[name].version for name in prepared if name in step.seen}
+    own = {name: step.seen[name].version for name in prepared if name in step.seen and not step.full}
     return {name: version for name, version in {**read, **own}.items() if version is not None}
 
 

@@ -8,7 +8,7 @@ from mesh_assets import python
 from mesh_assets.domain import Table
 from mesh_assets.errors import RunError
 from mesh_assets.orchestration import keys, tell
-from mesh_assets.orchestration.tables import OpenEnvironment, told_failures
+from mesh_assets.orchestration.tables import OpenEnvironment, is_forced, told_failures
 
 if TYPE_CHECKING:
     import duckdb
@@ -42,6 +42,7 @@ class LakeIO(dg.IOManager):
                 table,
                 lambda con, _partition: python.register(con, obj, what),
                 run=step.run_id,
+                full=is_forced(step.dagster_run, table.name),
                 partition=_partition(context),
             )
             _report_checks(step, context.asset_key, table, outcome)

@@ -31,7 +31,7 @@ def jobs(mesh: Mesh, working: Collection[str], only: str | None = None) -> list:
         present = [table for table in tables if mesh.tables[table].domain in working]
         if present and (name == REFRESH or name.removesuffix(DOWNSTREAM) in working):
             chosen = dg.AssetSelection.assets(*keys.selection(mesh, present))
-            found.append(dg.define_asset_job(name, chosen, tags={CLOSURE: "true"}, description=_description(name)))
+            found.append(dg.define_asset_job(name, chosen, tags={CLOSURE: "retry"}, description=_description(name)))
     return found
 
 

@@ -1,5 +1,6 @@
 """A mesh as Dagster definitions: every domain's assets, checks, jobs and sensors."""
 
+import re
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -143,19 +144,18 @@ def _told(error: Exception) -> Sequence[str]:
 def _broken_asset(domain: str, problems: Sequence[object]) -> dg.AssetsDefinition:
     """A domain that could not be loaded, as something to see in the graph."""
     told = "\n".join(map(str, problems))
+    shown = re.sub(r"\W", "_", domain, flags=re.ASCII)  # its folder's name may be the very thing that is wrong
     fence = f"This domain could not be loaded.\n\n```\n{told}\n```\n\n`mesh check` says the same."
 
     @dg.multi_asset(
-        name=f"{domain}__problems",
-        specs=[
-            dg.AssetSpec([domain, "problems"], group_name=domain, description=fence, kinds={"error"}, skippable=True)
-        ],
-        check_specs=[dg.AssetCheckSpec("domain_loads", asset=[domain, "problems"], description=told[:500])],
+        name=f"{shown}__problems",
+        specs=[dg.AssetSpec([shown, "problems"], group_name=shown, description=fence, kinds={"error"}, skippable=True)],
+        check_specs=[dg.AssetCheckSpec("domain_loads", asset=[shown, "problems"], description=told[:500])],
         can_subset=True,
     )
     def op() -> Iterator[dg.AssetCheckResult]:
         yield dg.AssetCheckResult(
-            check_name="domain_loads", asset_key=[domain, "problems"], passed=False, metadata={"problems": told}
+            check_name="domain_loads", asset_key=[shown, "problems"], passed=False, metadata={"problems": told}
         )
         raise dg.Failure(told, allow_retries=False)
 

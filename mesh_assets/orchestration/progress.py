@@ -30,8 +30,9 @@ def unfinished(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
 def running(instance: dg.DagsterInstance, mesh: Mesh) -> dict[str, str]:
     """Tables that an unfinished run will build: table -> run."""
     found: dict[str, str] = {}
-    whole = jobs.members(mesh)
-    for run in unfinished(instance):
+    runs = unfinished(instance)
+    whole = jobs.members(mesh) if any(run.asset_selection is None for run in runs) else {}
+    for run in runs:
         if run.asset_selection is not None:
             names = [keys.table(key) for key in run.asset_selection if not keys.is_port(key)]
         else:
@@ -56,7 +57,7 @@ def is_dead(run: dg.DagsterRun) -> bool:
     if tag := run.tags.get(PROCESS):
         host, pid, started = tag.split("|")
         return host == socket.gethostname() and process_started(int(pid)) != started
-    if run.status not in (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING):
+    if run.status in (dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED):
         return False
     if GRPC not in run.tags:
         return False

@@ -1,7 +1,7 @@
 """`mesh run`: what is due, built in order by Dagster, in this process."""
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -13,7 +13,7 @@ from mesh_assets.environment import Environment
 from mesh_assets.errors import RunError
 from mesh_assets.orchestration import instance, keys, progress, sensors
 from mesh_assets.orchestration.load import load
-from mesh_assets.orchestration.tables import CLOSURE
+from mesh_assets.orchestration.tables import CLOSURE, FORCE
 from mesh_assets.settings import Settings
 from mesh_assets.step import first_lines
 
@@ -66,7 +66,7 @@ def run(
         for group in _groups(env, storage, working, asked & working, force & working):
             run_id = str(uuid.uuid4())
             started(run_id, group)
-            failed |= _execute(loaded.definitions, storage, env, group, run_id, closure="" if force else "retry")
+            failed |= _execute(loaded.definitions, storage, env, group, run_id, force=force)
             runs.append(run_id)
         sensors.reconcile(storage, env, env.mesh, env.mesh.domains)
     return Done(tuple(runs), {name: "\n".join(told) for name, told in loaded.broken.items()}, failed)
@@ -104,16 +104,20 @@ def _execute(
     tables: Sequence[str],
     run_id: str,
     *,
-    closure: str,
+    force: frozenset[str],
 ) -> dict[str, str]:
     """Run one group, and say of which tables nothing could be recorded, and why."""
     mesh = env.mesh
-    chosen = set(keys.selection(mesh, tables))
-    job = definitions.resolve_implicit_global_asset_job_def().get_subset(asset_selection=chosen)
-    tags = {"mesh/trigger": "mesh run", CLOSURE: closure, progress.PROCESS: progress.process_tag()}
+    job = definitions.resolve_implicit_global_asset_job_def()
+    tags = {"mesh/trigger": "mesh run", progress.PROCESS: progress.process_tag()}
+    if forced := sorted(force.intersection(tables)):
+        tags[FORCE] = "*" if len(forced) == len(env.mesh.tables) else ",".join(forced)
+    else:
+        tags[CLOSURE] = "retry"
     done = job.execute_in_process(
         instance=storage,
         run_id=run_id,
+        asset_selection=keys.selection(mesh, tables),  # recorded with the run: the sensors see what it will build
         raise_on_error=False,
         tags={name: value for name, value in (tags | sensors.whole_range(mesh, tables)).items() if value},
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
@@ -144,7 +148,7 @@ def _why(data: object) -> str:
 
 
 @contextmanager
-def _dagsters_own_trouble() -> Iterator[None]:
+def _dagsters_own_trouble() -> Generator[None]:
     """What keeps Dagster from its storage, as something that a person can mend."""
     try:
         yield

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 INTERVAL = 5
 """Seconds between two looks at the lake."""
+BASIS = "mesh/basis"
+"""Run tag: a digest of what made the tables due."""
 PATIENCE = 600.0
 """Seconds that a table may wait for its inputs before everything due is built in one run."""
 
@@ -55,9 +57,44 @@ def _order(mesh: Mesh, domain: str, open_environment: OpenEnvironment) -> dg.Sen
         tables = together(mesh, domain, decision.build, state)
         if not tables:
             return dg.SkipReason("nothing is due")
-        return dg.SensorResult(run_requests=[_request(mesh, domain, group) for group in split(mesh, tables)])
+        sign = basis(mesh, tables, state)
+        if done := _ended_on(context.instance, env, sign, tables):
+            said = f"run {done} has built {', '.join(tables)}, and they are due again on the same basis"
+            return dg.SkipReason(f"{said}: the mesh's files have changed, reload this code location")
+        requests = [_request(mesh, domain, group, sign) for group in split(mesh, tables)]
+        return dg.SensorResult(run_requests=requests)
 
     return sensor
+
+
+def basis(mesh: Mesh, tables: Sequence[str], state: order.State) -> str:
+    """A digest of everything that makes these tables due; the same digest again would build the same again."""
+    parts = [
+        [
+            name,
+            mesh.tables[name].code,
+            order.promises(mesh, name),
+            state.raw.get(name, ""),
+            [state.seen[item].fingerprint for item in mesh.tables[name].inputs if item in state.seen],
+            name in state.ticked,
+        ]
+        for name in tables
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
+
+
+def _ended_on(instance: dg.DagsterInstance, env: "Environment", sign: str, tables: Sequence[str]) -> str:
+    """The last run on that basis, if it has recorded what came of every table: a killed one has not."""
+    runs = instance.get_runs(filters=dg.RunsFilter(tags={BASIS: sign}))
+    if not runs or any(table for table in tables if mesh_ticks(env, table)):
+        return ""
+    recorded = {attempt.table for run in runs for attempt in env.ledger.of_run(run.run_id)}
+    return runs[0].run_id if recorded.issuperset(tables) else ""
+
+
+def mesh_ticks(env: "Environment", table: str) -> bool:
+    """Whether the table is built by the clock: then the same basis again is what is asked for."""
+    return env.mesh.tables[table].automation != "eager"
 
 
 def together(mesh: Mesh, domain: str, due: Sequence[str], state: order.State) -> tuple[str, ...]:
@@ -81,10 +118,11 @@ def split(mesh: Mesh, tables: Sequence[str]) -> list[tuple[str, ...]]:
     return [group for group in (plain, *((name,) for name in tables if name not in plain)) if group]
 
 
-def _request(mesh: Mesh, domain: str, tables: Sequence[str]) -> dg.RunRequest:
+def _request(mesh: Mesh, domain: str, tables: Sequence[str], sign: str = "") -> dg.RunRequest:
+    marked = {BASIS: sign} if sign else {}
     return dg.RunRequest(
         asset_selection=keys.selection(mesh, tables),
-        tags={"mesh/domain": domain, "mesh/trigger": "order", CLOSURE: "true", **whole_range(mesh, tables)},
+        tags={"mesh/domain": domain, "mesh/trigger": "order", CLOSURE: "true", **marked, **whole_range(mesh, tables)},
     )
 
 
@@ -123,6 +161,8 @@ def _closure(mesh: Mesh, domains: Sequence[str], open_environment: OpenEnvironme
         if not late:
             return dg.SensorResult(cursor=json.dumps(since), skip_reason=dg.SkipReason("nobody has waited too long"))
         tables = [name for name in order.closure(mesh, state, decision.build) if mesh.tables[name].domain in domains]
+        if not tables:
+            return dg.SensorResult(cursor=json.dumps(since), skip_reason=dg.SkipReason("nothing can be built"))
         told = {name: start for name, start in since.items() if name not in late}
         requests = [_request(mesh, "mesh", group) for group in split(mesh, tables)]
         return dg.SensorResult(cursor=json.dumps(told), run_requests=requests)

@@ -23,6 +23,9 @@ OpenEnvironment = Callable[[], "Environment"]
 CLOSURE = "mesh/closure"
 """Run tag: build only what has changed (`retry`: and what failed). Without it, as after a click, what was asked for is built."""
 
+FORCE = "mesh/force"
+"""Run tag: tables that are built although nothing has changed, the incremental ones whole; names, or `*`."""
+
 PARTITIONS = {
     "daily": dg.DailyPartitionsDefinition,
     "weekly": dg.WeeklyPartitionsDefinition,
@@ -50,6 +53,12 @@ def asset(mesh: Mesh, table: Table, make: "build.Make", open_environment: OpenEn
         yield from run_table(context, open_environment(), table, make)
 
     return op
+
+
+def is_forced(run: dg.DagsterRun, table: str) -> bool:
+    """Whether a person asked for this table to be built whole."""
+    named = run.tags.get(FORCE, "").split(",")
+    return table in named or "*" in named
 
 
 def make_of(mesh: Mesh, table: Table, functions: dict[str, python.PythonTable]) -> "build.Make":
@@ -83,8 +92,8 @@ def spec(mesh: Mesh, table: Table) -> dg.AssetSpec:
 
 
 def partitions(declared: Partitions | None) -> dg.PartitionsDefinition | None:
-    """Dagster's time partitions for the mesh's."""
-    return PARTITIONS[declared.every](start_date=declared.start) if declared else None
+    """Dagster's time partitions for the mesh's; the one that is open now is among them: its rows are wanted, too."""
+    return PARTITIONS[declared.every](start_date=declared.start, end_offset=1) if declared else None
 
 
 def run_table(
@@ -107,6 +116,7 @@ def run_table(
             run=context.run.run_id,
             closure=CLOSURE in context.run.tags,
             retry=context.run.tags.get(CLOSURE) == "retry",
+            full=is_forced(context.run, table.name),
             partition=_partition(context),
         )
         yield from check_results(env, table, outcome, wanted)

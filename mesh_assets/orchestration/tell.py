@@ -23,9 +23,11 @@ IMPLIED = {
 
 
 def table_schema(contract: Contract | None, columns: Sequence[Sequence[str]]) -> dg.TableSchema:
-    """Columns as they are, with what the contract says of them."""
+    """Columns as they are, with what the contract says of them. A constraint is what no published version can break."""
     known = {column.name: column for column in contract.columns} if contract else {}
-    return dg.TableSchema([_column(name, kind, known.get(name)) for name, kind in columns])
+    tests = contract.tests if contract else ()
+    sure = {(test.kind, column) for test in tests if test.severity is Severity.ERROR for column in test.columns}
+    return dg.TableSchema([_column(name, kind, known.get(name), sure) for name, kind in columns])
 
 
 def definition_metadata(table: Table) -> Metadata:
@@ -132,10 +134,11 @@ def _cell(value: object) -> str | int | float | bool | None:
     return value if value is None or isinstance(value, str | int | float | bool) else str(value)
 
 
-def _column(name: str, kind: str, known: Column | None) -> dg.TableColumn:
+def _column(name: str, kind: str, known: Column | None, sure: set[tuple[Kind, str]]) -> dg.TableColumn:
     if known is None:
         return dg.TableColumn(name, kind)
-    constraints = dg.TableColumnConstraints(nullable=not (known.required or known.primary_key), unique=known.unique)
+    filled = (Kind.REQUIRED, name) in sure or (Kind.PRIMARY_KEY, name) in sure
+    constraints = dg.TableColumnConstraints(nullable=not filled, unique=(Kind.UNIQUE, name) in sure)
     unit = f" [{known.unit}]" if known.unit else ""
     tags = {tag: "" for tag in known.tags if tag.replace("_", "").replace("-", "").isalnum()}
     if known.classification:

@@ -79,7 +79,7 @@ def test_a_failed_contract_holds_the_whole_project(place):
     before = place.version("book.history"), place.version("book.totals")
     place.write("domains/base/raw/items/2.csv", "id,amount\n3,5000\n")
     report = {row["table"]: row for row in place.run()["tables"]}
-    assert report["book/totals"]["status"] == report["book/history"]["status"] == "held"
+    assert (report["book/totals"]["status"], report["book/history"]["status"]) == ("held", "skipped")
     assert "total__maximum" in report["book/totals"]["message"]
     assert (place.version("book.history"), place.version("book.totals")) == before
     assert place.rows("select n, total from book.totals") == [(2, 30)]
@@ -134,3 +134,15 @@ def test_the_manifest_is_parsed_once_per_content(place):
     place.write("dbt_projects/book/models/ports/totals.sql", "select 1 as n, 2 as total from {{ ref('history') }}")
     load(place.root, settings=place.settings)
     assert [path.name for path in cache.iterdir() if (path / "manifest.json").exists()] != kept
+
+
+def test_a_relationship_between_two_models_is_tested_on_what_is_built_together(place):
+    """A new key in both at once is no fault; one in the referring model alone is."""
+    place.contract("book.history", {"id": "BIGINT; unique: true", "amount": "BIGINT"})
+    place.write("dbt_projects/book/models/ports/lines.sql", "select id as item from {{ ref('history') }}")
+    place.contract("book.lines", {"item": "BIGINT; relationships: [{to: book.history.id}]"})
+    assert set(place.statuses().values()) == {"published"}
+    place.write("domains/base/raw/items/2.csv", "id,amount\n3,30\n")
+    assert set(place.statuses().values()) == {"published"}
+    place.write("dbt_projects/book/models/ports/lines.sql", "select id + 1 as item from {{ ref('history') }}")
+    assert place.statuses()["book/lines"] == "held"

@@ -1,5 +1,7 @@
 """Tables that grow: append, upsert by key, and Dagster partitions."""
 
+from datetime import UTC, datetime
+
 import dagster as dg
 import pytest
 
@@ -61,16 +63,62 @@ def test_upsert_replaces_rows_by_key(place):
     assert place.rows("select id, n from log.latest order by id") == [(1, 9), (2, 1), (3, 9)]
 
 
-def test_a_column_more_builds_an_incremental_table_anew(place):
-    """Old rows cannot stand beside new ones of other columns."""
+def test_a_column_more_is_empty_in_the_old_rows_and_a_changed_one_is_refused(place):
+    """No old row is lost; only a person's `--force` loads an incremental table whole."""
     options(place, "  events: {load: append}\n")
     place.sql("log.events", "select id, n from log.raw_events where id > (select coalesce(max(id), 0) from this)")
     place.contract("log.events", {"id": "BIGINT", "n": "BIGINT"})
     place.run()
     place.sql("log.events", "select id, n, day from log.raw_events where id > (select coalesce(max(id), 0) from this)")
     place.contract("log.events", {"id": "BIGINT", "n": "BIGINT", "day": "DATE"})
+    place.write("domains/log/raw/events/1.csv", "day,id,n\n2026-01-03,3,1\n")
     assert place.statuses()["log/events"] == "published"
-    assert place.rows("select count(*), count(day) from log.events") == [(2, 2)]
+    assert place.rows("select count(*), count(day) from log.events") == [(3, 1)]
+    assert place.env().ledger.history("log.events")[0].record["rows"] == 3
+    place.sql("log.events", "select id, n::varchar as n, day from log.raw_events")
+    place.contract("log.events", {"id": "BIGINT", "n": "VARCHAR", "day": "DATE"})
+    report = {row["table"]: row for row in place.run()["tables"]}
+    assert report["log/events"]["status"] == "failed"
+    assert "column `n` is VARCHAR now, it was BIGINT" in report["log/events"]["message"]
+    assert place.rows("select count(*) from log.events") == [(3,)]
+    assert place.statuses("log/events", force=True)["log/events"] == "published"
+    assert place.rows("select id, n from log.events") == [(3, "1")]
+
+
+def test_a_partition_alone_does_not_settle_the_table(place):
+    """Its other partitions still wait for the change: the table stays due, and the rest is built."""
+    options(place, PARTITIONED)
+    place.sql("log.daily", QUERY)
+    place.contract("log.daily", COLUMNS)
+    place.run()
+    place.write("domains/log/raw/events/1.csv", "day,id,n\n2026-01-01,1,7\n2026-01-02,2,7\n")
+    place.run("log/raw_events")
+    assert partition(place, "2026-01-02").success
+    assert place.statuses()["log/daily"] == "published"
+    assert place.rows("select n from log.daily order by day") == [(7,), (7,)]
+
+
+def test_todays_rows_are_in_the_open_partition(place):
+    """A row of today is published, not left out until its day is over."""
+    options(place, PARTITIONED)
+    today = datetime.now(UTC).date().isoformat()
+    place.write("domains/log/raw/events/2.csv", f"day,id,n\n{today},9,9\n")
+    place.sql("log.daily", QUERY)
+    place.contract("log.daily", COLUMNS)
+    assert place.statuses()["log/daily"] == "published"
+    assert place.rows("select max(id) from log.daily") == [(9,)]
+
+
+def test_a_held_increment_is_tested_as_the_whole_table(place):
+    """`mesh test` finds what held it, also when the fault is between old and new rows."""
+    options(place, "  events: {load: append}\n")
+    place.sql("log.events", "select * from log.raw_events where n > (select coalesce(max(n), 0) from this)")
+    place.contract("log.events", COLUMNS | {"id": "BIGINT; required: true; unique: true"})
+    place.run()
+    place.write("domains/log/raw/events/2.csv", "day,id,n\n2026-01-03,1,9\n")
+    place.run()
+    failing = [item["name"] for item in place.test("log/events") if item["status"] == "fail"]
+    assert failing == ["id__unique"]
 
 
 PARTITIONED = "  daily: {partitions: daily, partition_by: day, start: 2026-01-01}\n"

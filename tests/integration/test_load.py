@@ -11,6 +11,7 @@ import pytest
 from mesh_assets.domain import Partitions
 from mesh_assets.mesh import read_mesh
 from mesh_assets.orchestration import jobs
+from mesh_assets.orchestration.instance import open_instance
 from mesh_assets.orchestration.load import load
 from tests.making import Place
 
@@ -206,3 +207,34 @@ def test_tables_of_different_partitions_load_side_by_side(place):
     assert mesh.tables["shop.weeks"].partitions == Partitions(every="weekly", by="day", start="2025-01-05")
     assert {"shop/days", "shop/weeks"} <= {key.to_user_string() for key in repository.asset_graph.get_all_asset_keys()}
     assert jobs.members(mesh)["shop_and_downstream"] == ("shop.orders", "finance.revenue")
+
+
+def test_constraints_that_are_shown_are_those_that_hold(place):
+    """What is only warned of can be in a published version, so Dagster does not show it as a constraint."""
+    warning = "customProperties: [{property: severity.required, value: warning}]"
+    place.contract(
+        "shop.orders", {"id": "BIGINT; required: true; unique: true", "note": f"VARCHAR; required: true; {warning}"}
+    )
+    place.sql("shop.orders", "select 1::BIGINT as id, null::varchar as note")
+    place.contract("finance.orders", {"id": "BIGINT"}, name="in_orders")
+    graph = resolved(load(place.root, settings=place.settings).definitions).asset_graph
+    columns = graph.get(dg.AssetKey(["shop", "orders"])).metadata["dagster/column_schema"].columns
+    shown = {column.name: (column.constraints.nullable, column.constraints.unique) for column in columns}
+    assert shown == {"id": (False, True), "note": (True, False)}
+
+
+def test_dagster_knows_what_mesh_run_builds_and_how_its_checks_ended(place):
+    """Sensors leave alone what a command is building; a Python table's checks count for the version they were run on."""
+    place.domain("shop", "outputs:\n  - port: orders\n")
+    (place.root / "domains/shop/sql/orders.sql").unlink()
+    code = "import dagster as dg\nimport polars as pl\n\n@dg.asset\ndef orders() -> pl.DataFrame:\n    return pl.DataFrame({'id': [1, 2]})\n"
+    place.write("domains/shop/assets.py", code)
+    report = place.run()
+    assert {row["status"] for row in report["tables"]} == {"published"}
+    with open_instance(place.root / ".mesh") as instance:
+        run = instance.get_run_by_id(report["runs"][0])
+        check = dg.AssetCheckKey(dg.AssetKey(["shop", "orders"]), "id__required")
+        history = instance.event_log_storage.get_asset_check_execution_history(check, limit=10)
+    names = {key.to_user_string() for key in run.asset_selection}
+    assert names == {"shop/orders", "finance/revenue", "finance/in/shop__orders"}
+    assert [(one.run_id, one.status.value) for one in history] == [(run.run_id, "SUCCEEDED")]

@@ -154,3 +154,16 @@ def test_loosened_expectations_admit_the_version(place):
     place.contract("stopper.items", {"id": "BIGINT", "price": "BIGINT"}, name="in_items")
     assert place.statuses()["stopper/total"] == "published"
     assert totals(place)["stopper"] == 510
+
+
+def test_a_version_that_a_tighter_contract_refuses_is_not_what_it_holds_on_to(place):
+    """The version admitted under the old contract is the refused one itself: there is no earlier one."""
+    place.write("domains/base/raw/items/1.csv", "id,price\n1,10\n2,90\n")
+    place.run()
+    place.contract(
+        "holder.items", {"id": "BIGINT", "price": "BIGINT; logicalTypeOptions: {maximum: 50}"}, name="in_items"
+    )
+    assert place.statuses()["holder/total"] == "held"
+    place.write("domains/base/raw/items/1.csv", "id,price\n1,10\n2,20\n")
+    place.run()
+    assert totals(place)["holder"] == 30

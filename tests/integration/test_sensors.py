@@ -1,6 +1,7 @@
 """What the sensors decide, tick by tick, without a daemon; in one code location and in several."""
 
 import json
+import os
 
 import dagster as dg
 import pytest
@@ -170,3 +171,32 @@ def test_a_version_that_was_never_told_is_reported_by_the_reconciler(place):
         assert event.metadata["dagster/row_count"].value == 2
         assert event.metadata["mesh/reconciled"].value is True
         assert sensors.reconcile(instance, env, env.mesh, ["base"]) == ()
+
+
+def test_a_location_that_was_loaded_before_an_edit_does_not_run_in_circles(place):
+    """What it would ask for was built by a run that read the new files: it says that it must be loaded again."""
+    stale = load(place.root, settings=place.settings).definitions
+    place.run()
+    place.sql("base.items", "select id + 0 as id from base.raw_items")
+    place.run()
+
+    def look():
+        with open_instance(place.root / ".mesh") as instance:
+            context = dg.build_sensor_context(instance=instance, definitions=stale)
+            return stale.get_repository_def().get_sensor_def("base__order")(context)
+
+    (request,) = look().run_requests
+    assert launch(place, "base", "base/items", tags=request.tags)
+    answer = look()
+    assert isinstance(answer, dg.SkipReason)
+    assert "reload this code location" in answer.skip_message
+
+
+def test_a_raw_file_that_cannot_be_read_fails_its_own_table_only(place):
+    """The state of the mesh is still known; the table's own build tells."""
+    if os.geteuid() == 0:
+        place.write("domains/base/raw/items/2.csv", "id\n7\n").unlink()
+        (place.root / "domains/base/raw/items/2.csv").symlink_to(place.root / "gone.csv")
+    else:
+        place.write("domains/base/raw/items/2.csv", "id\n7\n").chmod(0)
+    assert place.env().state().raw["base.raw_items"]
