@@ -67,6 +67,14 @@ fix: $(VENV)/.dev ## format, and mend what ruff can mend
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
+# Small sizes; docs/reference/benchmarks.md says how to run them in full.
+bench: $(VENV)/.dev ## run the benchmarks, in small sizes
+	$(BIN)/python bench/check_1000.py 100 1
+	$(BIN)/python bench/load.py 100 1 --chain 1000
+	$(BIN)/python bench/order.py 1000
+	$(BIN)/python bench/audit.py --rows 20000 --runs 1
+	$(BIN)/python bench/publish.py
+
 hooks: $(VENV)/.dev ## run the linters before each commit
 	$(BIN)/prek install
 

@@ -24,6 +24,7 @@ from pathlib import Path
 
 PER_DOMAIN = 10
 TESTS = 3
+CLAIMED = 1000  # tables; for a handful of them the imports are what counts
 IMPLIED = 2  # a contract's columns are there, and have their types
 STEPS = ("import", "read the files", "build", "resolve", "snapshot")
 DOMAIN = """\
@@ -254,9 +255,11 @@ def main(tables: int, rounds: int, chain: int) -> int:
     _print_table(middle)
     print("\n" + "\n".join(f"{side}: {a} assets, {c} checks, {j} jobs" for side, (a, c, j) in sizes.items()))
     print("\n" + "\n".join(_chains(chain)))
+    if tables < CLAIMED:
+        return 0
     held = all(_total(middle[one]) <= _total(middle[other]) for one, other in PAIRS)
     print(f"\nclaim {'holds' if held else 'DOES NOT HOLD'}: ours ≤ by hand, from the files to the snapshot")
-    return int(not held and tables >= 1000)
+    return int(not held)
 
 
 def _median(runs: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -294,13 +297,18 @@ def _ratio(values: dict[str, float], one: str, other: str) -> str:
 
 
 def _chains(length: int) -> list[str]:
-    """Whether a chain of so many tables loads, and by hand also half of it."""
+    """Whether a chain of so many tables loads. Dagster's order is that of a set, so that it may go well or not: three tries."""
+    hand, tries = "by hand, assets alone", 3
+    told = []
     with tempfile.TemporaryDirectory() as root:
         write(Path(root), length, chained)
-        hand = "by hand, assets alone"
-        runs = [("ours", length), (hand, length), (hand, length * 2 // 5)]
-        told = [(f"{side}: a chain of {size}", measured(side, root, size, chain=True)) for side, size in runs]
-    return [f"{what}: {one.get('error') or f'loads, {_total(one):.2f} CPU s'}" for what, one in told]
+        for side, size in (("ours", length), (hand, length), (hand, length * 2 // 5)):
+            runs = [measured(side, root, size, chain=True) for _ in range(tries)]
+            good = [run for run in runs if "error" not in run]
+            seconds = f", {statistics.median(map(_total, good)):.2f} CPU s" if good else ""
+            errors = sorted({str(run["error"]) for run in runs if "error" in run})
+            told.append("; ".join([f"{side}: a chain of {size} loads {len(good)} times of {tries}{seconds}", *errors]))
+    return told
 
 
 if __name__ == "__main__":

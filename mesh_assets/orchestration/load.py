@@ -1,6 +1,7 @@
 """A mesh as Dagster definitions: every domain's assets, checks, jobs and sensors."""
 
 import re
+import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ from mesh_assets.settings import Settings
 
 if TYPE_CHECKING:
     from mesh_assets.environment import Environment
+
+
+FRAMES = 4
+"""Of Python's stack, per table of a chain: the table, its input port, and as much again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,8 @@ def read(root: Path) -> Mesh:
 
 def loaded(mesh: Mesh, *, only: str | None = None, settings: Settings | None = None) -> Loaded:
     """As `load`, of a mesh that was read already."""
+    # Dagster walks up a job's graph by recursion, from wherever a set happens to begin: a chain may be as long as the mesh.
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), 1_000 + FRAMES * len(mesh.tables)))
     with no_collection():
         return _loaded(mesh, only, settings)
 

@@ -130,10 +130,8 @@ def whole_range(mesh: Mesh, tables: Sequence[str]) -> dict[str, str]:
     """Tags that make one run cover every partition so far of the partitioned table among `tables`."""
     from mesh_assets.orchestration.tables import partitions
 
-    declared = next((mesh.tables[name].partitions for name in tables if mesh.tables[name].partitions), None)
-    if declared is None:
-        return {}
-    known = partitions(declared)
+    table = next((mesh.tables[name] for name in tables if mesh.tables[name].partitions), None)
+    known = partitions(table) if table else None
     first, last = (known.get_first_partition_key(), known.get_last_partition_key()) if known else (None, None)
     if first is None or last is None:  # the first partition is still to come
         return {}

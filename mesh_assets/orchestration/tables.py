@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from mesh_assets import python, raw
-from mesh_assets.domain import Mesh, Partitions, Table, Toolchain
+from mesh_assets.domain import Mesh, Table, Toolchain
 from mesh_assets.errors import MeshError
 from mesh_assets.orchestration import keys, tell
 
@@ -45,7 +45,7 @@ def asset(mesh: Mesh, table: Table, make: "build.Make", open_environment: OpenEn
         name=table.name.replace(".", "__"),
         specs=[spec(mesh, table)],
         check_specs=tell.check_specs(key, table.contract),
-        partitions_def=partitions(table.partitions),
+        partitions_def=partitions(table),
         backfill_policy=dg.BackfillPolicy.single_run() if table.partitions else None,
         can_subset=True,
     )
@@ -91,9 +91,16 @@ def spec(mesh: Mesh, table: Table) -> dg.AssetSpec:
     )
 
 
-def partitions(declared: Partitions | None) -> dg.PartitionsDefinition | None:
-    """Dagster's time partitions for the mesh's; the one that is open now is among them: its rows are wanted, too."""
-    return PARTITIONS[declared.every](start_date=declared.start, end_offset=1) if declared else None
+def partitions(table: Table) -> dg.PartitionsDefinition | None:
+    """Dagster's time partitions for the mesh's; the one that is open now is among them: its rows are wanted, too.
+
+    An ordinary `@dg.asset` brings a definition of its own, which has closed ones only.
+    """
+    declared = table.partitions
+    if declared is None:
+        return None
+    still_open = 0 if table.toolchain is Toolchain.PYTHON else 1
+    return PARTITIONS[declared.every](start_date=declared.start, end_offset=still_open)
 
 
 def run_table(

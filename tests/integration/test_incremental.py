@@ -161,7 +161,10 @@ def test_a_plain_asset_with_daily_partitions(place):
         import polars as pl
 
 
-        @dg.asset(partitions_def=dg.DailyPartitionsDefinition(start_date="2026-01-01"))
+        @dg.asset(
+            partitions_def=dg.DailyPartitionsDefinition(start_date="2026-01-01"),
+            backfill_policy=dg.BackfillPolicy.single_run(),
+        )
         def daily(context: dg.AssetExecutionContext, raw_events: pl.DataFrame) -> pl.DataFrame:
             window = context.partition_time_window
             first, last = window.start.date(), window.end.date()
@@ -173,3 +176,5 @@ def test_a_plain_asset_with_daily_partitions(place):
     assert place.rows("select id from log.daily") == [(2,)]
     assert partition(place, "2026-01-01").success
     assert place.rows("select id from log.daily order by id") == [(1,), (2,)]
+    assert place.statuses()["log/daily"] == "unchanged", "the whole range is built, in one run"
+    assert place.run()["runs"] == []
