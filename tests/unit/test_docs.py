@@ -141,7 +141,7 @@ def test_the_readme_is_short_and_its_numbers_are_true():
     ports = [table for table in mesh.tables.values() if table.port]
     assert f"{len(mesh.tables)} tables, {len(ports)} output ports" in text
     for domain in mesh.domains:
-        assert f'subgraph {domain}["' in text
+        assert f"`{domain}` (" in text
 
 
 def test_the_readme_maps_every_page():
