@@ -69,7 +69,7 @@ fix: $(VENV)/.dev ## format, and mend what ruff can mend
 
 # Small sizes; docs/reference/benchmarks.md says how to run them in full.
 bench: $(VENV)/.dev ## run the benchmarks, in small sizes
-	$(BIN)/python bench/check_1000.py 100 1
+	$(BIN)/python bench/check_1000.py 1000 1
 	$(BIN)/python bench/load.py 100 1 --chain 1000
 	$(BIN)/python bench/order.py 1000
 	$(BIN)/python bench/audit.py --rows 20000 --runs 1
