@@ -1,16 +1,14 @@
 """The `mesh` command: parse, call one function, print. Data goes to stdout, notes to stderr."""
 
-import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from mesh_assets.errors import ConfigError, MeshError, UsageError
-from mesh_assets.settings import Settings
+from mesh_assets.commands.common import AsJson, MeshDir, Names, environment, note, place, print_json
+from mesh_assets.errors import MeshError, UsageError
 
 if TYPE_CHECKING:
     from mesh_assets.environment import Environment
@@ -28,30 +26,18 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-MeshDir = Annotated[
-    Path | None, typer.Option("--mesh", metavar="DIR", help="The mesh. Default: the nearest mesh.yaml upwards.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to stdout, and nothing else.")]
-Names = Annotated[list[str] | None, typer.Argument(metavar="DOMAIN|TABLE", help="Default: the whole mesh.")]
-
-
-@dataclass(frozen=True)
-class _Place:
-    root: Path
-    settings: Settings
-
 
 def main() -> None:
     """Run the command; what a person can mend is told in its own words, without a traceback."""
     try:
         sys.exit(app(standalone_mode=False))  # an Exit comes back as its code, it is not raised
     except MeshError as error:
-        _note(str(error))
+        note(str(error))
         sys.exit(error.exit_code)
     except typer.Exit as stop:
         sys.exit(stop.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        _note("stopped; what was published stays")
+        note("stopped; what was published stays")
         sys.exit(130)
     except WrongWords as error:
         cast("typer.BadParameter", error).show()
@@ -66,7 +52,7 @@ def init(
     from mesh_assets.starting import start
 
     start(folder)
-    _note(f"A mesh of two domains is in {folder}. Next:\n    cd {folder} && mesh run")
+    note(f"A mesh of two domains is in {folder}. Next:\n    cd {folder} && mesh run")
 
 
 @app.command(epilog="Example: `mesh check --json`")
@@ -74,18 +60,18 @@ def check(mesh: MeshDir = None, *, as_json: AsJson = False) -> None:
     """Read every file of the mesh and say everything that is wrong with them. Exit 2 when something is."""
     from mesh_assets.mesh import examine, problems_json
 
-    place = _place(mesh)
-    found, problems = examine(place.root)
+    where = place(mesh)
+    found, problems = examine(where.root)
     if as_json:
-        _print_json(problems_json(problems))
+        print_json(problems_json(problems))
     elif problems:
         for problem in problems:
             typer.echo(problem)
     if problems:
-        _note(f"{len(problems)} problem{'s' * (len(problems) != 1)}")
+        note(f"{len(problems)} problem{'s' * (len(problems) != 1)}")
         raise typer.Exit(2)
     if found is not None:
-        _note(f"{len(found.domains)} domains, {len(found.tables)} tables, nothing wrong")
+        note(f"{len(found.domains)} domains, {len(found.tables)} tables, nothing wrong")
 
 
 @app.command(epilog="Examples: `mesh run`, `mesh run customers --downstream`, `mesh run sales/calls --force`")
@@ -105,7 +91,7 @@ def run(
     from mesh_assets import console
     from mesh_assets.running import run_mesh
 
-    env, settings = _environment(mesh)
+    env, settings = environment(mesh)
     report = run_mesh(
         env,
         tuple(names or ()),
@@ -115,7 +101,7 @@ def run(
         progress=console.Progress(quiet=as_json),
     )
     if as_json:
-        _print_json(report)
+        print_json(report)
     else:
         console.run_table(report)
     statuses = {row["status"] for row in report["tables"]}
@@ -137,12 +123,12 @@ def test(
     if fail_on not in ("warn", "error"):
         message = f"--fail-on is `warn` or `error`, not `{fail_on}`"
         raise typer.BadParameter(message)
-    env, _ = _environment(mesh)
+    env, _ = environment(mesh)
     chosen = catalog.named(env.mesh, names or ())
     with console.waiting("testing"):
         items = list(testing.test(env, chosen))
     if as_json:
-        _print_json(catalog.test_report(items))
+        print_json(catalog.test_report(items))
     else:
         console.test_table(items)
     if junit:
@@ -155,10 +141,10 @@ def status(mesh: MeshDir = None, *, as_json: AsJson = False) -> None:
     """Where every table stands: its version, since when, its tests, and why it is not being built."""
     from mesh_assets import catalog, console
 
-    env, _ = _environment(mesh)
+    env, _ = environment(mesh)
     report = catalog.status(env)
     if as_json:
-        _print_json(report)
+        print_json(report)
     else:
         console.status_table(report)
 
@@ -174,10 +160,10 @@ def sql(
     """Read published tables with SQL. Nothing can be written."""
     from mesh_assets import catalog, console
 
-    env, _ = _environment(mesh)
+    env, _ = environment(mesh)
     columns, rows = _answer(env, query, at)
     if as_json:
-        _print_json(catalog.query_report(columns, rows))
+        print_json(catalog.query_report(columns, rows))
     else:
         console.rows_table(columns, rows)
 
@@ -192,9 +178,9 @@ def dev(
     """Start Dagster's web server and daemon for the mesh: the asset graph, runs, checks and sensors."""
     from mesh_assets.starting import serve
 
-    place = _place(mesh)
-    _note(f"Dagster is starting: http://{host}:{port}/asset-groups  (Ctrl-C ends it)")
-    serve(place.root, place.settings, host=host, port=port)
+    where = place(mesh)
+    note(f"Dagster is starting: http://{host}:{port}/asset-groups  (Ctrl-C ends it)")
+    serve(where.root, where.settings, host=host, port=port)
 
 
 def _answer(env: "Environment", query: str, at: int | None) -> tuple[Sequence[str], Sequence[tuple]]:
@@ -208,37 +194,6 @@ def _answer(env: "Environment", query: str, at: int | None) -> tuple[Sequence[st
             raise
         mend = f"Build it first: mesh run {' '.join(name.replace('.', '/', 1) for name in missing)}"
         raise UsageError(f"{', '.join(missing)} was never published\n    {mend}") from None
-
-
-def _place(mesh: Path | None) -> _Place:
-    from mesh_assets.mesh import find_mesh
-
-    settings = Settings()
-    if mesh is not None and not (mesh / "mesh.yaml").is_file():
-        message = (
-            f"there is no mesh.yaml in {mesh}\n    Name the folder that holds it, or make a mesh: mesh init {mesh}"
-        )
-        raise ConfigError(message)
-    return _Place(mesh.resolve() if mesh else find_mesh(settings.dir or Path.cwd()), settings)
-
-
-def _environment(mesh: Path | None) -> tuple["Environment", Settings]:
-    from mesh_assets.environment import Environment
-    from mesh_assets.mesh import read_mesh
-
-    place = _place(mesh)
-    loaded = read_mesh(place.root, tolerant=True)
-    for name, problems in loaded.broken.items():
-        _note(f"domain `{name}` is left out: {len(problems)} problems, see `mesh check`")
-    return Environment.open(loaded, place.settings), place.settings
-
-
-def _print_json(report: object) -> None:
-    typer.echo(json.dumps(report, ensure_ascii=False, allow_nan=False))
-
-
-def _note(text: str) -> None:
-    typer.echo(text, err=True)
 
 
 if __name__ == "__main__":

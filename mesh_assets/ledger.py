@@ -7,28 +7,21 @@ is kept here alone. SQLite in WAL mode by default, PostgreSQL beside a PostgreSQ
 import os
 import socket
 import threading
-import weakref
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import Any, TypedDict
 
 import sqlalchemy as sa
-from sqlalchemy import event, exc
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import exc
 
 from mesh_assets.domain import LakeConfig
 from mesh_assets.errors import RunError
-
-if TYPE_CHECKING:
-    import sqlite3
+from mesh_assets.store import Store, now
 
 _schema = sa.MetaData()
-VERSION = 1
-"""Of the tables below. A ledger of another version is not opened: a newer mesh has written it, or it needs a migration."""
-_about = sa.Table("about", _schema, sa.Column("version", sa.Integer, primary_key=True))
 _pins = sa.Table(
     "pins",
     _schema,
@@ -171,54 +164,44 @@ class Admission:
     run: str = ""
 
 
-def now() -> str:
-    """The moment in UTC as ISO text, to the microsecond: it sorts as it reads."""
-    return datetime.now(UTC).isoformat(timespec="microseconds")
-
-
 class Ledger:
     """The record of one environment. Safe for many threads and processes; every method is one short transaction."""
 
     def __init__(self, home: Path, config: LakeConfig | None = None, *, lease_seconds: float = 60.0) -> None:
         self.lease_seconds = lease_seconds
-        self._path = home / "ledger.sqlite"
-        self._engine = _engine(self._path, config or LakeConfig())
-        weakref.finalize(self, self._engine.dispose)  # pooled connections end with the ledger, not with the interpreter
-        try:
-            _create(self._engine)
-        except exc.DBAPIError as error:
-            raise _unusable(error) from None
+        self.store = Store(home, config)
+        self.store.ensure(_schema)
 
     def close(self) -> None:
         """Give back every connection."""
-        self._engine.dispose()
+        self.store.close()
 
     # -- pins ---------------------------------------------------------------------------------------------------------
 
     def pin(self, run: str, head: Callable[[], int]) -> int:
         """The snapshot at which `run` reads: the first step that asks wins, all others get the same."""
-        with self._read() as db:
+        with self.store.reading() as db:
             found = db.execute(sa.select(_pins.c.snapshot).where(_pins.c.run == run)).scalar()
         if found is not None:
             return found
         snapshot = head()
-        with self._begin() as db:
-            self._put(db, _pins, {"run": run, "snapshot": snapshot, "at": now()})
+        with self.store.writing() as db:
+            self.store.put(db, _pins, {"run": run, "snapshot": snapshot, "at": now()})
             return db.execute(sa.select(_pins.c.snapshot).where(_pins.c.run == run)).scalar_one()
 
     # -- versions -----------------------------------------------------------------------------------------------------
 
     def indexed(self) -> int:
         """The newest version in the index; 0 when there is none."""
-        with self._read() as db:
+        with self.store.reading() as db:
             return db.execute(sa.select(sa.func.max(_versions.c.version))).scalar() or 0
 
     def index(self, versions: Iterable[Version]) -> None:
         """Add versions that the lake's commits speak of; known ones are left as they are."""
         rows = [_row(version) for version in versions]
         if rows:
-            with self._begin() as db:
-                self._put(db, _versions, rows)
+            with self.store.writing() as db:
+                self.store.put(db, _versions, rows)
 
     def versions(self, *, upto: int | None = None, run: str | None = None) -> dict[str, Version]:
         """The newest version of every table, by table; with `upto`, as that snapshot and `run` itself see it."""
@@ -230,26 +213,26 @@ class Ledger:
         query = sa.select(_versions).join(
             newest, sa.and_(_versions.c.table == newest.c.table, _versions.c.version == newest.c.version)
         )
-        with self._read() as db:
+        with self.store.reading() as db:
             return {row.table: Version(**row._asdict()) for row in db.execute(query)}
 
     def history(self, table: str, *, limit: int = 100) -> tuple[Version, ...]:
         """Versions of one table, newest first."""
         query = sa.select(_versions).where(_versions.c.table == table).order_by(_versions.c.version.desc()).limit(limit)
-        with self._read() as db:
+        with self.store.reading() as db:
             return tuple(Version(**row._asdict()) for row in db.execute(query))
 
     def fingerprint(self, table: str, version: int) -> str:
         """Of one version's content."""
         query = sa.select(_versions.c.record).where(_versions.c.table == table, _versions.c.version == version)
-        with self._read() as db:
+        with self.store.reading() as db:
             return str(db.execute(query).scalar_one()["fingerprint"])
 
     # -- attempts -----------------------------------------------------------------------------------------------------
 
     def attempted(self, attempt: Attempt) -> None:
         """Keep what came of a try."""
-        with self._begin() as db:
+        with self.store.writing() as db:
             values = {"table": attempt.table, "run": attempt.run, "at": now(), "head": attempt.head}
             db.execute(_attempts.insert().values(**values, outcome=attempt.outcome, record=dict(attempt.record)))
 
@@ -264,13 +247,13 @@ class Ledger:
         if upto is not None:
             where = sa.and_(where, sa.or_(_attempts.c.head <= upto, _attempts.c.run == (run or "")))
         newest = sa.select(sa.func.max(_attempts.c.id)).where(where).group_by(_attempts.c.table)
-        with self._read() as db:
+        with self.store.reading() as db:
             rows = db.execute(sa.select(_attempts).where(_attempts.c.id.in_(newest)))
             return {row.table: _attempt(row) for row in rows}
 
     def of_run(self, run: str) -> tuple[Attempt, ...]:
         """Everything that one run tried, in the order it happened."""
-        with self._read() as db:
+        with self.store.reading() as db:
             rows = db.execute(sa.select(_attempts).where(_attempts.c.run == run).order_by(_attempts.c.id))
             return tuple(map(_attempt, rows))
 
@@ -280,14 +263,14 @@ class Ledger:
         """The verdict on this version under this contract, or None when nobody has judged it yet."""
         c = _admissions.c
         where = (c.reader == reader, c.table == table, c.version == version, c.contract == contract)
-        with self._read() as db:
+        with self.store.reading() as db:
             row = db.execute(sa.select(_admissions).where(*where)).first()
         return _admission(row) if row else None
 
     def judge(self, admission: Admission) -> None:
         """Keep a verdict; the first one on a version stays."""
-        with self._begin() as db:
-            self._put(db, _admissions, _row(admission) | {"at": now()})
+        with self.store.writing() as db:
+            self.store.put(db, _admissions, _row(admission) | {"at": now()})
 
     def last_admitted(self, reader: str, table: str, before: int) -> int | None:
         """The newest version before this one that the reader has admitted, under whatever contract it had then."""
@@ -295,7 +278,7 @@ class Ledger:
         query = sa.select(sa.func.max(c.version)).where(
             c.reader == reader, c.table == table, c.version < before, c.admitted.is_(True)
         )
-        with self._read() as db:
+        with self.store.reading() as db:
             return db.execute(query).scalar()
 
     def keep_results(
@@ -303,8 +286,8 @@ class Ledger:
     ) -> None:
         """Keep what the tests of a contract said about a version; a later run of the same tests replaces it."""
         values = {"table": table, "version": version, "contract": contract, "results": list(results), "run": run}
-        with self._begin() as db:
-            self._put(db, _results, values | {"at": now()}, replace=True)
+        with self.store.writing() as db:
+            self.store.put(db, _results, values | {"at": now()}, replace=True)
 
     def results(
         self, table: str, version: int, contract: str, *, run: str | None = None
@@ -314,7 +297,7 @@ class Ledger:
         query = sa.select(c.results).where(c.table == table, c.version == version, c.contract == contract)
         if run is not None:
             query = query.where(c.run == run)
-        with self._read() as db:
+        with self.store.reading() as db:
             found = db.execute(query).scalar()
         return None if found is None else tuple(found)
 
@@ -334,12 +317,12 @@ class Ledger:
             yield
         finally:
             done.set()
-            with suppress(exc.SQLAlchemyError, RunError), self._begin() as db:
+            with suppress(exc.SQLAlchemyError, RunError), self.store.writing() as db:
                 db.execute(_leases.delete().where(_leases.c.table.in_(tables), _leases.c.holder == _me(run)))
 
     def building(self) -> dict[str, str]:
         """Tables that a live step holds: table -> run."""
-        with self._read() as db:
+        with self.store.reading() as db:
             rows = db.execute(sa.select(_leases)).all()
         return {row.table: row.run for row in rows if self._alive(row.holder, row.beat)}
 
@@ -347,12 +330,12 @@ class Ledger:
         pause = threading.Event()
         waited = 0.0
         while True:
-            with self._begin() as db:
+            with self.store.writing() as db:
                 held = db.execute(sa.select(_leases).where(_leases.c.table.in_(tables))).all()
                 busy = [row for row in held if row.holder != _me(run) and self._alive(row.holder, row.beat)]
                 if not busy:
                     rows = [{"table": t, "run": run, "holder": _me(run), "beat": now()} for t in sorted(tables)]
-                    self._put(db, _leases, rows, replace=True)
+                    self.store.put(db, _leases, rows, replace=True)
                     return
             if waited >= wait:
                 message = f"{busy[0].table.replace('.', '/')} is being built by run {busy[0].run}"
@@ -363,7 +346,7 @@ class Ledger:
     def _keep_alive(self, tables: Sequence[str], run: str, done: threading.Event) -> None:
         while not done.wait(self.lease_seconds / 4):
             # A beat that is missed because the database is busy is made up for by the next one.
-            with suppress(exc.SQLAlchemyError, RunError), self._begin() as db:
+            with suppress(exc.SQLAlchemyError, RunError), self.store.writing() as db:
                 mine = sa.and_(_leases.c.table.in_(tables), _leases.c.holder == _me(run))
                 db.execute(_leases.update().where(mine).values(beat=now()))
 
@@ -378,39 +361,15 @@ class Ledger:
 
     def hashes(self) -> dict[str, tuple[str, str]]:
         """Content hashes of raw files seen before: path -> (stamp, sha256)."""
-        with self._read() as db:
+        with self.store.reading() as db:
             return {row.path: (row.stamp, row.sha256) for row in db.execute(sa.select(_raw_files))}
 
     def keep_hashes(self, hashes: Mapping[str, tuple[str, str]]) -> None:
         """Remember content hashes, so that a file is read again only when its stamp has changed."""
         rows = [{"path": path, "stamp": stamp, "sha256": sha} for path, (stamp, sha) in sorted(hashes.items())]
         if rows:
-            with self._begin() as db:
-                self._put(db, _raw_files, rows, replace=True)
-
-    # -- plumbing -----------------------------------------------------------------------------------------------------
-
-    def _read(self) -> AbstractContextManager[sa.Connection]:
-        """As `_begin`, for one that writes nothing: it waits for nobody."""
-        return self._begin(self._engine.execution_options(mesh_reads=True))
-
-    @contextmanager
-    def _begin(self, engine: sa.Engine | None = None) -> Generator[sa.Connection]:
-        try:
-            with (engine or self._engine).begin() as db:
-                yield db
-        except exc.OperationalError as error:
-            raise _unusable(error) from None
-
-    def _put(self, db: sa.Connection, table: sa.Table, rows: dict | list[dict], *, replace: bool = False) -> None:
-        dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
-        insert = dialect.insert(table)
-        keys = [column.name for column in table.primary_key]
-        if not replace:
-            db.execute(insert.on_conflict_do_nothing(index_elements=keys), rows)
-            return
-        rest = {c.name: insert.excluded[c.name] for c in table.columns if c.name not in keys}
-        db.execute(insert.on_conflict_do_update(index_elements=keys, set_=rest), rows)
+            with self.store.writing() as db:
+                self.store.put(db, _raw_files, rows, replace=True)
 
 
 def process_started(pid: int) -> str:
@@ -444,59 +403,3 @@ def _attempt(row: sa.Row) -> Attempt:
 def _admission(row: sa.Row) -> Admission:
     values = {name: value for name, value in row._asdict().items() if name != "at"}
     return Admission(**values)
-
-
-def _engine(path: Path, config: LakeConfig) -> sa.Engine:
-    if config.catalog.startswith(("postgres:", "postgresql:")):
-        return _postgres_engine(config)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30.0}, poolclass=sa.NullPool)
-
-    @event.listens_for(engine, "connect")
-    def _prepare(connection: "sqlite3.Connection", _record: object) -> None:
-        connection.isolation_level = None  # ours to begin: the driver would begin too late for IMMEDIATE
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        # Take the write lock first: upgrading a read to a write is refused at once when another has written.
-        reads = connection.get_execution_options().get("mesh_reads")
-        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
-
-    return engine
-
-
-def _postgres_engine(config: LakeConfig) -> sa.Engine:
-    import psycopg
-
-    # `postgres:` is ours, before a connection string; `postgresql://…` is one itself.
-    address = config.catalog.removeprefix("postgres:")
-    schema = f"{config.schema}_ledger"
-    engine = sa.create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(address), pool_pre_ping=True)
-    return engine.execution_options(schema_translate_map={None: schema})
-
-
-def _create(engine: sa.Engine) -> None:
-    schema = (engine.get_execution_options().get("schema_translate_map") or {}).get(None)
-    with engine.begin() as db:
-        if schema:
-            # Two processes that create the ledger at once would collide within PostgreSQL's own catalogue.
-            db.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": schema})
-            db.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
-        _schema.create_all(db)
-        found = db.execute(sa.select(_about.c.version)).scalar()
-        if found is None:
-            db.execute(_about.insert().values(version=VERSION))
-        elif found != VERSION:
-            mend = "Use the version of mesh_assets that wrote it; a newer one writes ledgers that this one cannot read."
-            raise RunError(f"the ledger is of version {found}, this mesh_assets reads version {VERSION}\n    {mend}")
-
-
-def _unusable(error: Exception) -> RunError:
-    from mesh_assets.lake.trouble import without_passwords
-
-    reason = without_passwords(str(getattr(error, "orig", error)).strip().splitlines()[0])
-    return RunError(
-        f"the ledger cannot be used: {reason}\n    Is its folder writable, its disk not full, its database up?"
-    )

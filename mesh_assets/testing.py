@@ -8,8 +8,9 @@ from mesh_assets.admission import judge
 from mesh_assets.audit.words import result_json
 from mesh_assets.domain import Table
 from mesh_assets.environment import Environment, contract_hash
-from mesh_assets.ledger import Attempt, Version, now
+from mesh_assets.ledger import Attempt, Version
 from mesh_assets.order import Seen
+from mesh_assets.store import now
 
 TYPES = "types"
 """Name of the test that counts values which do not fit their column's type."""

@@ -3,7 +3,7 @@
 import inspect
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -29,6 +29,15 @@ class Parameter(Protocol):
     help: str | None
 
 
+class Command(Protocol):
+    """What is read of a command, or of a group of them."""
+
+    help: str
+    epilog: str | None
+    params: Sequence[Parameter]
+    commands: Mapping[str, "Command"]
+
+
 def main() -> None:
     """Write every generated page."""
     for name, text in pages().items():
@@ -52,8 +61,18 @@ def _cli() -> Iterator[str]:
     yield "| 2 | wrong use, or a file of the mesh says something it must not |"
     yield "| 3 | it could not run: no lake, disk full, code that raised |"
     yield "| 130 | you stopped it; what was published stays |\n"
-    for name, sub in command.commands.items():
+    for name, sub in leaves(command):
         yield from _command(name, sub.help, sub.epilog, sub.params)
+
+
+def leaves(command: Command, above: str = "") -> Iterator[tuple[str, Command]]:
+    """Every command by its words, as `kitchen open`, groups opened up."""
+    for name, sub in command.commands.items():
+        words = f"{above} {name}".strip()
+        if hasattr(sub, "commands"):
+            yield from leaves(sub, words)
+        else:
+            yield words, sub
 
 
 def _command(name: str, told: str, epilog: str | None, parameters: Sequence[Parameter]) -> Iterator[str]:

@@ -58,9 +58,8 @@ def _order(mesh: Mesh, domain: str, open_environment: OpenEnvironment) -> dg.Sen
         if not tables:
             return dg.SkipReason("nothing is due")
         sign = basis(mesh, tables, state)
-        if done := _ended_on(context.instance, env, sign, tables):
-            said = f"run {done} has built {', '.join(tables)}, and they are due again on the same basis"
-            return dg.SkipReason(f"{said}: the mesh's files have changed, reload this code location")
+        if why_not := _in_circles(context.instance, mesh, sign, tables, state):
+            return dg.SkipReason(why_not)
         requests = [_request(mesh, domain, group, sign) for group in split(mesh, tables)]
         return dg.SensorResult(run_requests=requests)
 
@@ -83,18 +82,23 @@ def basis(mesh: Mesh, tables: Sequence[str], state: order.State) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
 
 
-def _ended_on(instance: dg.DagsterInstance, env: "Environment", sign: str, tables: Sequence[str]) -> str:
-    """The last run on that basis, if it has recorded what came of every table: a killed one has not."""
-    runs = instance.get_runs(filters=dg.RunsFilter(tags={BASIS: sign}))
-    if not runs or any(table for table in tables if mesh_ticks(env, table)):
-        return ""
-    recorded = {attempt.table for run in runs for attempt in env.ledger.of_run(run.run_id)}
-    return runs[0].run_id if recorded.issuperset(tables) else ""
+def _in_circles(instance: dg.DagsterInstance, mesh: Mesh, sign: str, tables: Sequence[str], state: order.State) -> str:
+    """Why asking once more would lead nowhere; empty when it may not.
 
-
-def mesh_ticks(env: "Environment", table: str) -> bool:
-    """Whether the table is built by the clock: then the same basis again is what is asked for."""
-    return env.mesh.tables[table].automation != "eager"
+    The last thing that happened to these tables was a run on this very basis: the run read other files than this location
+    has loaded. Or runs on it end, one after the other, before they record anything: each is then waited for twice as long.
+    """
+    if any(mesh.tables[name].automation != "eager" for name in tables):
+        return ""  # the clock, or a person, asks for the same again
+    records = instance.get_run_records(filters=dg.RunsFilter(tags={BASIS: sign}), limit=12)
+    runs = {record.dagster_run.run_id for record in records}
+    if runs and all(name in state.tried and state.tried[name].run in runs for name in tables):
+        said = f"{', '.join(tables)} was built on this basis, and is due again"
+        return f"{said}: the mesh's files have changed, reload this code location"
+    pause = min(10.0 * 2 ** len(records), 3600.0) if len(records) > 1 else 0.0
+    if pause and time.time() - records[0].update_timestamp.timestamp() < pause:
+        return f"{len(records)} runs on this basis ended without a result; the next one starts after {pause:.0f} s"
+    return ""
 
 
 def together(mesh: Mesh, domain: str, due: Sequence[str], state: order.State) -> tuple[str, ...]:

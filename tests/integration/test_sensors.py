@@ -200,3 +200,29 @@ def test_a_raw_file_that_cannot_be_read_fails_its_own_table_only(place):
     else:
         place.write("domains/base/raw/items/2.csv", "id\n7\n").chmod(0)
     assert place.env().state().raw["base.raw_items"]
+
+
+def test_the_same_files_again_are_built_again(place):
+    """From one content to another, and back, twice: going back to what was built before is a change as any other."""
+    for ids in ((1, 2), (3,), (1, 2), (3,), (1, 2)):
+        items(place, *ids)
+        (request,) = tick(place, "base__order")[0]
+        assert launch(place, "base", "base/raw_items", "base/items", tags=request.tags)
+        assert tick(place, "base__order")[0] == []
+        assert place.rows("select count(*) from base.items") == [(len(ids),)]
+
+
+def test_runs_that_end_without_a_result_are_asked_for_ever_more_rarely(place):
+    """A worker that dies before it can say anything is tried again at once, then after a growing pause."""
+    (request,) = tick(place, "base__order")[0]
+    definitions = load(place.root, settings=place.settings).definitions
+    chosen = frozenset(request.asset_selection)
+    job = definitions.resolve_implicit_global_asset_job_def().get_subset(asset_selection=set(chosen))
+    asked = []
+    for _ in range(4):
+        asked.append(len(tick(place, "base__order")[0]))
+        with open_instance(place.root / ".mesh") as instance:
+            instance.create_run_for_job(
+                job, asset_selection=chosen, status=dg.DagsterRunStatus.FAILURE, tags=dict(request.tags)
+            )
+    assert asked == [1, 1, 0, 0]

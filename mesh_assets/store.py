@@ -1,0 +1,137 @@
+"""The database behind the ledger: SQLite in WAL mode by default, PostgreSQL beside a PostgreSQL lake.
+
+Rooms that keep a record define their tables in a `MetaData` of their own and `ensure` them on the ledger's store.
+"""
+
+import weakref
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+from sqlalchemy.dialects import postgresql, sqlite
+
+from mesh_assets.domain import LakeConfig
+from mesh_assets.errors import RunError
+
+if TYPE_CHECKING:
+    import sqlite3
+
+VERSION = 1
+"""Of the tables. A ledger of another version is not opened: a newer mesh has written it, or it needs a migration."""
+_about = sa.Table("about", sa.MetaData(), sa.Column("version", sa.Integer, primary_key=True))
+
+
+def now() -> str:
+    """The moment in UTC as ISO text, to the microsecond: it sorts as it reads."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+class Store:
+    """One environment's record on disk. Safe for many threads and processes."""
+
+    def __init__(self, home: Path, config: LakeConfig | None = None) -> None:
+        self._engine = _engine(home / "ledger.sqlite", config or LakeConfig())
+        weakref.finalize(self, self._engine.dispose)  # pooled connections end with the store, not with the interpreter
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self._engine.dispose()
+
+    def ensure(self, tables: sa.MetaData) -> None:
+        """Make the tables that are not there yet.
+
+        Raises:
+            RunError: The database cannot be used, or another version of mesh_assets has written it.
+        """
+        try:
+            _create(self._engine, tables)
+        except exc.DBAPIError as error:
+            raise _unusable(error) from None
+
+    def reading(self) -> AbstractContextManager[sa.Connection]:
+        """One short transaction that writes nothing: it waits for nobody."""
+        return self._transact(self._engine.execution_options(mesh_reads=True))
+
+    def writing(self) -> AbstractContextManager[sa.Connection]:
+        """One short transaction; writers queue."""
+        return self._transact(self._engine)
+
+    @contextmanager
+    def _transact(self, engine: sa.Engine) -> Generator[sa.Connection]:
+        try:
+            with engine.begin() as db:
+                yield db
+        except exc.OperationalError as error:
+            raise _unusable(error) from None
+
+    def put(self, db: sa.Connection, table: sa.Table, rows: dict | list[dict], *, replace: bool = False) -> None:
+        """Add rows; those whose key is there already stay as they are, or are replaced."""
+        dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
+        insert = dialect.insert(table)
+        keys = [column.name for column in table.primary_key]
+        if not replace:
+            db.execute(insert.on_conflict_do_nothing(index_elements=keys), rows)
+            return
+        rest = {c.name: insert.excluded[c.name] for c in table.columns if c.name not in keys}
+        db.execute(insert.on_conflict_do_update(index_elements=keys, set_=rest), rows)
+
+
+def _engine(path: Path, config: LakeConfig) -> sa.Engine:
+    if config.catalog.startswith(("postgres:", "postgresql:")):
+        return _postgres_engine(config)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30.0}, poolclass=sa.NullPool)
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: "sqlite3.Connection", _record: object) -> None:
+        connection.isolation_level = None  # ours to begin: the driver would begin too late for IMMEDIATE
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        # Take the write lock first: upgrading a read to a write is refused at once when another has written.
+        reads = connection.get_execution_options().get("mesh_reads")
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _postgres_engine(config: LakeConfig) -> sa.Engine:
+    import psycopg
+
+    # `postgres:` is ours, before a connection string; `postgresql://…` is one itself.
+    address = config.catalog.removeprefix("postgres:")
+    schema = f"{config.schema}_ledger"
+    engine = sa.create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(address), pool_pre_ping=True)
+    return engine.execution_options(schema_translate_map={None: schema})
+
+
+def _create(engine: sa.Engine, tables: sa.MetaData) -> None:
+    schema = (engine.get_execution_options().get("schema_translate_map") or {}).get(None)
+    with engine.begin() as db:
+        if schema:
+            # Two processes that create the ledger at once would collide within PostgreSQL's own catalogue.
+            db.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": schema})
+            db.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
+        _about.metadata.create_all(db)
+        tables.create_all(db)
+        found = db.execute(sa.select(_about.c.version)).scalar()
+        if found is None:
+            db.execute(_about.insert().values(version=VERSION))
+        elif found != VERSION:
+            mend = "Use the version of mesh_assets that wrote it; a newer one writes ledgers that this one cannot read."
+            raise RunError(f"the ledger is of version {found}, this mesh_assets reads version {VERSION}\n    {mend}")
+
+
+def _unusable(error: Exception) -> RunError:
+    from mesh_assets.lake.trouble import without_passwords
+
+    reason = without_passwords(str(getattr(error, "orig", error)).strip().splitlines()[0])
+    return RunError(
+        f"the ledger cannot be used: {reason}\n    Is its folder writable, its disk not full, its database up?"
+    )
