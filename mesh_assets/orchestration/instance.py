@@ -1,5 +1,8 @@
 """Dagster's own storage for a mesh: made on first use, beside the lake."""
 
+import fcntl
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -28,4 +31,17 @@ def folder(home: Path) -> Path:
 
 def open_instance(home: Path) -> dg.DagsterInstance:
     """The instance that `mesh run` and `mesh dev` share."""
-    return dg.DagsterInstance.from_config(str(folder(home)))
+    where = folder(home)
+    with _alone(where):
+        instance = dg.DagsterInstance.from_config(str(where))
+        # Storages make their tables when they are first asked for, and two processes that do so at once break each other.
+        _ = instance.run_storage, instance.event_log_storage, instance.schedule_storage
+    return instance
+
+
+@contextmanager
+def _alone(folder: Path) -> Generator[None]:
+    """The only process that opens the instance just now; a killed one lets go at once."""
+    with (folder / "opening.lock").open("a", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -74,13 +74,20 @@ def test_options_of_a_table(tiny):
         tiny,
         "domains/marketing/domain.yaml",
         "outputs:",
-        "automation: manual\ntables:\n  touches: {load: upsert, key: touch_id, automation: 0 6 * * *}\n"
+        "automation: manual\ntables:\n  touches: {automation: 0 6 * * *}\n"
         "  campaign_reach: {load: append, partitions: {every: daily, by: campaign, start: 2026-01-01}}\noutputs:",
     )
+    change(
+        tiny,
+        "domains/customers/domain.yaml",
+        "outputs:",
+        "tables:\n  physicians: {load: upsert, key: physician_id}\noutputs:",
+    )
     tables = read_mesh(tiny).tables
-    touches, reach = tables["marketing.touches"], tables["marketing.campaign_reach"]
-    assert (touches.load, touches.key, touches.automation) == (Load.UPSERT, ("touch_id",), "0 6 * * *")
+    reach, physicians = tables["marketing.campaign_reach"], tables["customers.physicians"]
+    assert tables["marketing.touches"].automation == "0 6 * * *"
     assert (reach.load, reach.automation) == (Load.APPEND, "manual")
+    assert (physicians.load, physicians.key, physicians.automation) == (Load.UPSERT, ("physician_id",), "eager")
     assert reach.partitions == Partitions(every="daily", by="campaign", start="2026-01-01")
 
 
@@ -102,11 +109,11 @@ def test_the_code_of_a_table_is_what_decides_its_content(tiny):
         name: table.code for name, table in before.items()
     }
     change(tiny, "domains/customers/sql/physicians.sql", "lower(", "upper(")
-    change(tiny, "domains/marketing/domain.yaml", "outputs:", "tables:\n  touches: {load: append}\noutputs:")
+    change(tiny, "domains/marketing/domain.yaml", "outputs:", "tables:\n  campaign_reach: {load: append}\noutputs:")
     after = read_mesh(tiny).tables
     assert {name for name in before if before[name].code != after[name].code} == {
         "customers.physicians",
-        "marketing.touches",
+        "marketing.campaign_reach",
     }
 
 
