@@ -4,6 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -58,7 +59,7 @@ def _order(mesh: Mesh, domain: str, open_environment: OpenEnvironment) -> dg.Sen
         if not tables:
             return dg.SkipReason("nothing is due")
         sign = basis(mesh, tables, state)
-        if why_not := _in_circles(context.instance, mesh, sign, tables, state):
+        if why_not := _in_circles(context.instance, env, sign, tables, state):
             return dg.SkipReason(why_not)
         requests = [_request(mesh, domain, group, sign) for group in split(mesh, tables)]
         return dg.SensorResult(run_requests=requests)
@@ -82,22 +83,26 @@ def basis(mesh: Mesh, tables: Sequence[str], state: order.State) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
 
 
-def _in_circles(instance: dg.DagsterInstance, mesh: Mesh, sign: str, tables: Sequence[str], state: order.State) -> str:
+def _in_circles(
+    instance: dg.DagsterInstance, env: "Environment", sign: str, tables: Sequence[str], state: order.State
+) -> str:
     """Why asking once more would lead nowhere; empty when it may not.
 
     The last thing that happened to these tables was a run on this very basis: the run read other files than this location
     has loaded. Or runs on it end, one after the other, before they record anything: each is then waited for twice as long.
     """
-    if any(mesh.tables[name].automation != "eager" for name in tables):
+    if any(env.mesh.tables[name].automation != "eager" for name in tables):
         return ""  # the clock, or a person, asks for the same again
     records = instance.get_run_records(filters=dg.RunsFilter(tags={BASIS: sign}), limit=12)
     runs = {record.dagster_run.run_id for record in records}
     if runs and all(name in state.tried and state.tried[name].run in runs for name in tables):
         said = f"{', '.join(tables)} was built on this basis, and is due again"
         return f"{said}: the mesh's files have changed, reload this code location"
-    pause = min(10.0 * 2 ** len(records), 3600.0) if len(records) > 1 else 0.0
-    if pause and time.time() - records[0].update_timestamp.timestamp() < pause:
-        return f"{len(records)} runs on this basis ended without a result; the next one starts after {pause:.0f} s"
+    # The same basis can come again, when content goes back to what it was: only runs that said nothing count.
+    silent = list(takewhile(lambda record: not env.ledger.of_run(record.dagster_run.run_id), records))
+    pause = min(10.0 * 2 ** len(silent), 3600.0) if len(silent) > 1 else 0.0
+    if pause and time.time() - silent[0].update_timestamp.timestamp() < pause:
+        return f"{len(silent)} runs on this basis ended without a result; the next one starts after {pause:.0f} s"
     return ""
 
 
