@@ -114,8 +114,8 @@ def test_two_runs_at_once_build_everything_once(place):
         )
         for _ in range(2)
     ]
-    for process in both:
-        out, err = process.communicate(timeout=300)
+    said = [process.communicate(timeout=300) for process in both]
+    for process, (out, err) in zip(both, said, strict=True):
         assert "Traceback" not in out + err, err
         assert process.returncode == 0, err
     assert mesh("run", where=place.root).code == 0
