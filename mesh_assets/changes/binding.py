@@ -1,7 +1,7 @@
 """What SQL gives, and whether it still stands, without data: DuckDB binds it against empty tables, in about a millisecond."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -54,7 +54,7 @@ class Bench:
         return tuple((str(row[0]), canonical(str(row[1]))) for row in told)
 
     @contextmanager
-    def _laid(self, text: Text, table: Table, columns: Columns) -> Iterator[None]:
+    def _laid(self, text: Text, table: Table, columns: Columns) -> Generator[None]:
         import duckdb
 
         for name in (*table.inputs, table.name):

@@ -145,27 +145,32 @@ class _Assessment:
     cache: Path | None
     bench: Bench
     now: dict[str, Found] = field(default_factory=dict)
+    adapted: frozenset[str] = frozenset()
 
     def run(self) -> Iterator[TableVerdict]:
         self.now = {**self.columns, **{name: found.columns for name, found in self.state.items()}}
+        self.adapted = frozenset(self.state)  # readers whose own files have changed with it
         for name, table in self.mesh.tables.items():
             ports = tuple(one for one in table.inputs if one in self.state and self.state[one].changes)
-            if ports and name not in self.state:
+            if ports:
                 found = self._table(table, ports)
+                if name in self.adapted:
+                    yield replace(found, moved=None)
+                    continue
                 if found.moved is not None and found.moved.changes:
                     self.state[name] = found.moved
                     self.now[name] = found.moved.columns
                 yield found
 
     def _table(self, table: Table, ports: tuple[str, ...]) -> TableVerdict:
-        read = lineage(self.mesh, table, self.columns, self.cache)
+        read = lineage(self.mesh, table, self.now if table.name in self.adapted else self.columns, self.cache)
         text = text_of(self.mesh, table)
         bound, failed = self._bind(table, text)
         changes = [(port, change) for port in ports for change in self.state[port].changes]
         findings = [found for port, change in changes for found in self._change(table, port, change, read, failed)]
         if failed is not None and not any(found.verdict is Verdict.BREAKING for found in findings):
             findings.append(self._unbound(text, failed, changes[0][1]))
-        if failed is None and bound is not None:
+        if failed is None and bound is not None and table.name not in self.adapted:
             findings += self._outputs(table, bound, changes[0][1], read)
             findings += self._captured(table, text, ports, read)
         verdict = worst(found.verdict for found in findings)
@@ -191,6 +196,8 @@ class _Assessment:
         try:
             return self.bench.bind(text, table, self.now), None
         except DoesNotBind as error:
+            if table.name in self.adapted:
+                return None, error
             try:
                 self.bench.bind(text, table, self.columns)
             except DoesNotBind:

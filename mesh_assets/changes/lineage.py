@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from mesh_assets.changes.texts import CTE, Text, text_of
 from mesh_assets.domain import Mesh, Table, Toolchain
@@ -296,7 +297,7 @@ def _query(text: Text, columns: Columns, table: Table) -> _Query:
 
 
 def _qualified(sql: str, columns: Columns, table: Table) -> exp.Expr:
-    schema: dict[str, dict[str, dict[str, str]]] = {}
+    schema: dict[str, Any] = {}
     for name, found in columns.items():
         domain, _, short = name.partition(".")
         schema.setdefault(domain.lower(), {})[short.lower()] = {column.lower(): "VARCHAR" for column, _ in found}

@@ -6,7 +6,7 @@ Forward: rows written under the old shape, read by SQL that is right under the n
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -340,9 +340,8 @@ def _columns(port: str, old: Shape, new: Shape) -> Iterator[Change]:
             yield Change(port=port, kind=kind, columns=(column.name,), after=column.type)
 
 
-def _moved(
-    port: str, old: Shape, gone: set[str], fresh: Iterable[ColumnShape]
-) -> Iterator[Change]:  # and returns the old columns that are told
+def _moved(port: str, old: Shape, gone: set[str], fresh: Iterable[ColumnShape]) -> Generator[Change, None, set[str]]:
+    """Columns that the new contract says to come from old ones; returns the old columns that are told."""
     heirs: dict[str, list[ColumnShape]] = {}
     for column in fresh:
         for name in column.came_from:
