@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from mesh_assets import order, raw
@@ -15,6 +16,7 @@ from mesh_assets.admission import Reading, relations, spelt
 from mesh_assets.audit.execute import audit
 from mesh_assets.audit.result import Result, Status
 from mesh_assets.audit.words import result_json
+from mesh_assets.changes import judge
 from mesh_assets.domain import Load, Table, Toolchain
 from mesh_assets.environment import Environment, contract_hash
 from mesh_assets.errors import RunError, Superseded
@@ -109,7 +111,41 @@ def conclude(step: Step, candidates: Sequence[Candidate]) -> tuple[Outcome, ...]
         raise
     if any(result.stops for _, results in judged for result in results):
         return tuple(_held(step, candidate, results, len(candidates)) for candidate, results in judged)
-    return _publish(step, judged)
+    try:
+        shapes = _shapes(step, candidates)
+    except BaseException:
+        _discard(step, candidates)
+        raise
+    if any(shape.refused for shape in shapes.values()):
+        return tuple(
+            _held(step, candidate, results, len(candidates), shapes[candidate.table.name].refused)
+            if candidate.table.name in shapes
+            else _held(step, candidate, results, len(candidates))
+            for candidate, results in judged
+        )
+    return _publish(step, judged, {name: shape.record for name, shape in shapes.items()})
+
+
+def _shapes(step: Step, candidates: Sequence[Candidate]) -> Mapping[str, judge.Publishing]:
+    """What the candidates' columns and promises mean for those who read them; a change that breaks a reader is refused."""
+    changed = {
+        each.table.name: (each.table, each.publication.staged.columns, _relation(step, each))
+        for each in candidates
+        if each.publication is not None and (each.publication.base is None or each.publication.mode is Mode.REPLACE)
+    }
+    incremental = {
+        each.table.name: (each.table, _all_columns(step, each), _relation(step, each))
+        for each in candidates
+        if each.publication is not None and each.table.name not in changed
+    }
+    today = datetime.now(UTC).date()
+    return judge.at_publishing(step.env, {**changed, **incremental}, run=step.run, today=today)
+
+
+def _all_columns(step: Step, candidate: Candidate) -> tuple[tuple[str, str], ...]:
+    """Of old and new rows together."""
+    found = step.con.execute(f"DESCRIBE FROM {_relation(step, candidate)}").fetchall()
+    return tuple((str(row[0]), str(row[1])) for row in found)
 
 
 def test(
@@ -256,19 +292,19 @@ def _relation(step: Step, candidate: Candidate) -> str:
     return step.env.lake.relation(name, step.seen[name].version)
 
 
-def _held(step: Step, candidate: Candidate, results: tuple[Result, ...], of: int) -> Outcome:
+def _held(step: Step, candidate: Candidate, results: tuple[Result, ...], of: int, refused: str = "") -> Outcome:
     """Keep the candidate as quarantine, and readers at the last good version."""
     table, publication = candidate.table, candidate.publication
     tried = replace(candidate.tried, failed=True)
     stopping = _first_causes(results)
-    if not stopping:
+    if not stopping and not refused:
         _discard(step, [candidate])
         said = f"was built together with {of - 1} others, of which one is held; it is published with the next run"
         return end(step, table, candidate.tried, "skipped", said)
     folder = step.env.lake.quarantine(publication.staged, step.run) if publication else None
     version = step.seen[table.name].version if table.name in step.seen else None
     kept = f"readers keep version {version}" if version is not None else "it has no earlier version"
-    said = f"{spelt(table.name)} is held, {kept}: {'; '.join(map(_finding, stopping))}"
+    said = refused or f"{spelt(table.name)} is held, {kept}: {'; '.join(map(_finding, stopping))}"
     record: Record = {
         "results": [result_json(result, table.name) for result in results],
         "quarantine": sorted(str(path) for path in folder.glob("*.parquet")) if folder else [],
@@ -325,7 +361,9 @@ def _finding(result: Result) -> str:
 # -- publish ------------------------------------------------------------------------------------------------------------
 
 
-def _publish(step: Step, judged: Sequence[tuple[Candidate, tuple[Result, ...]]]) -> tuple[Outcome, ...]:
+def _publish(
+    step: Step, judged: Sequence[tuple[Candidate, tuple[Result, ...]]], shapes: Mapping[str, Mapping[str, Any]]
+) -> tuple[Outcome, ...]:
     """One commit for everything that is new; what came out unchanged is confirmed, what is not ready is left."""
     env, seen, latest = step.env, dict(step.seen), step.env.seen()
     outcomes, confirmed, new = [], [], []
@@ -352,7 +390,8 @@ def _publish(step: Step, judged: Sequence[tuple[Candidate, tuple[Result, ...]]])
         if same:
             confirmed.append(candidate)
         elif candidate.publication is not None:
-            new.append(replace(candidate.publication, record=record))
+            told = cast("Record", {**record, **shapes.get(table.name, {})})
+            new.append(replace(candidate.publication, record=told))
         outcomes.append((candidate, results, record, version))
     _discard(step, confirmed)
     published = _commit(step, new)

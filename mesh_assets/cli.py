@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from mesh_assets.commands.change import app as change
 from mesh_assets.commands.common import AsJson, MeshDir, Names, environment, note, place, print_json
+from mesh_assets.commands.impact import impact
 from mesh_assets.errors import MeshError, UsageError
 
 if TYPE_CHECKING:
@@ -55,13 +57,24 @@ def init(
     note(f"A mesh of two domains is in {folder}. Next:\n    cd {folder} && mesh run")
 
 
-@app.command(epilog="Example: `mesh check --json`")
-def check(mesh: MeshDir = None, *, as_json: AsJson = False) -> None:
+@app.command(epilog="Examples: `mesh check --json`, `mesh check --base main`")
+def check(
+    mesh: MeshDir = None,
+    *,
+    base: Annotated[
+        str, typer.Option("--base", metavar="REF", help="Also hold version steps against this git ref.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
     """Read every file of the mesh and say everything that is wrong with them. Exit 2 when something is."""
     from mesh_assets.mesh import examine, problems_json
 
     where = place(mesh)
     found, problems = examine(where.root)
+    if base and found is not None and not problems:
+        from mesh_assets.changes.steps import problems_since
+
+        problems = problems_since(found, where.settings, base)
     if as_json:
         print_json(problems_json(problems))
     elif problems:
@@ -181,6 +194,12 @@ def dev(
     where = place(mesh)
     note(f"Dagster is starting: http://{host}:{port}/asset-groups  (Ctrl-C ends it)")
     serve(where.root, where.settings, host=host, port=port)
+
+
+app.command(
+    epilog="Examples: `mesh impact --base main`, `mesh impact --port customers/physicians --drop-column zip --run`"
+)(impact)
+app.add_typer(change, name="change")
 
 
 def _answer(env: "Environment", query: str, at: int | None) -> tuple[Sequence[str], Sequence[tuple]]:

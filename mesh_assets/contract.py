@@ -82,6 +82,8 @@ class Column:
     Attributes:
         type: DuckDB's name of the type, as in `DECIMAL(10,2)`; what the lake stores.
         masked: Its values are shown to nobody: classified `restricted` or `confidential`, or tagged `pii`.
+        null_meaning: What it says when there is no value: `customProperties`, `nullMeaning`.
+        came_from: Columns of an earlier version that it replaces: `customProperties`, `cameFrom`.
     """
 
     name: str
@@ -95,6 +97,8 @@ class Column:
     classification: str = ""
     tags: tuple[str, ...] = ()
     masked: bool = False
+    null_meaning: str = ""
+    came_from: tuple[str, ...] = ()
     where: Place = Place("")
 
 
@@ -113,6 +117,7 @@ class Contract:
     """One ODCS file for one table.
 
     Attributes:
+        grain: What one row is, in words: `dataGranularityDescription`.
         tests: In the order of the file, implied ones (`required`, `unique`, …) before the rules of their column.
         hash: Of what the contract means (columns, tests), not of its spelling: comments and order of keys do not change it.
     """
@@ -124,6 +129,7 @@ class Contract:
     tests: tuple[Test, ...]
     status: str = ""
     description: str = ""
+    grain: str = ""
     service_levels: tuple[ServiceLevel, ...] = ()
     hash: str = ""
     where: Place = Place("")

@@ -124,6 +124,7 @@ class Table:
         inputs: Names of the tables it reads, own and foreign, sorted; empty for a source.
         code: Hash of all the text that decides what is built.
         automation: The table's own, else its domain's.
+        columns: Columns that a Python table has declared to read, by input; it is given no others.
         artifact: It holds files (columns `name`, `media_type`, `content`), one row each.
     """
 
@@ -139,6 +140,7 @@ class Table:
     artifact: bool = False
     port: OutputPort | None = None
     code: str = ""
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     path: Path = Path()
     where: Place = Place("")
 

@@ -153,4 +153,6 @@ PROBLEMS = {  # every code, and its heading in docs/problems.md
     "M412": "Two domains of one name",
     "M413": "A relationship that leads nowhere",
     "M414": "An input that is there twice",
+    "M701": "A version step that is too small",
+    "M702": "Columns of an input that is not read",
 }

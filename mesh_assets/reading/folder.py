@@ -96,6 +96,7 @@ class _Folder:
                     artifact=item.artifact,
                     port=port,
                     code=digest([item.code, str(load_), *key, repr(partitions)]),
+                    columns=item.columns,
                     path=item.path,
                     where=item.where,
                 )

@@ -103,6 +103,7 @@ def _contract(document: Document, schema: Map, domain: str, problems: list[Probl
         tests=tuple(tests),
         status=text(root, "status"),
         description=_described(root, schema),
+        grain=text(schema, "dataGranularityDescription"),
         service_levels=tuple(_service_level(level) for level in maps(root, "slaProperties")),
         where=document.place(),
     )
@@ -153,14 +154,20 @@ def _column(document: Document, prop: Map, name: str, problems: list[Problem]) -
         unique=flag(prop, "unique"),
         primary_key=flag(prop, "primaryKey"),
         description=text(prop, "description"),
-        unit=next(
-            (text(extra, "value") for extra in maps(prop, "customProperties") if text(extra, "property") == "unit"), ""
-        ),
+        unit=_custom(prop, "unit"),
         classification=classification,
         tags=tags,
         masked=classification.lower() in MASKED or "pii" in {tag.lower() for tag in tags},
+        null_meaning=_custom(prop, "nullMeaning"),
+        came_from=tuple(name.strip() for name in _custom(prop, "cameFrom").split(",") if name.strip()),
         where=document.place(prop, "name"),
     )
+
+
+def _custom(prop: Map, name: str) -> str:
+    """A property of ours: the standard keeps them under `customProperties`."""
+    found = (text(extra, "value") for extra in maps(prop, "customProperties") if text(extra, "property") == name)
+    return next(found, "")
 
 
 def _described(root: Map, schema: Map) -> str:
