@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from mesh_assets.commands.common import AsJson, MeshDir, Names, environment, note, place, print_json
+from mesh_assets.commands.common import AsJson, Commands, MeshDir, Names, environment, note, place, print_json
 from mesh_assets.errors import MeshError, UsageError
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ WrongWords = cast("type[Exception]", typer.BadParameter.__mro__[1])  # Typer exp
 
 app = typer.Typer(
     name="mesh",
+    cls=Commands,
     help="A data mesh with DataOps, on Dagster: run it, test it, read it.",
     no_args_is_help=True,
     add_completion=False,
