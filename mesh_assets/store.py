@@ -165,12 +165,10 @@ def _copy_schema(engine: sa.Engine, schema: str, without: frozenset[str]) -> Non
         )
         for table, column in counted.all():
             counter = f'"{schema}"."{table}_{column}_seq"'
-            db.exec_driver_sql(f"CREATE SEQUENCE {counter} OWNED BY \"{schema}\".\"{table}\".\"{column}\"")
+            db.exec_driver_sql(f'CREATE SEQUENCE {counter} OWNED BY "{schema}"."{table}"."{column}"')
+            db.exec_driver_sql(f'ALTER TABLE "{schema}"."{table}" ALTER "{column}" SET DEFAULT nextval(\'{counter}\')')
             db.exec_driver_sql(
-                f"ALTER TABLE \"{schema}\".\"{table}\" ALTER \"{column}\" SET DEFAULT nextval('{counter}')"
-            )
-            db.exec_driver_sql(
-                f"SELECT setval('{counter}', (SELECT coalesce(max(\"{column}\"), 0) + 1 FROM \"{schema}\".\"{table}\"))"
+                f'SELECT setval(\'{counter}\', (SELECT coalesce(max("{column}"), 0) + 1 FROM "{schema}"."{table}"))'
             )
 
 

@@ -13,6 +13,7 @@ from mesh_assets.environment import Environment
 from mesh_assets.kitchen.place import Site
 
 BASE = "base.json"
+PACKAGES_FILE = "packages.json"
 PACKAGES = ("mesh_assets", "duckdb", "dagster", "dbt-core", "dbt-duckdb", "polars", "pandas", "pandera", "pyarrow")
 """Versions of these are compared; others are told by the lock file, which is compared as a file."""
 
@@ -50,6 +51,7 @@ def hashes(mesh: Mesh) -> dict[str, list[str]]:
 def keep_base(site: Site, mesh: Mesh) -> None:
     """Remember with what the kitchen began."""
     (site.folder / BASE).write_text(json.dumps(hashes(mesh)), encoding="utf-8")
+    (site.folder / PACKAGES_FILE).write_text(json.dumps(packages()), encoding="utf-8")
 
 
 def base(site: Site) -> Mapping[str, list[str]]:

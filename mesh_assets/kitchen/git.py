@@ -154,9 +154,7 @@ def repository(root: Path) -> Repository | None:
     return Repository(Path(top), prefix.strip("\n"))
 
 
-def _git(
-    folder: Path, *words: str, check: bool = True, given: str | None = None
-) -> subprocess.CompletedProcess[str]:
+def _git(folder: Path, *words: str, check: bool = True, given: str | None = None) -> subprocess.CompletedProcess[str]:
     # A hook or another git that has started us must not tell which repository is meant.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     environment |= {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"}

@@ -18,10 +18,10 @@ from mesh_assets.errors import MeshError, RunError, UsageError
 from mesh_assets.kitchen import changes, git, place
 from mesh_assets.kitchen.place import FOLDER, Site
 from mesh_assets.kitchen.records import TABLES, Records, Row
-from mesh_assets.lake.catalog import PostgresCatalog
+from mesh_assets.lake.catalog import PostgresCatalog, SqliteCatalog
 from mesh_assets.mesh import read_mesh
 from mesh_assets.settings import Settings
-from mesh_assets.store import Store
+from mesh_assets.store import Store, now
 
 PRODUCTION = "production"
 _UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -154,6 +154,35 @@ def remove(env: Environment, records: Records, row: Row, *, keep_branch: bool = 
     records.forget(row.name)
 
 
+def refork(production: Environment, parent: Environment, site: Site, settings: Settings) -> Site:
+    """Begin again from what the parent is now: its data, and its commits merged into the kitchen's branch.
+
+    Raises:
+        RunError: Its code conflicts with the kitchen's; nothing was changed.
+    """
+    mine = git.repository(site.root) if site.has_code else None
+    theirs = git.repository(parent.mesh.root) if mine else None
+    commit = ""
+    if mine and theirs:
+        mine.commit(f"Kitchen {site.name}")
+        commit = theirs.head()
+        if why := mine.refuses(commit):
+            raise RunError(f"{why}\n    Merge it in {site.root} by hand, then rebase again.")
+        mine.merge(commit, f"Kitchen {site.name}: rebased")
+    environment(site, settings).lake.close()
+    catalog = parent.lake.catalog.forked(_lake(site.folder))
+    if isinstance(catalog, PostgresCatalog):
+        Store(site.home, LakeConfig(catalog=_conninfo(production, None), schema=catalog.schema)).remove()
+    catalog.remove()
+    shutil.rmtree(site.home)
+    site.home.mkdir()
+    done = _forked(parent, replace(site, commit=commit))
+    changes.keep_base(done, parent.mesh)
+    done.write()
+    Records(production.ledger).update(site.name, tested={})
+    return done
+
+
 def environment(site: Site, settings: Settings) -> Environment:
     """The kitchen as an environment: its mesh, its lake, its ledger."""
     return Environment.open(read_mesh(site.root, tolerant=True), site.settings(settings))
@@ -168,29 +197,41 @@ def _made(
     env: Environment, site: Site, repository: git.Repository | None, parent: Site | None, settings: Settings
 ) -> Site:
     source = environment(parent, settings) if parent else env
+    made_before = bool(repository and repository.has(site.branch))
+    if repository and made_before and not repository.is_ancestor(site.commit, site.branch):
+        raise UsageError(
+            f"branch `{site.branch}` lacks commits that its parent has\n    Merge them into it first, or rebase it."
+        )
     site.home.mkdir(parents=True)
     trouble: list[BaseException] = []
     tree = threading.Thread(target=_work_tree, args=(site, repository, trouble))
     tree.start()  # git and the lake have nothing to do with each other
     try:
-        # The ledger first: what it does not know yet it finds in the lake's commits; the other way round would be a lie.
-        source.sync()
-        catalog = source.lake.catalog.forked(_lake(site.folder))
-        schema = catalog.schema if isinstance(catalog, PostgresCatalog) else ""
-        source.ledger.store.copy(site.home, LakeConfig(schema=schema), without={"leases", *TABLES})
-        fork = source.lake.fork(_lake(site.folder))
-        snapshot = fork.head()
-        fork.close()
+        done = _forked(source, site)
     finally:
         tree.join()
     if trouble:
         raise trouble[0]
-    address_ = "" if schema else f"sqlite:{fork.catalog.path}"  # ty: ignore[unresolved-attribute]
-    done = replace(site, snapshot=snapshot, schema=schema, catalog=address_)
-    _keep_manifests(source.home, site.home)
-    changes.keep_base(done, read_mesh(done.root, tolerant=True))
+    # What is not committed in the parent's work tree is not in this one; then its files are no measure.
+    differs = repository is not None and bool(repository.changed()) and not made_before
+    changes.keep_base(done, read_mesh(done.root, tolerant=True) if differs else source.mesh)
     done.write()
     return done
+
+
+def _forked(source: Environment, site: Site) -> Site:
+    """The lake and the ledger, as they are now."""
+    # The ledger first: what it does not know yet it finds in the lake's commits; the other way round would be a lie.
+    source.sync()
+    catalog = source.lake.catalog.forked(_lake(site.folder))
+    schema = catalog.schema if isinstance(catalog, PostgresCatalog) else ""
+    source.ledger.store.copy(site.home, LakeConfig(schema=schema), without={"leases", *TABLES})
+    fork = source.lake.fork(_lake(site.folder))
+    snapshot = fork.head()
+    fork.close()
+    _keep_manifests(source.home, site.home)
+    where = f"sqlite:{catalog.path}" if isinstance(catalog, SqliteCatalog) else ""
+    return replace(site, snapshot=snapshot, schema=schema, catalog=where, opened=now())
 
 
 def _work_tree(site: Site, repository: git.Repository | None, trouble: list[BaseException]) -> None:

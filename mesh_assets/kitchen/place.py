@@ -33,6 +33,7 @@ class Site:
         schema: Of its catalog, on PostgreSQL.
         catalog: Where its catalog is.
         port: Of its own `mesh dev`.
+        opened: When, in UTC.
         masked: `domain.table` to the columns that were masked when it was opened.
     """
 
@@ -50,6 +51,7 @@ class Site:
     catalog: str = field(default="", repr=False)
     schema: str = ""
     port: int = 3001
+    opened: str = ""
     masked: Mapping[str, list[str]] = field(default_factory=dict)
 
     @property

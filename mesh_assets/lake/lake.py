@@ -129,6 +129,10 @@ class Lake:
             self._rows(f"SELECT max(snapshot_id) FROM {self.catalog.native}ducklake_snapshot", native=True)[0][0]
         )
 
+    def format(self) -> str:
+        """DuckLake's format of this lake."""
+        return str(self._rows(f"SELECT value FROM {self.catalog.prefix}ducklake_metadata WHERE key = 'version'")[0][0])
+
     def commits(self, after: int = 0) -> tuple[Commit, ...]:
         """What the mesh has published after a version, oldest first; what others did to the lake is not in it."""
         return self._commits(f"c.snapshot_id > {int(after)}")
