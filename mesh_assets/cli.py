@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from mesh_assets.commands import kitchen
 from mesh_assets.commands.change import app as change
-from mesh_assets.commands.common import AsJson, MeshDir, Names, environment, note, place, print_json
+from mesh_assets.commands.common import AsJson, Commands, MeshDir, Names, environment, note, place, print_json
 from mesh_assets.commands.impact import impact
 from mesh_assets.errors import MeshError, UsageError
 
@@ -20,6 +21,7 @@ WrongWords = cast("type[Exception]", typer.BadParameter.__mro__[1])  # Typer exp
 
 app = typer.Typer(
     name="mesh",
+    cls=Commands,
     help="A data mesh with DataOps, on Dagster: run it, test it, read it.",
     no_args_is_help=True,
     add_completion=False,
@@ -27,6 +29,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(kitchen.app, name="kitchen")
 
 
 def main() -> None:

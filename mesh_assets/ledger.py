@@ -387,8 +387,13 @@ def process_started(pid: int) -> str:
     return "0"
 
 
+def this_process() -> str:
+    """Host, number and start of this process: tells it from every other, also from a later one of its number."""
+    return f"{socket.gethostname()}|{os.getpid()}|{process_started(os.getpid())}"
+
+
 def _me(run: str) -> str:
-    return f"{socket.gethostname()}|{os.getpid()}|{process_started(os.getpid())}|{run}"
+    return f"{this_process()}|{run}"
 
 
 def _row(item: Version | Admission) -> dict:
