@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from mesh_assets.commands import portal
 from mesh_assets.commands.common import AsJson, MeshDir, Names, environment, note, place, print_json
 from mesh_assets.errors import MeshError, UsageError
 
@@ -179,8 +180,13 @@ def dev(
     from mesh_assets.starting import serve
 
     where = place(mesh)
-    note(f"Dagster is starting: http://{host}:{port}/asset-groups  (Ctrl-C ends it)")
+    note(
+        f"Dagster is starting: http://{host}:{port}/asset-groups, the portal: http://{host}:{port}/mesh/  (Ctrl-C ends it)"
+    )
     serve(where.root, where.settings, host=host, port=port)
+
+
+portal.register(app)
 
 
 def _answer(env: "Environment", query: str, at: int | None) -> tuple[Sequence[str], Sequence[tuple]]:
