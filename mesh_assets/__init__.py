@@ -1,8 +1,9 @@
 """A data mesh with DataOps, as a Dagster code location library.
 
-What a domain's Python needs is here: `table` and `artifact`. Nothing slow is imported.
+What a domain's Python needs is here: `table` and `artifact`; and `read`, for those who read its tables. Nothing slow is imported.
 """
 
 from mesh_assets.python import artifact, table
+from mesh_assets.reader import read
 
-__all__ = ["artifact", "table"]
+__all__ = ["artifact", "read", "table"]

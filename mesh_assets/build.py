@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from mesh_assets import order, raw
+from mesh_assets import order, provenance, raw
 from mesh_assets.admission import Reading, relations, spelt
 from mesh_assets.audit.execute import audit
 from mesh_assets.audit.result import Result, Status
@@ -459,9 +459,12 @@ def _version_record(
     generation = order.generation(step.env.mesh, table.name, seen, fingerprint, held=held)
     if step.partition and not step.covers(table):  # its other rows are of the generation before
         generation = step.seen[table.name].generation if table.name in step.seen else {}
+    mesh = step.env.mesh
     return {
         **basis(candidate.tried),
         **read_record(candidate.readings),
+        "made": provenance.of(mesh, table),
+        "files": raw.hashes(mesh.domains[table.domain].path, table.source, step.env.ledger.hashes()),
         "contract_version": table.contract.version if table.contract else "",
         "toolchain": table.toolchain.value,
         "fingerprint": fingerprint,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from mesh_assets.commands import kitchen
+from mesh_assets.commands import kitchen, portal
 from mesh_assets.commands.change import app as change
 from mesh_assets.commands.common import AsJson, Commands, MeshDir, Names, environment, note, place, print_json
 from mesh_assets.commands.impact import impact
@@ -196,7 +196,9 @@ def dev(
     from mesh_assets.starting import serve
 
     where = place(mesh)
-    note(f"Dagster is starting: http://{host}:{port}/asset-groups  (Ctrl-C ends it)")
+    note(
+        f"Dagster is starting: http://{host}:{port}/asset-groups, the portal: http://{host}:{port}/mesh/  (Ctrl-C ends it)"
+    )
     serve(where.root, where.settings, host=host, port=port)
 
 
@@ -204,6 +206,7 @@ app.command(
     epilog="Examples: `mesh impact --base main`, `mesh impact --port customers/physicians --drop-column zip --run`"
 )(impact)
 app.add_typer(change, name="change")
+portal.register(app)
 
 
 def _answer(env: "Environment", query: str, at: int | None) -> tuple[Sequence[str], Sequence[tuple]]:

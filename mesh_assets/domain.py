@@ -186,11 +186,13 @@ class Mesh:
         domains: By name, in the order of the names.
         tables: By `domain.table`, upstream before downstream.
         broken: Domains that could not be loaded, with what is wrong: by name, a tuple of problems.
+        repository: Where the code can be looked at, with `{commit}` and `{path}` in it; empty: nowhere.
     """
 
     name: str
     root: Path
     title: str = ""
+    repository: str = ""
     lake: LakeConfig = field(default_factory=LakeConfig)
     domains: Mapping[str, Domain] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)

@@ -142,6 +142,7 @@ def _mesh(document: Document, draft: Draft, problems: Iterable[Problem]) -> Mesh
         name=text(document.root, "mesh"),
         root=draft.root,
         title=text(document.root, "title"),
+        repository=text(document.root, "repository"),
         lake=LakeConfig(catalog=text(lake, "catalog"), data=text(lake, "data"), schema=text(lake, "schema", "mesh")),
         domains={one.name: one.domain for one in sound},
         tables={

@@ -20,6 +20,11 @@ class Settings(BaseSettings):
         kitchen: Every command works in this kitchen, as with `--kitchen`.
         author: Written into commits of the lake.
         lease_seconds: A running step that has not been heard of for so long is taken for dead (other hosts only).
+        portal_url: Where the portal is for everybody, for `mesh url` and in what is exported; default: `http://127.0.0.1:3000`.
+        portal_hosts: Host names that the portal answers to, with commas between them; default: this machine's own when it
+            listens there, else any.
+        portal_listens: Where the web server listens that the portal is in; `mesh dev` sets it.
+        user_header: Header in which your proxy says who asks; without it nobody has a name in the portal.
     """
 
     model_config = SettingsConfigDict(env_prefix="MESH_", frozen=True, extra="ignore")
@@ -32,6 +37,10 @@ class Settings(BaseSettings):
     kitchen: str = ""
     author: str = "mesh"
     lease_seconds: float = 60.0
+    portal_url: str = ""
+    portal_hosts: str = ""
+    portal_listens: str = ""
+    user_header: str = ""
 
 
 def set_variables(variables: Mapping[str, str], *, without: Iterable[str] = ()) -> None:

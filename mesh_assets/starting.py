@@ -29,7 +29,7 @@ def start(folder: Path) -> None:
 
 
 def serve(root: Path, settings: Settings, *, host: str, port: int) -> None:
-    """Become `dagster dev` for the mesh in `root`; does not return.
+    """Become `dagster dev` for the mesh in `root`, with the portal in its web server; does not return.
 
     Dagster's storage is in the mesh's home, unless DAGSTER_HOME names another.
     """
@@ -44,8 +44,9 @@ def serve(root: Path, settings: Settings, *, host: str, port: int) -> None:
         "DAGSTER_DISABLE_TELEMETRY": "1",
         "MESH_DIR": str(root),
         "MESH_HOME": str(home),
+        "MESH_PORTAL_LISTENS": host,
         "PYTHONUNBUFFERED": "1",
     }
-    command = [sys.executable, "-m", "dagster", "dev", *where, "-h", host, "-p", str(port)]
+    command = [sys.executable, "-m", "mesh_assets.portal.webserver", "dev", *where, "-h", host, "-p", str(port)]
     os.chdir(root)
     os.execve(sys.executable, command, environment)  # noqa: S606 - our own interpreter; signals reach Dagster itself

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from mesh_assets import address
 from mesh_assets.contract import Column, Contract, Kind, Severity
 from mesh_assets.domain import Mesh, OnFailure, Table
 
@@ -111,7 +112,16 @@ def asset_description(mesh: Mesh, table: Table) -> str:
     lines.append(f"**{kind}** of *{domain.title or domain.name}*, owned by {domain.team.name or 'nobody yet'}.")
     if readers := sorted(name for name, other in mesh.domains.items() if table.port and other.input(table.name)):
         lines.append(f"Read by: {', '.join(readers)}.")
+    lines += ["", *questions(table)] if table.port else []
     return "\n".join(lines).strip()
+
+
+def questions(table: Table) -> list[str]:
+    """The five questions about a table as links into the portal, as a table in Markdown; they hold on any host name."""
+    urls = address.urls(address.Address(domain=table.domain, table=table.short))
+    asked = [f"[{address.QUESTIONS[word].rstrip('?')}]({url})" for word, url in urls.items()]
+    heads = [word.capitalize() if word != "with" else "With what" for word in urls]
+    return [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}", f"| {' | '.join(asked)} |"]
 
 
 def is_warning(mode: OnFailure) -> bool:
