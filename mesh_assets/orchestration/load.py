@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from mesh_assets import python
+from mesh_assets import modules, python
 from mesh_assets.domain import Mesh, Table, Toolchain
 from mesh_assets.errors import MeshError
 from mesh_assets.mesh import no_collection, read_mesh
-from mesh_assets.orchestration import checks, jobs, modules, plain, ports, sensors, tables
+from mesh_assets.orchestration import checks, jobs, plain, ports, sensors, tables
 from mesh_assets.orchestration.io import LakeIO
 from mesh_assets.settings import Settings
 
