@@ -31,14 +31,14 @@ def failing_sql(one: Asked, name: str | None, table: Table) -> tuple[str, bool]:
         return f"SELECT {0 if out else 1}", True
     if isinstance(out, ir.BooleanScalar):
         # Of no rows `all()` is null, and nothing is wrong with them.
-        verdict = ibis.to_sql(ibis.ifelse(out.fill_null(value=True), 0, 1).name("n"), dialect="duckdb")
+        verdict = ibis.to_sql(ibis.ifelse(out.fill_null(True), 0, 1).name("n"), dialect="duckdb")
         return f"{_with(table)} {verdict}", True
     good = functools.reduce(operator.and_, _columns(out, seen))
     fails = ~good
     if one.check.ignore_na and name:
         fails = fails & seen[name].notnull()
     elif not one.check.ignore_na:
-        fails = fails.fill_null(value=True)
+        fails = fails.fill_null(True)
     return f"{_with(table)} {ibis.to_sql(seen.filter(fails), dialect='duckdb')}", False
 
 
