@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mesh_assets.audit.execute import audit
 from mesh_assets.audit.words import result_json
 from mesh_assets.domain import InputPort, OnFailure
 from mesh_assets.environment import Environment
 from mesh_assets.errors import RunError
 from mesh_assets.ledger import Admission
 from mesh_assets.order import Seen
+from mesh_assets.schemas.attached import audit
 
 if TYPE_CHECKING:
     import duckdb

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from mesh_assets import order, provenance, raw
 from mesh_assets.admission import Reading, relations, spelt
-from mesh_assets.audit.execute import audit
 from mesh_assets.audit.result import Result, Status
 from mesh_assets.audit.words import result_json
 from mesh_assets.changes import judge
@@ -22,6 +21,7 @@ from mesh_assets.environment import Environment, contract_hash
 from mesh_assets.errors import RunError, Superseded
 from mesh_assets.lake import Mode, Publication, Staged
 from mesh_assets.ledger import Input, Record
+from mesh_assets.schemas.attached import audit
 from mesh_assets.step import (
     Outcome,
     Partition,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from types import MappingProxyType
 
 from mesh_assets.errors import Place
@@ -41,6 +42,7 @@ class Kind(StrEnum):
     INVALID_VALUES = "invalid_values"
     DUPLICATE_VALUES = "duplicate_values"
     SQL = "sql"  # one read-only query that returns one value
+    PANDERA = "pandera"  # a check of a hand-written pandera schema, in the domain's `checks.py`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +115,25 @@ class ServiceLevel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attached:
+    """Hand-written pandera schemas for one table, in the `checks.py` of a domain; imported only where they are executed.
+
+    Attributes:
+        domain: Whose file it is: the table's own domain, or a reader of it.
+        folder: Of that domain.
+        table: `domain.table`.
+        code: Hash of the domain's Python that the schemas may use.
+        where: The first of them in the file.
+    """
+
+    domain: str
+    folder: Path
+    table: str
+    code: str
+    where: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
     """One ODCS file for one table.
 
@@ -120,6 +141,8 @@ class Contract:
         grain: What one row is, in words: `dataGranularityDescription`.
         tests: In the order of the file, implied ones (`required`, `unique`, …) before the rules of their column.
         hash: Of what the contract means (columns, tests), not of its spelling: comments and order of keys do not change it.
+            The code of attached schemas is part of it.
+        schemas: Hand-written pandera schemas that belong to it; their checks are not among `tests` (see `schemas.attached`).
     """
 
     id: str
@@ -132,6 +155,7 @@ class Contract:
     grain: str = ""
     service_levels: tuple[ServiceLevel, ...] = ()
     hash: str = ""
+    schemas: tuple[Attached, ...] = ()
     where: Place = Place("")
 
     @property

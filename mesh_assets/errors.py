@@ -153,6 +153,13 @@ PROBLEMS = {  # every code, and its heading in docs/problems.md
     "M412": "Two domains of one name",
     "M413": "A relationship that leads nowhere",
     "M414": "An input that is there twice",
+    "M550": "Checks that cannot be read",
+    "M551": "A schema that does not say which table it is for",
+    "M552": "A schema for a table that is not there",
+    "M553": "A schema that cannot be loaded",
+    "M554": "A schema that would change the table",
+    "M555": "A check that means something else elsewhere",
+    "M556": "A check that does not suit its column",
     "M701": "A version step that is too small",
     "M702": "Columns of an input that is not read",
 }

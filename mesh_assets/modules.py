@@ -1,4 +1,4 @@
-"""A domain's `assets.py` as a Python module, imported by path: no folder is added to `sys.path`."""
+"""A domain's `assets.py` and `checks.py` as Python modules, imported by path: no folder is added to `sys.path`."""
 
 import importlib
 import importlib.util
@@ -8,6 +8,7 @@ from types import ModuleType
 
 PACKAGE = "mesh_domains"
 """Parent of every domain's modules: `mesh_domains.sales.assets`. Relative imports within a domain's folder work."""
+CODE = "__mesh_code__"
 
 
 def load(domain: str, folder: Path) -> ModuleType | None:
@@ -19,14 +20,37 @@ def load(domain: str, folder: Path) -> ModuleType | None:
     path = folder / "assets.py"
     if not path.is_file():
         return None
-    parent = _package(PACKAGE, None)
-    package = _package(f"{PACKAGE}.{domain}", folder)
-    setattr(parent, domain, package)
-    name = f"{PACKAGE}.{domain}.assets"
+    name = f"{_domain(domain, folder)}.assets"
     known = sys.modules.get(name)
     if known is not None and getattr(known, "__file__", None) == str(path):
         return known
     return importlib.import_module(name)
+
+
+def load_checks(domain: str, folder: Path, code: str) -> ModuleType:
+    """The module of a domain's `checks.py`, as it was read; imported again when its code is another.
+
+    Raises:
+        Exception: Whatever the domain's own code raises at import.
+    """
+    parent = _domain(domain, folder)
+    name = f"{parent}.checks"
+    known = sys.modules.get(name)
+    if known is not None and getattr(known, CODE, None) == code:
+        return known
+    for other in [other for other in sys.modules if other.startswith(f"{parent}.") and other != f"{parent}.assets"]:
+        del sys.modules[other]
+    importlib.invalidate_caches()
+    module = importlib.import_module(name)
+    setattr(module, CODE, code)
+    return module
+
+
+def _domain(domain: str, folder: Path) -> str:
+    parent = _package(PACKAGE, None)
+    package = _package(f"{PACKAGE}.{domain}", folder)
+    setattr(parent, domain, package)
+    return package.__name__
 
 
 def _package(name: str, folder: Path | None) -> ModuleType:

@@ -8,6 +8,7 @@ import dagster as dg
 from mesh_assets import address
 from mesh_assets.contract import Column, Contract, Kind, Severity
 from mesh_assets.domain import Mesh, OnFailure, Table
+from mesh_assets.schemas.written import tests_of
 
 Metadata = dict[str, Any]
 """Dagster's raw metadata: numbers, texts, and values of its own."""
@@ -26,7 +27,7 @@ IMPLIED = {
 def table_schema(contract: Contract | None, columns: Sequence[Sequence[str]]) -> dg.TableSchema:
     """Columns as they are, with what the contract says of them. A constraint is what no published version can break."""
     known = {column.name: column for column in contract.columns} if contract else {}
-    tests = contract.tests if contract else ()
+    tests = tests_of(contract)
     sure = {(test.kind, column) for test in tests if test.severity is Severity.ERROR for column in test.columns}
     return dg.TableSchema([_column(name, kind, known.get(name), sure) for name, kind in columns])
 
@@ -72,7 +73,7 @@ def check_specs(key: dg.AssetKey, contract: Contract | None, *, blocking: bool =
             description=test.description or IMPLIED.get(test.kind),
             blocking=blocking and test.severity is Severity.ERROR,
         )
-        for test in (contract.tests if contract else ())
+        for test in tests_of(contract)
     ]
 
 
