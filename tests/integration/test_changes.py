@@ -150,7 +150,9 @@ def test_a_rename_is_offered_with_a_shim_and_a_patch_that_stand(place):
     built(place)
     env = place.env()
     env.sync()
-    answered = ask(env, asked(env.mesh, known_columns(env), "crm/people", rename=["name=full_name"]), run=True, made=False)
+    answered = ask(
+        env, asked(env.mesh, known_columns(env), "crm/people", rename=["name=full_name"]), run=True, made=False
+    )
     (mail,) = [reader for reader in answered.report.readers if reader.domain == "mail"]
     assert mail.verdict == "breaking"
     assert "full_name as name" in answered.shims["crm.people"]
@@ -173,8 +175,14 @@ def test_the_working_tree_against_a_ref(place):
         proposed = between(base, env.mesh, known_columns(env))
         found = ask(env, proposed).report
         problems = steps(base, env.mesh, found.needed)
-    assert {(c.kind, c.column) for c in found.changes if c.port == "crm.people"} == {("column_removed", "name"), ("column_added", "years")}
-    assert {reader.domain: str(reader.verdict) for reader in found.readers} == {"mail": "breaking", "stats": "compatible"}
+    assert {(c.kind, c.column) for c in found.changes if c.port == "crm.people"} == {
+        ("column_removed", "name"),
+        ("column_added", "years"),
+    }
+    assert {reader.domain: str(reader.verdict) for reader in found.readers} == {
+        "mail": "breaking",
+        "stats": "compatible",
+    }
     assert [problem.code for problem in problems] == ["M701"]
     assert "`version: 2.0.0`" in problems[0].mend
     place.sql("mail.letters", "select id, 'Dear ' || grade as greeting\nfrom crm.people")  # the reader goes along
