@@ -17,8 +17,8 @@ from mesh_assets.orchestration.instance import open_instance
 from tests.conftest import free_port
 from tests.making import Place
 
-pytestmark = [pytest.mark.xdist_group("daemon"), pytest.mark.timeout(900)]
-PATIENCE = 240.0
+pytestmark = [pytest.mark.xdist_group("daemon"), pytest.mark.timeout(2400)]
+PATIENCE = 500.0
 SLOW = """
 import os
 import time
