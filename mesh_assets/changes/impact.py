@@ -175,7 +175,7 @@ class _Assessment:
             findings += self._captured(table, text, ports, read)
         verdict = worst(found.verdict for found in findings)
         used = [read.uses[port].known for port in ports if port in read.uses]
-        after = None if verdict is Verdict.BREAKING else self._moved(table, bound, ports, read, findings)
+        after = None if verdict is Verdict.BREAKING else self._moved(table, bound, ports, read)
         return TableVerdict(
             table=table.name,
             domain=table.domain,
@@ -223,6 +223,8 @@ class _Assessment:
         if change.kind in STRUCTURE:
             yield from self._structure(table, change, read, spot, failed, assumed=assumed, starred=use.starred)
         elif MEANINGS[change.kind].decided == "use":
+            if change.columns and {column.lower() for column in used} <= use.starred - _promised(table):
+                return  # a `*` hands it on, and nobody has promised it: whoever reads it there is asked
             verdict = Verdict.UNKNOWN if assumed else Verdict.BREAKING
             why = f"{_reads(change, assumed=assumed)}, and no test sees it: {said(change)}"
             yield _Finding(verdict, _at(spot, why, change), silent=True)
@@ -359,20 +361,17 @@ class _Assessment:
 
     # -- and on ------------------------------------------------------------------------------------------------------
 
-    def _moved(
-        self, table: Table, bound: Found | None, ports: Sequence[str], read: Lineage, findings: Sequence[_Finding]
-    ) -> Moved | None:
+    def _moved(self, table: Table, bound: Found | None, ports: Sequence[str], read: Lineage) -> Moved | None:
         """How the table itself has changed for those who read it."""
         old = shape_of(table, self.columns.get(table.name))
         new = shape_of(table, staged(bound, table)) if bound is not None else old
         changes = [] if bound is None else list(model.changes(table.name, old, new))
-        if any(found.verdict is Verdict.UNKNOWN for found in findings):
-            changes += self._unguarded(table, ports, read)
+        changes += self._unguarded(table, ports, read)
         return Moved(old=old, new=new, changes=tuple(dict.fromkeys(changes))) if changes else None
 
     def _unguarded(self, table: Table, ports: Sequence[str], read: Lineage) -> Iterator[Change]:
         """What may be in its rows now, where no contract of its own says what is in that column."""
-        promised = {column.name.lower() for column in table.contract.columns} if table.contract else set()
+        promised = _promised(table)
         for port in ports:
             for change in self.state[port].changes:
                 if MEANINGS[change.kind].backward is Effect.COMPATIBLE or change.kind in GONE:
@@ -388,6 +387,10 @@ class _Assessment:
                 for name, sources in read.outputs.items():
                     if name not in promised and any((port, column.lower()) in sources for column in change.columns):
                         yield replace(told, columns=(name,))
+
+
+def _promised(table: Table) -> frozenset[str]:
+    return frozenset(column.name.lower() for column in table.contract.columns) if table.contract else frozenset()
 
 
 def _all_sql(text: Text) -> str:

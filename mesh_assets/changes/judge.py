@@ -412,9 +412,8 @@ def refusal(port: str, found: Report, id_: str) -> str:
 
 
 def _said(reader: Reader) -> str:
-    first = next(
-        (e for e in reader.evidence if e.test or not e.path.endswith(".yaml")), next(iter(reader.evidence), None)
-    )
+    code = [e for e in reader.evidence if not e.path.endswith(".yaml")]
+    first = next((e for e in code if e.test), next(iter(code or reader.evidence), None))
     where = f" at {first.path}:{first.line}: {first.why}" if first else ""
     sure = "" if reader.verdict is Verdict.BREAKING else " (perhaps)"
     return f"{reader.domain}{sure}{where}"

@@ -60,7 +60,6 @@ def test_a_dropped_column_is_refused_for_whom_it_breaks_and_nobody_else_is_named
     place.contract("crm.people", {name: COLUMNS[name] for name in ("id", "grade", "age")})
     outcome = built(place, "crm.people")["crm.people"]
     assert outcome.status == "held"
-    assert "mail at domains/mail/sql/letters.sql:1:22" not in outcome.message  # the line is enough to open it
     assert "it would break mail at domains/mail/sql/letters.sql:1: `name` is gone" in outcome.message
     assert "stats" not in outcome.message
     (proposal,) = record(place).proposals()
@@ -96,7 +95,7 @@ def test_what_only_values_can_tell_is_told_by_the_readers_own_tests(place):
     place.sql("crm.people", "select * from (values (1, 'Ada', 'a', 30), (2, null, 'b', 40)) as t(id, name, grade, age)")
     outcome = built(place, "crm.people")["crm.people"]
     assert outcome.status == "held"
-    assert "`greeting`" in outcome.message
+    assert "have no `greeting`" in outcome.message
     (proposal,) = record(place).proposals()
     (mail,) = [reader for reader in proposal.report["readers"] if reader["domain"] == "mail"]
     assert mail["tests"]["fail"] == 1
@@ -142,7 +141,7 @@ def test_a_lost_ledger_is_read_again_from_the_lake(place):
     for file in place.root.glob(".mesh/ledger.sqlite*"):
         file.unlink()
     assert [(e.id, e.version) for e in record(place).events()] == before
-    assert len(before) == 2  # the port, and nothing else that is a port: `extra` stops at the private mirror
+    assert len(before) == 1  # the private mirror has `extra` too, and is nobody's port
     assert [row["state"] for row in listed(place.env(), record(place))["changes"]] == ["published"] * len(before)
 
 
