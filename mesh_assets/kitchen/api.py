@@ -61,7 +61,7 @@ class Kitchen:
     ) -> "Kitchen":
         """Open a kitchen of the mesh in `root`; see `opening.open_kitchen`."""
         settings = settings or Settings()
-        env = _production(root, settings)
+        env = production(root, settings)
         made = opening.open_kitchen(
             env, name, settings=settings, source=source, branch=branch, ttl=ttl, variables=variables, code=code
         )
@@ -104,7 +104,7 @@ class Kitchen:
 
     def production(self) -> Environment:
         """Production, where kitchens are on record."""
-        return _production(self.site.production, self._outer())
+        return production(self.site.production, self._outer())
 
     def target(self) -> Environment:
         """What it is promoted into: production, or the kitchen that it was opened from."""
@@ -286,7 +286,8 @@ def unpromoted(env: Environment, site: Site, records: Records) -> list[str]:
     return found
 
 
-def _production(root: Path | None, settings: Settings) -> Environment:
+def production(root: Path | None, settings: Settings) -> Environment:
+    """Production as an environment, also when asked in a kitchen's work tree."""
     folder = root or find_mesh(settings.dir or Path.cwd())
     if within := place.around(folder.resolve()):
         folder = within.production
@@ -296,7 +297,7 @@ def _production(root: Path | None, settings: Settings) -> Environment:
 
 def listing(root: Path, settings: Settings) -> Json:
     """The JSON of `mesh kitchen list`."""
-    env = _production(root, settings)
+    env = production(root, settings)
     records = Records(env.ledger)
     rows = []
     for row in records.all():
@@ -322,7 +323,7 @@ def listing(root: Path, settings: Settings) -> Json:
 
 def close(root: Path, settings: Settings, name: str, *, force: bool = False, keep_branch: bool = False) -> None:
     """Close a kitchen, also one that a kill has left half made."""
-    env = _production(root, settings)
+    env = production(root, settings)
     row = Records(env.ledger).get(place.checked(name))
     if row is not None and row.state == "open" and (Path(row.folder) / place.FILE).is_file():
         Kitchen(place.find(env.home, name), settings).close(force=force, keep_branch=keep_branch)
