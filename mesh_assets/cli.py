@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from mesh_assets.commands import kitchen
+from mesh_assets.commands import kitchen, maintain
 from mesh_assets.commands.common import AsJson, Commands, MeshDir, Names, environment, note, place, print_json
 from mesh_assets.errors import MeshError, UsageError
 
@@ -29,6 +29,8 @@ app = typer.Typer(
 )
 
 app.add_typer(kitchen.app, name="kitchen")
+app.command(epilog="Examples: `mesh maintain --dry-run`, `mesh maintain --keep 90d`")(maintain.maintain)
+app.command(epilog="Example: `mesh revert customers/physicians --to 12`")(maintain.revert)
 
 
 def main() -> None:

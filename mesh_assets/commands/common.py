@@ -15,8 +15,6 @@ from mesh_assets.errors import ConfigError
 from mesh_assets.settings import Settings
 
 if TYPE_CHECKING:
-    from typer.core import TyperCommand as Command
-
     from mesh_assets.environment import Environment
 
 MeshDir = Annotated[
@@ -49,7 +47,7 @@ OUTSIDE = ("init", "kitchen", "maintain", "revert")
 _chosen: ContextVar[str] = ContextVar("kitchen", default="")
 
 
-def _add_kitchen(command: "Command") -> None:
+def _add_kitchen(command: Any) -> None:  # noqa: ANN401 - Typer's own
     for sub in getattr(command, "commands", {}).values():
         _add_kitchen(sub)
     if not hasattr(command, "commands"):

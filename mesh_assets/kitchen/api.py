@@ -175,7 +175,7 @@ class Kitchen:
         else:
             found = promoting.promote(target, kitchen, self.site, records, waive=waive, pr=pr)
             if not found.refused:
-                self._tell(target)
+                self.tell(target)
         return {
             "schema_version": 1,
             "kitchen": self.name,
@@ -192,7 +192,11 @@ class Kitchen:
 
     def revert(self, *, downstream: bool = False, dry_run: bool = False, code: bool = True) -> Json:
         """Undo its last promotion."""
-        return revert(self.target(), self.records(), self.name, downstream=downstream, dry_run=dry_run, code=code)
+        target = self.target()
+        report = revert(target, self.records(), self.name, downstream=downstream, dry_run=dry_run, code=code)
+        if report["version"]:
+            self.tell(target)
+        return report
 
     def rebase(self) -> Json:
         """Fork again from what production is now, with the kitchen's changes on top, and test."""
@@ -230,7 +234,8 @@ class Kitchen:
         """Production's settings, also where this process was started in a kitchen."""
         return self._settings.model_copy(update={"home": self.site.production_home, "dir": None, "kitchen": ""})
 
-    def _tell(self, target: Environment) -> None:
+    @staticmethod
+    def tell(target: Environment) -> None:
         """Report to Dagster what was published; what cannot be told now, the reconciler tells."""
         from mesh_assets.orchestration.instance import open_instance
         from mesh_assets.orchestration.sensors import reconcile
@@ -265,6 +270,34 @@ def revert(
         "commit": found.commit,
         "seconds": round(time.monotonic() - started, 3),
     }
+
+
+def undo(
+    root: Path, settings: Settings, name: str, *, downstream: bool = False, dry_run: bool = False, code: bool = True
+) -> Json:
+    """As `revert`, also of a kitchen that is closed; Dagster is told."""
+    env = production(root, settings)
+    if (env.home / place.FOLDER / place.checked(name) / place.FILE).is_file():
+        return Kitchen.of(name, root=env.mesh.root, settings=settings).revert(
+            downstream=downstream, dry_run=dry_run, code=code
+        )
+    report = revert(env, Records(env.ledger), name, downstream=downstream, dry_run=dry_run, code=code)
+    if report["version"]:
+        Kitchen.tell(env)
+    return report
+
+
+def revert_table(root: Path, settings: Settings, table: str, version: int) -> Json:
+    """The JSON of `mesh revert`: one table of production, back to a version of before."""
+    env = production(root, settings)
+    (name, *more) = sorted(catalog.named(env.mesh, [table]))
+    if more:
+        raise UsageError(f"`{table}` is a domain\n    Name one table, as in `{spelt(name)}`.")
+    env.sync()
+    reverting.recorded(env, name, version)
+    new = reverting.put_back(env, {name: version}, message=f"Revert {name} to version {version}")
+    Kitchen.tell(env)
+    return {"schema_version": 1, "table": spelt(name), "to": version, "version": new}
 
 
 def unpromoted(env: Environment, site: Site, records: Records) -> list[str]:

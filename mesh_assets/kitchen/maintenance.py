@@ -5,7 +5,8 @@ from pathlib import Path
 
 from mesh_assets.catalog import Json
 from mesh_assets.environment import Environment
-from mesh_assets.kitchen import api, place
+from mesh_assets.errors import UsageError
+from mesh_assets.kitchen import api, opening, place
 from mesh_assets.kitchen.records import Records
 from mesh_assets.settings import Settings
 
@@ -53,6 +54,18 @@ def maintain(env: Environment, *, keep: timedelta = KEEP, grace: timedelta = GRA
     }
 
 
+def duration(words: str) -> timedelta:
+    """A length of time, as `12h` or `30d`.
+
+    Raises:
+        UsageError: It is none.
+    """
+    found = opening.seconds(words)
+    if found is None:
+        raise UsageError(f"`{words}` is no length of time\n    Say it as `12h`, `30d` or `4w`.")
+    return timedelta(seconds=found)
+
+
 def close_expired(root: Path, settings: Settings, *, force: bool = False) -> dict[str, list[str]]:
     """Close kitchens whose time has come, and what a kill has left half made.
 
@@ -74,7 +87,9 @@ def close_expired(root: Path, settings: Settings, *, force: bool = False) -> dic
             closed.append(row.name)
         elif row.state == "open" and row.expires and row.expires <= now:
             kitchen = api.Kitchen(place.find(env.home, row.name), settings)
-            if (not force and kitchen.unpromoted()) or any(other.parent == row.name for other in Records(env.ledger).all()):
+            if (not force and kitchen.unpromoted()) or any(
+                other.parent == row.name for other in Records(env.ledger).all()
+            ):
                 kept.append(row.name)
                 continue
             kitchen.close(force=True)

@@ -6,17 +6,12 @@ import subprocess
 import uuid
 from pathlib import Path
 
-import duckdb
 import pytest
 
-from mesh_assets.domain import LakeConfig
-from mesh_assets.environment import Environment
-from mesh_assets.errors import RunError, UsageError
+from mesh_assets.errors import UsageError
 from mesh_assets.kitchen import maintenance
 from mesh_assets.kitchen.api import Kitchen, revert
 from mesh_assets.kitchen.records import Records
-from mesh_assets.mesh import read_mesh
-from mesh_assets.settings import Settings
 from tests.making import Place
 
 pytestmark = pytest.mark.xdist_group("kitchen")
@@ -35,7 +30,9 @@ def make(root: Path, **settings: object) -> Place:
     place.write(".gitignore", ".mesh/\n__pycache__/\n")
     place.domain("shop", "inputs: [{source: raw/orders/*.csv, as: raw_orders}]\noutputs: [{port: orders}]\n")
     place.write("domains/shop/raw/orders/1.csv", "id,amount,mail\n1,10,a@x.org\n2,20,b@x.org\n3,30,c@x.org\n4,40,\n")
-    place.contract("shop.raw_orders", {"id": "BIGINT; required: true", "amount": "BIGINT", "mail": "VARCHAR; tags: [pii]"})
+    place.contract(
+        "shop.raw_orders", {"id": "BIGINT; required: true", "amount": "BIGINT", "mail": "VARCHAR; tags: [pii]"}
+    )
     place.sql("shop.orders", "select id, amount, mail from shop.raw_orders")
     place.contract(
         "shop.orders",
@@ -106,7 +103,10 @@ def test_the_whole_way(place):
     before, head = files(place), git(place.root, "rev-parse", "HEAD")
     with open_(place) as kitchen:
         assert kitchen.status()["matches_production"]
-        rule(kitchen, "select id, case when id = 2 then 25 else amount end as amount, mail from shop.raw_orders where id < 4")
+        rule(
+            kitchen,
+            "select id, case when id = 2 then 25 else amount end as amount, mail from shop.raw_orders where id < 4",
+        )
         told = kitchen.test()
         assert told["ok"]
         assert told["rebuilt"] == ["shop/orders", "finance/revenue"]
@@ -366,8 +366,11 @@ def test_a_production_table_that_was_dropped_or_retyped(small):
 
 def test_empty_and_small_tables_and_deleted_rows(small):
     """0 rows, 7 rows, an incremental table with rows that were replaced: promoted with every row."""
-    small.domain("shop", "inputs: [{source: raw/orders/*.csv, as: raw_orders}]\noutputs: [{port: orders}]\n"
-                 "tables: {kept: {load: upsert, key: [id]}}\n")
+    small.domain(
+        "shop",
+        "inputs: [{source: raw/orders/*.csv, as: raw_orders}]\noutputs: [{port: orders}]\n"
+        "tables: {kept: {load: upsert, key: [id]}}\n",
+    )
     small.sql("shop.none", "select id from shop.raw_orders where false")
     small.sql("shop.seven", "select range::bigint as n from range(7), shop.raw_orders where id = 1")
     small.sql("shop.kept", "select id, amount from shop.orders where id < 3")
