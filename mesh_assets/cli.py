@@ -178,13 +178,16 @@ def sql(
 def dev(
     mesh: MeshDir = None,
     *,
-    port: Annotated[int, typer.Option("--port", help="Of Dagster's web server.")] = 3000,
+    port: Annotated[
+        int, typer.Option("--port", help="Of Dagster's web server. Default: 3000; in a kitchen, its own.")
+    ] = 0,
     host: Annotated[str, typer.Option("--host", help="Address to listen at.")] = "127.0.0.1",
 ) -> None:
     """Start Dagster's web server and daemon for the mesh: the asset graph, runs, checks and sensors."""
     from mesh_assets.starting import serve
 
     where = place(mesh)
+    port = port or where.port
     note(f"Dagster is starting: http://{host}:{port}/asset-groups  (Ctrl-C ends it)")
     serve(where.root, where.settings, host=host, port=port)
 

@@ -30,6 +30,7 @@ class Place:
 
     root: Path
     settings: Settings
+    port: int = 3000
 
 
 class Commands(TyperGroup):
@@ -96,7 +97,7 @@ def place(mesh: Path | None) -> Place:
     if within is None:
         return outside
     within.enter()
-    return Place(within.root, within.settings(outside.settings))
+    return Place(within.root, within.settings(outside.settings), within.port)
 
 
 def home(where: Place) -> Path:

@@ -234,7 +234,7 @@ def close(
     keep_branch: Annotated[bool, typer.Option("--keep-branch", help="Keep its git branch.")] = False,
 ) -> None:
     """Leave nothing of a kitchen: no branch, no work tree, no folder, no schema."""
-    from mesh_assets.kitchen.api import close as end
+    from mesh_assets.kitchen.closing import close as end
 
     where = production(mesh)
     end(where.root, where.settings, name, force=force, keep_branch=keep_branch)

@@ -6,7 +6,7 @@ from pathlib import Path
 from mesh_assets.catalog import Json
 from mesh_assets.environment import Environment
 from mesh_assets.errors import UsageError
-from mesh_assets.kitchen import api, opening, place
+from mesh_assets.kitchen import closing, opening, place
 from mesh_assets.kitchen.records import Records
 from mesh_assets.settings import Settings
 
@@ -77,21 +77,20 @@ def close_expired(root: Path, settings: Settings, *, force: bool = False) -> dic
     Returns:
         Names of those that were closed, and of those that were kept for what they hold.
     """
-    env = api.production(root, settings)
+    env = closing.production(root, settings)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     closed, kept = [], []
     rows = Records(env.ledger).all()
     for row in reversed(rows):  # a kitchen that was opened from another goes first
         if row.is_abandoned:
-            api.close(root, settings, row.name, force=True)
+            closing.close(root, settings, row.name, force=True)
             closed.append(row.name)
         elif row.state == "open" and row.expires and row.expires <= now:
-            kitchen = api.Kitchen(place.find(env.home, row.name), settings)
-            if (not force and kitchen.unpromoted()) or any(
-                other.parent == row.name for other in Records(env.ledger).all()
-            ):
+            site, records = place.find(env.home, row.name), Records(env.ledger)
+            lost = [] if force else closing.unpromoted(opening.environment(site, settings), site, records)
+            if lost or any(other.parent == row.name for other in records.all()):
                 kept.append(row.name)
                 continue
-            kitchen.close(force=True)
+            closing.close_site(env, site, settings, force=True)
             closed.append(row.name)
     return {"closed": closed, "kept": kept}
