@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from mesh_assets.commands import kitchen, portal
+from mesh_assets.commands import kitchen, maintain, portal
 from mesh_assets.commands.change import app as change
 from mesh_assets.commands.common import AsJson, Commands, MeshDir, Names, environment, note, place, print_json
 from mesh_assets.commands.impact import impact
@@ -31,6 +31,8 @@ app = typer.Typer(
 )
 
 app.add_typer(kitchen.app, name="kitchen")
+app.command(epilog="Examples: `mesh maintain --dry-run`, `mesh maintain --keep 90d`")(maintain.maintain)
+app.command(epilog="Example: `mesh revert customers/physicians --to 12`")(maintain.revert)
 
 
 def main() -> None:
@@ -189,13 +191,16 @@ def sql(
 def dev(
     mesh: MeshDir = None,
     *,
-    port: Annotated[int, typer.Option("--port", help="Of Dagster's web server.")] = 3000,
+    port: Annotated[
+        int, typer.Option("--port", help="Of Dagster's web server. Default: 3000; in a kitchen, its own.")
+    ] = 0,
     host: Annotated[str, typer.Option("--host", help="Address to listen at.")] = "127.0.0.1",
 ) -> None:
     """Start Dagster's web server and daemon for the mesh: the asset graph, runs, checks and sensors."""
     from mesh_assets.starting import serve
 
     where = place(mesh)
+    port = port or where.port
     note(
         f"Dagster is starting: http://{host}:{port}/asset-groups, the portal: http://{host}:{port}/mesh/  (Ctrl-C ends it)"
     )

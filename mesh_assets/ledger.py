@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -191,6 +191,19 @@ class Ledger:
         with self.store.writing() as db:
             self.store.put(db, _pins, {"run": run, "snapshot": snapshot, "at": now()})
             return db.execute(sa.select(_pins.c.snapshot).where(_pins.c.run == run)).scalar_one()
+
+    def pinned(self) -> set[int]:
+        """Snapshots that runs of the last day have read at: some may still be reading."""
+        since = (datetime.now(UTC) - timedelta(days=1)).isoformat(timespec="microseconds")
+        with self.store.reading() as db:
+            return set(db.execute(sa.select(_pins.c.snapshot).where(_pins.c.at > since)).scalars())
+
+    def admitted(self) -> set[int]:
+        """The newest version of each input that each reader has admitted: it may go on with it."""
+        c = _admissions.c
+        query = sa.select(sa.func.max(c.version)).where(c.admitted.is_(True)).group_by(c.reader, c.table)
+        with self.store.reading() as db:
+            return set(db.execute(query).scalars())
 
     # -- versions -----------------------------------------------------------------------------------------------------
 

@@ -15,8 +15,6 @@ from mesh_assets.errors import ConfigError
 from mesh_assets.settings import Settings
 
 if TYPE_CHECKING:
-    from typer.core import TyperCommand as Command
-
     from mesh_assets.environment import Environment
 
 MeshDir = Annotated[
@@ -32,6 +30,7 @@ class Place:
 
     root: Path
     settings: Settings
+    port: int = 3000
 
 
 class Commands(TyperGroup):
@@ -49,7 +48,7 @@ OUTSIDE = ("init", "kitchen", "maintain", "revert")
 _chosen: ContextVar[str] = ContextVar("kitchen", default="")
 
 
-def _add_kitchen(command: "Command") -> None:
+def _add_kitchen(command: Any) -> None:  # noqa: ANN401 - Typer's own
     for sub in getattr(command, "commands", {}).values():
         _add_kitchen(sub)
     if not hasattr(command, "commands"):
@@ -98,7 +97,7 @@ def place(mesh: Path | None) -> Place:
     if within is None:
         return outside
     within.enter()
-    return Place(within.root, within.settings(outside.settings))
+    return Place(within.root, within.settings(outside.settings), within.port)
 
 
 def home(where: Place) -> Path:

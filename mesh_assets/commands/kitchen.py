@@ -208,14 +208,10 @@ def revert(
     as_json: AsJson = False,
 ) -> None:
     """Take production back to before the kitchen's last promotion, data and code. Exit 1 when it is refused."""
-    from mesh_assets.environment import Environment
-    from mesh_assets.kitchen.api import revert as undo
-    from mesh_assets.kitchen.records import Records
-    from mesh_assets.mesh import read_mesh
+    from mesh_assets.kitchen.api import undo
 
     where = production(mesh)
-    env = Environment.open(read_mesh(where.root, tolerant=True), where.settings)
-    report = undo(env, Records(env.ledger), name, downstream=downstream, dry_run=dry_run, code=not no_code)
+    report = undo(where.root, where.settings, name, downstream=downstream, dry_run=dry_run, code=not no_code)
     if as_json:
         print_json(report)
     else:
@@ -238,7 +234,7 @@ def close(
     keep_branch: Annotated[bool, typer.Option("--keep-branch", help="Keep its git branch.")] = False,
 ) -> None:
     """Leave nothing of a kitchen: no branch, no work tree, no folder, no schema."""
-    from mesh_assets.kitchen.api import close as end
+    from mesh_assets.kitchen.closing import close as end
 
     where = production(mesh)
     end(where.root, where.settings, name, force=force, keep_branch=keep_branch)

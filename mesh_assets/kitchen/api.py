@@ -10,7 +10,7 @@ from mesh_assets import catalog, running
 from mesh_assets.catalog import Json, spelt
 from mesh_assets.environment import Environment, home_of
 from mesh_assets.errors import UsageError
-from mesh_assets.kitchen import changes, comparing, equality, git, opening, place, promoting, reverting, testing
+from mesh_assets.kitchen import changes, closing, comparing, equality, opening, place, promoting, reverting, testing
 from mesh_assets.kitchen.place import Site
 from mesh_assets.kitchen.records import Promotion, Records
 from mesh_assets.mesh import find_mesh, read_mesh
@@ -61,7 +61,7 @@ class Kitchen:
     ) -> "Kitchen":
         """Open a kitchen of the mesh in `root`; see `opening.open_kitchen`."""
         settings = settings or Settings()
-        env = _production(root, settings)
+        env = closing.production(root, settings)
         made = opening.open_kitchen(
             env, name, settings=settings, source=source, branch=branch, ttl=ttl, variables=variables, code=code
         )
@@ -104,7 +104,7 @@ class Kitchen:
 
     def production(self) -> Environment:
         """Production, where kitchens are on record."""
-        return _production(self.site.production, self._outer())
+        return closing.production(self.site.production, self._outer())
 
     def target(self) -> Environment:
         """What it is promoted into: production, or the kitchen that it was opened from."""
@@ -175,7 +175,7 @@ class Kitchen:
         else:
             found = promoting.promote(target, kitchen, self.site, records, waive=waive, pr=pr)
             if not found.refused:
-                self._tell(target)
+                self.tell(target)
         return {
             "schema_version": 1,
             "kitchen": self.name,
@@ -192,7 +192,11 @@ class Kitchen:
 
     def revert(self, *, downstream: bool = False, dry_run: bool = False, code: bool = True) -> Json:
         """Undo its last promotion."""
-        return revert(self.target(), self.records(), self.name, downstream=downstream, dry_run=dry_run, code=code)
+        target = self.target()
+        report = revert(target, self.records(), self.name, downstream=downstream, dry_run=dry_run, code=code)
+        if report["version"]:
+            self.tell(target)
+        return report
 
     def rebase(self) -> Json:
         """Fork again from what production is now, with the kitchen's changes on top, and test."""
@@ -210,7 +214,7 @@ class Kitchen:
 
     def unpromoted(self) -> list[str]:
         """What would be lost by closing it, in words."""
-        return unpromoted(self.environment(), self.site, self.records())
+        return closing.unpromoted(self.environment(), self.site, self.records())
 
     def close(self, *, force: bool = False, keep_branch: bool = False) -> None:
         """Leave nothing of it.
@@ -218,19 +222,14 @@ class Kitchen:
         Raises:
             UsageError: It holds what was never promoted, and `force` was not said.
         """
-        if not force and (lost := self.unpromoted()):
-            raise UsageError(
-                f"kitchen `{self.name}` holds what was never promoted: {'; '.join(lost)}\n"
-                f"    Promote it (mesh kitchen promote {self.name}), or close it with --force."
-            )
-        self.environment().lake.close()
-        opening.close_kitchen(self.production(), self.name, keep_branch=keep_branch)
+        closing.close_site(self.production(), self.site, self._settings, force=force, keep_branch=keep_branch)
 
     def _outer(self) -> Settings:
         """Production's settings, also where this process was started in a kitchen."""
         return self._settings.model_copy(update={"home": self.site.production_home, "dir": None, "kitchen": ""})
 
-    def _tell(self, target: Environment) -> None:
+    @staticmethod
+    def tell(target: Environment) -> None:
         """Report to Dagster what was published; what cannot be told now, the reconciler tells."""
         from mesh_assets.orchestration.instance import open_instance
         from mesh_assets.orchestration.sensors import reconcile
@@ -267,36 +266,37 @@ def revert(
     }
 
 
-def unpromoted(env: Environment, site: Site, records: Records) -> list[str]:
-    """What would be lost by closing a kitchen, in words: files, commits, tables."""
-    found = []
-    standing = records.promotions(site.name)
-    repository = git.repository(site.root) if site.has_code else None
-    if repository:
-        if files := repository.changed():
-            found.append(f"{len(files)} changed file{'s' * (len(files) > 1)} ({', '.join(files[:3])})")
-        theirs = git.repository(site.production)
-        if theirs and not theirs.is_ancestor(repository.head(), "HEAD"):
-            found.append(f"commits of branch {site.branch}")
-    promoted = {name for each in standing for name in each.record["tables"] if each.at > site.opened}
-    changed = changes.changes(changes.base(site), env.mesh)
-    lost = sorted(set(changes.rebuilt(env, site)) - promoted)
-    if lost and (changed or not site.has_code):
-        found.append(f"{len(lost)} built table{'s' * (len(lost) > 1)} ({', '.join(map(spelt, lost[:3]))})")
-    return found
+def undo(
+    root: Path, settings: Settings, name: str, *, downstream: bool = False, dry_run: bool = False, code: bool = True
+) -> Json:
+    """As `revert`, also of a kitchen that is closed; Dagster is told."""
+    env = closing.production(root, settings)
+    if (env.home / place.FOLDER / place.checked(name) / place.FILE).is_file():
+        return Kitchen.of(name, root=env.mesh.root, settings=settings).revert(
+            downstream=downstream, dry_run=dry_run, code=code
+        )
+    report = revert(env, Records(env.ledger), name, downstream=downstream, dry_run=dry_run, code=code)
+    if report["version"]:
+        Kitchen.tell(env)
+    return report
 
 
-def _production(root: Path | None, settings: Settings) -> Environment:
-    folder = root or find_mesh(settings.dir or Path.cwd())
-    if within := place.around(folder.resolve()):
-        folder = within.production
-        settings = settings.model_copy(update={"home": within.production_home})
-    return Environment.open(read_mesh(folder, tolerant=True), settings)
+def revert_table(root: Path, settings: Settings, table: str, version: int) -> Json:
+    """The JSON of `mesh revert`: one table of production, back to a version of before."""
+    env = closing.production(root, settings)
+    (name, *more) = sorted(catalog.named(env.mesh, [table]))
+    if more:
+        raise UsageError(f"`{table}` is a domain\n    Name one table, as in `{spelt(name)}`.")
+    env.sync()
+    reverting.recorded(env, name, version)
+    new = reverting.put_back(env, {name: version}, message=f"Revert {name} to version {version}")
+    Kitchen.tell(env)
+    return {"schema_version": 1, "table": spelt(name), "to": version, "version": new}
 
 
 def listing(root: Path, settings: Settings) -> Json:
     """The JSON of `mesh kitchen list`."""
-    env = _production(root, settings)
+    env = closing.production(root, settings)
     records = Records(env.ledger)
     rows = []
     for row in records.all():
@@ -318,16 +318,6 @@ def listing(root: Path, settings: Settings) -> Json:
             told |= {"base": kitchen.site.snapshot, "changes": "; ".join(kitchen.unpromoted())}
         rows.append(told)
     return {"schema_version": 1, "kitchens": rows, "promotions": [_promotion(each) for each in records.promotions()]}
-
-
-def close(root: Path, settings: Settings, name: str, *, force: bool = False, keep_branch: bool = False) -> None:
-    """Close a kitchen, also one that a kill has left half made."""
-    env = _production(root, settings)
-    row = Records(env.ledger).get(place.checked(name))
-    if row is not None and row.state == "open" and (Path(row.folder) / place.FILE).is_file():
-        Kitchen(place.find(env.home, name), settings).close(force=force, keep_branch=keep_branch)
-    else:
-        opening.close_kitchen(env, name, keep_branch=keep_branch)
 
 
 def _promotion(each: Promotion) -> Json:

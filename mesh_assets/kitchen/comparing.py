@@ -80,8 +80,8 @@ def _compared(
     hidden = table.contract.masked if table.contract else frozenset()
     same = before and after and before.record.get("fingerprint") == after.record.get("fingerprint")
     if before is None or after is None or same:
-        count = {"before": _rows(before), "after": _rows(after)}
-        return rows.RowDiff(key=key, added=0 if before else count["after"] or 0, **count)
+        count = _rows(after)
+        return rows.RowDiff(key=key, before=_rows(before), after=count, added=0 if before else count or 0)
     old, new = env.lake.relation(name, before.version), env.lake.relation(name, after.version)
     return rows.compare(con, old, new, key, hidden=hidden, sampled=sampled)  # ty: ignore[invalid-argument-type]
 

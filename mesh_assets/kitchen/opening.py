@@ -273,11 +273,16 @@ def _refuse_leftovers(folder: Path) -> None:
 def _expiry(ttl: str) -> str:
     if ttl == "never":
         return ""
-    found = re.fullmatch(r"(\d{1,4})([mhdw])", ttl)
-    if not found:
+    after = seconds(ttl)
+    if after is None:
         raise UsageError(f"`{ttl}` is no time to live\n    Say it as `12h`, `7d`, `2w` or `never`.")
-    after = timedelta(seconds=int(found[1]) * _UNITS[found[2]])
-    return (datetime.now(UTC) + after).isoformat(timespec="seconds")
+    return (datetime.now(UTC) + timedelta(seconds=after)).isoformat(timespec="seconds")
+
+
+def seconds(words: str) -> int | None:
+    """How many seconds `12h`, `7d` and the like are; None for anything else."""
+    found = re.fullmatch(r"(\d{1,4})([mhdw])", words)
+    return int(found[1]) * _UNITS[found[2]] if found else None
 
 
 def _owner() -> str:

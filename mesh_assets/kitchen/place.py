@@ -3,10 +3,12 @@
 import json
 import os
 import re
+import textwrap
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mesh_assets.errors import UsageError, nearest
 from mesh_assets.settings import Settings, set_variables, with_variables
@@ -105,7 +107,7 @@ def checked(name: str) -> str:
         return name
     can = re.sub(r"[^a-z0-9]+", "-", name.lower())[:LONGEST].strip("-") or "tasting"
     raise UsageError(
-        f"`{name[:60]}{'…' * (len(name) > 60)}` cannot be a kitchen's name\n"
+        f"`{textwrap.shorten(name, LONGEST + 20, placeholder='…')}` cannot be a kitchen's name\n"
         f"    Take up to {LONGEST} small letters, digits, `-` and `_`, as in `{can}`."
     )
 
@@ -135,7 +137,9 @@ def around(root: Path) -> Site | None:
 
 def read(path: Path) -> Site:
     """What the file of a kitchen says."""
-    told = json.loads(path.read_text(encoding="utf-8"))
+    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     told.pop("schema_version")
-    paths = {key: Path(told.pop(key)) for key in ("folder", "root", "production", "production_home")}
-    return Site(**paths, **(told | {"hidden": tuple(told["hidden"])}))
+    for key in ("folder", "root", "production", "production_home"):
+        told[key] = Path(told[key])
+    told["hidden"] = tuple(told["hidden"])
+    return Site(**told)

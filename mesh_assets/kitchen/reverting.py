@@ -87,6 +87,8 @@ def put_back(env: Environment, targets: Mapping[str, int | None], *, run: str = 
     Raises:
         UsageError: A version is not there any more.
     """
+    if not targets:
+        return env.lake.head()
     run = run or f"revert {uuid.uuid4()}"
     back = {name: version for name, version in targets.items() if version is not None}
     gone = [name for name, version in targets.items() if version is None]

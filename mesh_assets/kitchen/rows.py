@@ -1,7 +1,7 @@
 """Two versions of a table, row by row: what was added, removed, changed, joined by key where there is one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from mesh_assets.domain import Table
@@ -82,18 +82,20 @@ def compare(
     """
     old, new = _columns(con, before), _columns(con, after)
     common = [name for name in old if name in new]
-    shape = {
-        "added_columns": tuple((name, kind) for name, kind in new.items() if name not in old),
-        "removed_columns": tuple((name, kind) for name, kind in old.items() if name not in new),
-        "retyped": tuple((name, old[name], new[name]) for name in common if old[name] != new[name]),
-    }
-    counts = {"before": _count(con, before), "after": _count(con, after)}
     usable = tuple(key) if key and set(key) <= set(common) else ()
+    same = RowDiff(
+        key=usable,
+        before=_count(con, before),
+        after=_count(con, after),
+        added_columns=tuple((name, kind) for name, kind in new.items() if name not in old),
+        removed_columns=tuple((name, kind) for name, kind in old.items() if name not in new),
+        retyped=tuple((name, old[name], new[name]) for name in common if old[name] != new[name]),
+    )
     if not common:
-        return RowDiff(key=(), added=counts["after"], removed=counts["before"], **counts, **shape)
+        return replace(same, added=same.after, removed=same.before)
     if not usable:
         added, removed = _whole_rows(con, before, after, common)
-        return RowDiff(key=(), added=added, removed=removed, **counts, **shape)
+        return replace(same, added=added, removed=removed)
     rest = [name for name in common if name not in usable]
     _differing(con, before, after, usable, rest)
     try:
@@ -103,9 +105,7 @@ def compare(
         sample = _sample(con, before, after, usable, rest, hidden, sampled) if found else ()
     finally:
         con.execute("DROP TABLE IF EXISTS differing")
-    return RowDiff(
-        key=usable, added=added, removed=removed, changed=changed, columns=columns, sample=sample, **counts, **shape
-    )
+    return replace(same, added=added, removed=removed, changed=changed, columns=columns, sample=sample)
 
 
 def _columns(con: "duckdb.DuckDBPyConnection", relation: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import shutil
 import uuid
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -342,6 +342,33 @@ class Lake:
                 for file in orphans:
                     file.unlink()
         return len(orphans)
+
+    def snapshots(self, *, before: datetime, without: Collection[int] = ()) -> tuple[int, ...]:
+        """Versions of the lake that were made before a moment, oldest first; never the newest."""
+        p, kept = self.catalog.prefix, {*without, self.head()}
+        rows = self._rows(f"SELECT snapshot_id, snapshot_time FROM {p}ducklake_snapshot ORDER BY 1")
+        when = {int(id_): time if isinstance(time, datetime) else datetime.fromisoformat(time) for id_, time in rows}
+        return tuple(id_ for id_, time in when.items() if id_ not in kept and time.astimezone(UTC) < before)
+
+    def expire(self, versions: Sequence[int]) -> None:
+        """Forget versions. Files that no other version names are put down for deletion; `clean_up` deletes them."""
+        if not versions:
+            return
+        listed = ", ".join(map(str, versions))
+        with self.session() as con, explained("Expiring versions"), self.catalog.locked():
+            con.execute(f"CALL ducklake_expire_snapshots('mesh', versions => [{listed}])")
+
+    def clean_up(self, before: datetime) -> int:
+        """Delete files that were put down for deletion before a moment; how many there were."""
+        moment = before.astimezone(UTC)
+        if isinstance(self.catalog, SqliteCatalog):
+            # DuckLake 1.5.5 compares as text here, and would take all files of the same day: so the day before, at most.
+            moment = moment.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(seconds=1)
+        with self.session() as con, explained("Cleaning the lake"), self.catalog.locked():
+            rows = con.execute(
+                f"CALL ducklake_cleanup_old_files('mesh', older_than => TIMESTAMPTZ {text(moment.isoformat())})"
+            ).fetchall()
+        return len(rows)
 
     # Forking
 
