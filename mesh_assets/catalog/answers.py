@@ -48,7 +48,7 @@ def summary(env: Environment, standing: Standing, name: str) -> Json:
         "purpose": domain.purpose,
         "team": team(domain),
         "status": worst([row["status"] for row in tables]),
-        "reason": (bad or late or [{"reason": ""}])[0]["reason"],
+        "reason": (bad or late or [{"reason": _warnings(tables)}])[0]["reason"],
         "tests": {word: sum(row["tests"].get(word, 0) for row in tables) for word in ("pass", "warn", "fail")},
         "since": min((row["freshness"]["confirmed"] for row in tables if row["freshness"]["confirmed"]), default=None),
         "ports": [row for row in tables if row["port"]],
@@ -59,6 +59,15 @@ def summary(env: Environment, standing: Standing, name: str) -> Json:
         "made_with": sorted({row["toolchain"] for row in tables}),
         "automation": domain.automation,
     }
+
+
+def _warnings(tables: Sequence[Mapping[str, Any]]) -> str:
+    names = [row["name"] for row in tables if row["tests"].get("warn")]
+    count = sum(row["tests"].get("warn", 0) for row in tables)
+    if not names:
+        return ""
+    listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")  # noqa: PLR2004 - as above
+    return f"{count} test{'s' * (count != 1)} warn{'s' * (count == 1)}: {listed}"
 
 
 def team(domain: Domain) -> dict[str, str]:

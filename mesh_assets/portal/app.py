@@ -61,7 +61,6 @@ def create(site: Site, *, hosts: tuple[str, ...] = ()) -> Guard:
         Route("/mesh/static/{file}", portal.static),
         *api.routes(site),
         Route("/mesh/jobs/{job}", portal.job),
-        Route("/mesh/jobs/{job}.json", portal.job),
         Route("/mesh/domains/{where:path}/{action}", portal.act, methods=["POST"]),
         Route("/mesh/{path:path}", portal.page),
     ]
@@ -100,7 +99,7 @@ class _Portal:
         machine = request.url.path.endswith(".json")
 
         def make(view: View) -> Response:
-            job = jobs.find(view.env, request.path_params["job"])
+            job = jobs.find(view.env, request.path_params["job"].removesuffix(".json"))
             if job is None:
                 raise NotFound("there is no such job\n    Those of the last days are on /mesh/status.")
             data = job.as_json()

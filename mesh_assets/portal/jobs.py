@@ -7,13 +7,14 @@ import sys
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from mesh_assets.environment import Environment
-from mesh_assets.errors import UsageError
+from mesh_assets.errors import MeshError, UsageError
 from mesh_assets.ledger import process_started
 from mesh_assets.store import now
 
@@ -139,11 +140,12 @@ def recent(env: Environment, limit: int = 50, *, about: str | None = None) -> tu
 
 def _follow(env: Environment, job: str, process: "subprocess.Popen[str]") -> None:
     said = ""
-    for line in process.stdout or ():
-        said = (said + line)[-KEPT:]
-        _keep(env, job, output=without_paths(env, said))
-    code = process.wait()
-    _keep(env, job, output=without_paths(env, said), ended=now(), code=code)
+    with process, suppress(MeshError):  # a ledger that is away: the page says that the job was cut off
+        for line in process.stdout or ():
+            said = (said + line)[-KEPT:]
+            _keep(env, job, output=without_paths(env, said))
+        code = process.wait()
+        _keep(env, job, output=without_paths(env, said), ended=now(), code=code)
 
 
 def _keep(env: Environment, job: str, **values: object) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from mesh_assets import address as names
 from mesh_assets.address import QUESTIONS
@@ -55,6 +55,7 @@ def templates() -> Environment:
         "since": since,
         "day": lambda text: (text or "")[:10],
         "short": short,
+        "ticks": ticks,
     }
     shared: dict[str, Any] = {
         "questions": QUESTIONS,
@@ -101,6 +102,16 @@ def short(text: object, most: int = 120) -> str:
     """The first line, cut."""
     line = str(text or "").strip().split("\n", 1)[0]
     return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def ticks(text: str | None) -> Markup:
+    """What stands between backticks, as code."""
+    parts = (text or "").split("`")
+    if len(parts) % 2 == 0:  # one is left over: it is part of the text
+        return escape(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts)
+    )
 
 
 def moment(text: str | None) -> Markup:
