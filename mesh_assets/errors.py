@@ -153,4 +153,12 @@ PROBLEMS = {  # every code, and its heading in docs/problems.md
     "M412": "Two domains of one name",
     "M413": "A relationship that leads nowhere",
     "M414": "An input that is there twice",
+    "M520": "A test that the library does not have",
+    "M521": "A parameter that a test does not have",
+    "M522": "A parameter that is missing",
+    "M523": "A parameter that cannot have that value",
+    "M524": "A test in the wrong place",
+    "M525": "A condition that cannot be used",
+    "M526": "An action that a test cannot have",
+    "M527": "A test of the library that does not suit its column",
 }
