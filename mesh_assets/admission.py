@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mesh_assets import history
 from mesh_assets.audit.words import result_json
 from mesh_assets.domain import InputPort, OnFailure
 from mesh_assets.environment import Environment
@@ -81,7 +82,13 @@ def judge(
         return Admission(reader=reader, table=port.table, version=version, contract="", admitted=True, run=run)
     if known := env.ledger.judged(reader, port.table, version, contract.hash):
         return known
-    results = audit(con, env.lake.relation(port.table, version), contract, related=relations(env, seen))
+    results = audit(
+        con,
+        env.lake.relation(port.table, version),
+        contract,
+        related=relations(env, seen),
+        past=history.of(env, port.table, con, before=version),
+    )
     verdict = Admission(
         reader=reader,
         table=port.table,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from mesh_assets import order, provenance, raw
+from mesh_assets import history, order, provenance, raw
 from mesh_assets.admission import Reading, relations, spelt
 from mesh_assets.audit.result import Result, Status
 from mesh_assets.audit.words import result_json
@@ -161,7 +161,13 @@ def test(
         return ()
     relation = env.lake.candidate(candidate) if candidate else env.lake.relation(table.name, version or 0)
     others = relations(env, env.seen())
-    return audit(con, relation, table.contract, related=lambda name: relation if name == table.name else others(name))
+    return audit(
+        con,
+        relation,
+        table.contract,
+        related=lambda name: relation if name == table.name else others(name),
+        past=history.of(env, table.name, con, before=None if candidate else version),
+    )
 
 
 def summary(results: Sequence[Result]) -> dict[str, int]:
@@ -276,6 +282,7 @@ def _audit(step: Step, candidate: Candidate, built: Mapping[str, Candidate]) -> 
         related=lambda name: _relation(step, built[name]) if _is_there(step, built, name) else others(name),
         lost=publication.staged.lost if publication else {},
         lost_sample=publication.staged.lost_sample if publication else {},
+        past=history.of(step.env, candidate.table.name, step.con, before=step.pin + 1),
     )
     return (*found, *candidate.results)
 

@@ -11,6 +11,7 @@ from mesh_assets.commands import kitchen, maintain, portal
 from mesh_assets.commands.change import app as change
 from mesh_assets.commands.common import AsJson, Commands, MeshDir, Names, environment, note, place, print_json
 from mesh_assets.commands.impact import impact
+from mesh_assets.commands.tests import tests
 from mesh_assets.errors import MeshError, UsageError
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ app = typer.Typer(
 app.add_typer(kitchen.app, name="kitchen")
 app.command(epilog="Examples: `mesh maintain --dry-run`, `mesh maintain --keep 90d`")(maintain.maintain)
 app.command(epilog="Example: `mesh revert customers/physicians --to 12`")(maintain.revert)
+
+
+app.add_typer(tests, name="test")
 
 
 def main() -> None:
@@ -125,34 +129,6 @@ def run(
         console.run_table(report)
     statuses = {row["status"] for row in report["tables"]}
     raise typer.Exit(3 if "failed" in statuses else 2 if env.mesh.broken else 1 if "held" in statuses else 0)
-
-
-@app.command(epilog="Examples: `mesh test`, `mesh test claims --json`, `mesh test --junit report.xml --fail-on warn`")
-def test(
-    names: Names = None,
-    mesh: MeshDir = None,
-    *,
-    junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Also write JUnit's XML.")] = None,
-    fail_on: Annotated[str, typer.Option("--fail-on", metavar="warn|error", help="What makes exit 1.")] = "error",
-    as_json: AsJson = False,
-) -> None:
-    """Execute the tests of what is published, and of candidates that are held. Exit 1 when one fails."""
-    from mesh_assets import catalog, console, testing
-
-    if fail_on not in ("warn", "error"):
-        message = f"--fail-on is `warn` or `error`, not `{fail_on}`"
-        raise typer.BadParameter(message)
-    env, _ = environment(mesh)
-    chosen = catalog.named(env.mesh, names or ())
-    with console.waiting("testing"):
-        items = list(testing.test(env, chosen))
-    if as_json:
-        print_json(catalog.test_report(items))
-    else:
-        console.test_table(items)
-    if junit:
-        console.write_junit(items, junit, fail_on=fail_on)
-    raise typer.Exit(1 if any(testing.is_failure(item, fail_on=fail_on) for item in items) else 0)
 
 
 @app.command(epilog="Example: `mesh status --json`")

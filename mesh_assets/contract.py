@@ -18,6 +18,13 @@ class Severity(StrEnum):
     WARNING = "warning"
 
 
+class Action(StrEnum):
+    """What becomes of a version whose test of severity `error` fails."""
+
+    HOLD = "hold"
+    QUARANTINE = "quarantine"  # the failing rows are put aside, the others are published
+
+
 class Kind(StrEnum):
     """What a test asks of a table. The words are those of ODCS 3.1, in snake case."""
 
@@ -42,6 +49,7 @@ class Kind(StrEnum):
     INVALID_VALUES = "invalid_values"
     DUPLICATE_VALUES = "duplicate_values"
     SQL = "sql"  # one read-only query that returns one value
+    LIBRARY = "library"  # `type: custom, engine: mesh`: one of audit/library, named in `Test.type`
     PANDERA = "pandera"  # a check of a hand-written pandera schema, in the domain's `checks.py`
 
 
@@ -59,6 +67,9 @@ class Test:
             `pattern`, `missing_values` (metrics); `query`, `operator`, `threshold` (sql). `operator` is one of
             `mustBe mustNotBe mustBeGreaterThan mustBeGreaterOrEqualTo mustBeLessThan mustBeLessOrEqualTo
             mustBeBetween mustNotBeBetween`; `threshold` is a number, or a pair for the last two.
+            Of the library: its parameters by name, and `to_table` where it compares with another table.
+        type: Which test of the library, for `Kind.LIBRARY`; else empty.
+        action: What a failure does: hold the version, or put the failing rows aside.
         severity: `error` stops the version.
         dimension: ODCS quality dimension, or empty.
         description: Why it matters, in the owner's words; may be empty.
@@ -75,6 +86,13 @@ class Test:
     dimension: str = ""
     description: str = ""
     where: Place = Place("")
+    type: str = ""
+    action: Action = Action.HOLD
+
+    @property
+    def word(self) -> str:
+        """What a person calls it: the test of the library, or the kind."""
+        return self.type or str(self.kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

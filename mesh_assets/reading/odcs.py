@@ -11,10 +11,11 @@ from mesh_assets.audit.patterns import FORMATS
 from mesh_assets.audit.questions import fails
 from mesh_assets.audit.values import CannotAnswer
 from mesh_assets.audit.values import column_type as typed
-from mesh_assets.contract import Column, Contract, Kind, ServiceLevel, Test
+from mesh_assets.contract import Action, Column, Contract, Kind, ServiceLevel, Test
 from mesh_assets.errors import Problem, nearest
 from mesh_assets.reading import shape
 from mesh_assets.reading.columntype import NotAType, column_type
+from mesh_assets.reading.custom import unsuited
 from mesh_assets.reading.implied import implied_tests, primary_key
 from mesh_assets.reading.quality import rules_of_column, rules_of_table, upgrade
 from mesh_assets.reading.references import references_of_column, references_of_table
@@ -88,7 +89,7 @@ def _contract(document: Document, schema: Map, domain: str, problems: list[Probl
     for prop, column in columns:
         tests += implied_tests(document, prop, column, problems)
         tests += references_of_column(document, prop, column, domain, problems)
-        tests += rules_of_column(document, prop, column.name, problems)
+        tests += rules_of_column(document, prop, column.name, problems, tuple(names.values()))
     tests += primary_key(document, schema, names)
     for relationship in maps(schema, "relationships"):
         tests += references_of_table(document, schema, relationship, names, domain, problems)
@@ -203,7 +204,10 @@ def _executable(tests: list[Test], columns: list[Column], problems: list[Problem
     types = {column.name: typed(column.type) for column in columns}
     told = {problem.where for problem in problems}
     for test in tests:
-        if test.kind not in MENDS or test.where in told:
+        if test.where in told:
+            continue
+        problems += unsuited(test, types)
+        if test.kind not in MENDS:
             continue
         try:
             fails(test, types)
@@ -227,6 +231,7 @@ def _hash(contract: Contract) -> str:
             test.columns,
             sorted((key, repr(value)) for key, value in test.arguments.items()),
             str(test.severity),
+            *((test.type, str(test.action)) if test.type or test.action is Action.QUARANTINE else ()),
         )
         for test in contract.tests
     ]

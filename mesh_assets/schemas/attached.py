@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 import duckdb
 
 from mesh_assets.audit.execute import audit as audit_own
+from mesh_assets.audit.library import Past
 from mesh_assets.audit.result import Result, Status
 from mesh_assets.audit.sample import COLUMNS, MASK, plain
 from mesh_assets.contract import Contract, Kind, Severity, Test
@@ -24,6 +25,7 @@ def audit(
     tests: Collection[str] | None = None,
     sample: int = 10,
     seconds: float = 30.0,
+    past: Past | None = None,
 ) -> tuple[Result, ...]:
     """As `audit.execute.audit`, with the contract's hand-written schemas after its own tests.
 
@@ -45,6 +47,7 @@ def audit(
         tests=None if tests is None else [name for name in tests if name in {test.name for test in contract.tests}],
         sample=sample,
         seconds=seconds,
+        past=past,
     )
     return (*own, *_execute(con, relation, contract, chosen, sample), *unloaded)
 
