@@ -10,12 +10,20 @@ from typing import Protocol
 from typer.main import get_command
 
 from mesh_assets.audit.library import ELSEWHERE, TYPES
+from mesh_assets.changes.model import MEANINGS, MODES, effect
 from mesh_assets.cli import app
 from mesh_assets.settings import Settings
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 MADE = "<!-- Made by `python -m tools.generate_reference`. Change the code, then run it again. -->"
 ATTRIBUTE = re.compile(r"^ {4}(\w+): (.+?)(?=^ {4}\w+: |\Z)", re.DOTALL | re.MULTILINE)
+
+
+DECIDED = {
+    "binding": "its SQL stands on the new columns, or it does not",
+    "values": "its own contracts ask for what is promised no longer, or its own tests fail on rows under the new schema",
+    "use": "no test can see it, so using the column is enough",
+}
 
 
 class Parameter(Protocol):
@@ -48,8 +56,29 @@ def main() -> None:
 
 def pages() -> dict[str, str]:
     """The generated pages by file name, as they should be."""
-    made = {"cli.md": _cli(), "settings.md": _settings(), "test-library.md": _library()}
+    made = {"changes.md": _changes(), "cli.md": _cli(), "settings.md": _settings(), "test-library.md": _library()}
     return {name: "\n".join(lines) for name, lines in made.items()}
+
+
+def _changes() -> Iterator[str]:
+    yield f"{MADE}\n\n# Changes\n"
+    yield "Every kind of change, and what it means under each `compatibility` of an output port. The meaning is that of tables."
+    yield "**Backward**: rows written under the new schema, read by SQL that was right under the old one."
+    yield "**Forward**: rows written under the old schema, read by SQL that is right under the new one.\n"
+    yield "`full` is both, `none` asks nothing. The `*_transitive` modes mean the same, against every version of the same major"
+    yield "version instead of the last alone. [What is done about it](../how-to/change-a-port.md).\n"
+    yield f"| kind | {' | '.join(f'`{mode}`' for mode in MODES[:4])} | backward, because | forward, because | step |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for kind, meaning in MEANINGS.items():
+        effects = " | ".join(str(effect(kind, mode)) for mode in MODES[:4])
+        yield f"| `{kind}` | {effects} | {meaning.why_backward} | {meaning.why_forward} | {meaning.step} |"
+    yield "\n`step`: of the contract's version, where the change is compatible. A breaking one needs a major step; one that is breaking"
+    yield "backward only, and that hits no reader, needs the step of the table.\n"
+    yield "How it is known whether a reader that uses the column is hit:\n"
+    for word, told in DECIDED.items():
+        kinds = ", ".join(f"`{kind}`" for kind, meaning in MEANINGS.items() if meaning.decided == word)
+        yield f"- **{word}**: {told}: {kinds}"
+    yield ""
 
 
 def _cli() -> Iterator[str]:

@@ -236,6 +236,12 @@ class ChangeRecord:
             with self._store.writing() as db:
                 self._store.put(db, _told, rows)
 
+    def told_until(self, reader: str) -> int:
+        """The newest version of whose change a reader was told; 0 when there is none."""
+        query = sa.select(sa.func.max(_told.c.version)).where(_told.c.reader == reader)
+        with self._store.reading() as db:
+            return db.execute(query).scalar() or 0
+
     def told(self, id_: str | None = None) -> tuple[dict[str, Any], ...]:
         """Who was told when, oldest first."""
         query = sa.select(_told).order_by(_told.c.at)

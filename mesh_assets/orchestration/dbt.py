@@ -123,7 +123,8 @@ def _tell(
             yield dg.MaterializeResult(
                 asset_key=keys.of(table.name),
                 data_version=dg.DataVersion(outcome.fingerprint),
-                metadata=tell.outcome_metadata(table, outcome, env.lake.folder(table.name).as_uri()),
+                metadata=tell.outcome_metadata(table, outcome, env.lake.folder(table.name).as_uri())
+                | tell.column_lineage(env, table, outcome.columns),
             )
         elif outcome.status == "skipped":
             context.log.warning("%s: %s", table.name, outcome.message)

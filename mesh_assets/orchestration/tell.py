@@ -14,6 +14,7 @@ Metadata = dict[str, Any]
 """Dagster's raw metadata: numbers, texts, and values of its own."""
 
 if TYPE_CHECKING:
+    from mesh_assets.environment import Environment
     from mesh_assets.step import Outcome
 
 IMPLIED = {
@@ -40,6 +41,25 @@ def definition_metadata(table: Table) -> Metadata:
         metadata["dagster/column_schema"] = table_schema(table.contract, columns)
         metadata["mesh/contract"] = f"{table.contract.id} {table.contract.version}"
     return metadata
+
+
+def column_lineage(env: "Environment", table: Table, columns: Sequence[Sequence[str]]) -> Metadata:
+    """What each column is made of, where the table's SQL tells it; nothing where it does not."""
+    from mesh_assets.changes.judge import cache_of, known_columns
+    from mesh_assets.changes.lineage import lineage
+
+    known = known_columns(env)
+    found = lineage(env.mesh, table, known, cache_of(env)).outputs
+    names = {(name, column.lower()): column for name, listed in known.items() for column, _ in listed}
+    deps = {
+        column: [
+            dg.TableColumnDep(asset_key=dg.AssetKey(source.split(".")), column_name=names.get((source, name), name))
+            for source, name in sorted(found[column.lower()])
+        ]
+        for column, _ in columns
+        if found.get(column.lower())
+    }
+    return {"dagster/column_lineage": dg.TableColumnLineage(deps)} if deps else {}
 
 
 def outcome_metadata(table: Table, outcome: "Outcome", uri: str) -> Metadata:
