@@ -104,7 +104,9 @@ class RelationBackend(BaseSchemaBackend):
         if not CONFIG.validation_enabled:
             return check_obj
         if tail is not None or sample is not None:
-            raise NotImplementedError("A relation has no last rows and no fixed sample: use `head`, or validate it whole.")
+            raise NotImplementedError(
+                "A relation has no last rows and no fixed sample: use `head`, or validate it whole."
+            )
         if refused := [*changes(schema), *deviations(schema)]:
             raise SchemaDefinitionError(f"This schema cannot be validated on DuckDB: {'; '.join(refused)}.")
         seen = check_obj if head is None else check_obj.limit(head)
