@@ -26,7 +26,7 @@ from mesh_assets.schemas.answer import Table, answers
 from mesh_assets.schemas.asked import Word, asked
 from tests.property.test_audit_equals_reference import EDGES, FLOATS, MOMENTS, SORTS, TEXTS, _stored, values_of
 
-EXAMPLES = int(os.environ.get("MESH_TEST_EXAMPLES", "1000"))
+EXAMPLES = int(os.environ.get("MESH_TEST_EXAMPLES", "300"))
 ATOMS = [
     r"\d",
     r"\w",
