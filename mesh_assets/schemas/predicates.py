@@ -149,7 +149,10 @@ def _literal(type_: ColumnType, value: object) -> str | None:
         case Family.TIMESTAMP if type(value) is dt.datetime and value.tzinfo is None:
             return literal(value, type_)
         case Family.TIMESTAMPTZ if type(value) is dt.datetime and value.tzinfo is not None:
-            return literal(value.astimezone(dt.UTC), type_)
+            try:
+                return literal(value.astimezone(dt.UTC), type_)
+            except OverflowError:  # before the year 1, or after 9999, in UTC
+                return None
         case Family.TIME if type(value) is dt.time and value.tzinfo is None:
             return literal(value, type_)
     return None
