@@ -87,7 +87,7 @@ system:
 
 COMPILE = UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate
 lock: ## resolve again (UPGRADE=1 takes newer releases)
-	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --all-extras -o $(LOCKS)/dev.txt
+	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build --extra dev -o $(LOCKS)/dev.txt
 	$(COMPILE) pyproject.toml --extra build -c $(LOCKS)/dev.txt -o $(LOCKS)/run.txt
 	awk '/^[a-z]/{p = /^uv==/} p' $(LOCKS)/dev.txt > $(LOCKS)/uv.txt
 	@$(MAKE) --no-print-directory check-locks

@@ -42,7 +42,7 @@ def read_python(folder: Path, shown: str) -> PythonRead:
     try:
         text = read_text(path, f"{shown}/assets.py")
         tree = ast.parse(text)
-        code = digest(_texts(folder, shown, result.problems))
+        code = digest(_texts(folder, shown, result.problems, checks="checks" in text))
     except ConfigError as error:
         result.problems += error.problems
     except SyntaxError as error:
@@ -69,10 +69,15 @@ def python_files(folder: Path) -> list[Path]:
     )
 
 
-def _texts(folder: Path, shown: str, problems: list[Problem]) -> Iterator[str]:
-    """Names and contents of a domain's Python files; a link that leads out of the mesh is told and not read."""
+def _texts(folder: Path, shown: str, problems: list[Problem], *, checks: bool) -> Iterator[str]:
+    """Names and contents of a domain's Python files; a link that leads out of the mesh is told and not read.
+
+    `checks.py` is part of the contracts, and of the tables only when their code may use it (`checks`).
+    """
     for file in python_files(folder):
         name = file.relative_to(folder).as_posix()
+        if name == "checks.py" and not checks:
+            continue
         if leads_out(str(folder.parents[1]), str(folder), name):
             problems.append(outside(f"{shown}/{name}"))
             continue

@@ -1,7 +1,7 @@
 """What a pandera schema asks, answered on a table in DuckDB: in SQL where that is exact, else by pandera itself."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,8 +46,25 @@ class Table:
         return self.query(sql).fetchall()
 
     def frame(self, sql: str) -> pl.DataFrame:
-        """What a query gives, as polars."""
-        return self.query(sql).pl()
+        """What a query of columns that are `listed` gives, as polars."""
+        return self.typed(self.query(sql).pl())
+
+    def listed(self, names: Iterable[str], of: str = "") -> str:
+        """Columns as SQL, in a form that becomes a frame: polars has durations, and no months."""
+        return ", ".join(
+            f"epoch_us({of}{quoted(name)}) AS {quoted(name)}" if self.is_interval(name) else f"{of}{quoted(name)}"
+            for name in names
+        )
+
+    def typed(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The frame with durations in place of their numbers."""
+        return frame.with_columns(
+            pl.col(name).cast(pl.Duration("us")) for name in frame.columns if self.is_interval(name)
+        )
+
+    def is_interval(self, name: str) -> bool:
+        """Whether the column holds spans of time."""
+        return name in self.types and self.types[name].name == "INTERVAL"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -159,7 +176,7 @@ class _Work:
         answer = Answer(asked=one, column=None if one.columns else names[0])
         answer.query = f"SELECT coalesce({counted}, 0)::BIGINT FROM ({groups})"
         same = " AND ".join(f"_r.{quoted(name)} IS NOT DISTINCT FROM _g.{quoted(name)}" for name in names)
-        listed = ", ".join(f"_r.{quoted(name)}" for name in dict.fromkeys([*self.present(), *names]))
+        listed = self.table.listed(dict.fromkeys([*self.present(), *names]), "_r.")
         cases = f"SELECT {listed} FROM {self.table.name} AS _r SEMI JOIN ({groups}) AS _g ON {same} LIMIT {self.limit}"
         return _Part(answer, answer.query, cases)
 
@@ -201,8 +218,9 @@ class _Work:
         one, name = part.answer.asked, part.answer.column
         sees_all = name is None or one.check.groupby is not None
         sees_all = sees_all or (one.flavour is Flavour.POLARS and not one.built_in and not one.element_wise)
-        select = f"SELECT {'*' if sees_all else self.shown(name)} FROM {self.table.name}"
-        found = frames.count(one, name, self.table.query, select, self.limit)
+        listed = self.table.listed(self.table.types) if sees_all else self.shown(name)
+        select = f"SELECT {listed} FROM {self.table.name}"
+        found = frames.count(one, name, self.table.query(select), self.table.typed, self.limit)
         answer = part.answer
         answer.how = "polars" if one.built_in or one.flavour is Flavour.POLARS else "pandas"
         answer.query, answer.batches, answer.whole = select, found.batches, found.whole
@@ -262,7 +280,7 @@ class _Work:
 
     def shown(self, name: str | None) -> str:
         names = dict.fromkeys([*self.present(), *([name] if name else [])]) or dict.fromkeys(self.table.types)
-        return ", ".join(map(quoted, names))
+        return self.table.listed(names)
 
     def columns(self, one: Asked) -> Answer:
         """Missing ones; with `strict` unknown ones; with `ordered` those out of order."""
@@ -294,7 +312,7 @@ class _Work:
 
         answer = Answer(asked=one)
         names = list(self.table.types)
-        listed = ", ".join(map(quoted, names))
+        listed = self.table.listed(names)
         empty = self.table.frame(f"SELECT {listed} FROM {self.table.name} LIMIT 0")
         declared: dict[str, Any] = {}
         if one.schema.dtype is not None:

@@ -129,7 +129,7 @@ class RelationBackend(BaseSchemaBackend):
         handler, counts = ErrorHandler(), defaultdict(int)
         handler.collect_errors(schema_errors)
         for error in schema_errors:
-            counts[error.reason_code.name] += 1
+            counts[error.reason_code.name if error.reason_code else ""] += 1
         return FailureCaseMetadata(
             failure_cases=pl.concat([_cases(error) for error in schema_errors]),
             message=_plain(handler.summarize(schema_name=schema_name)),

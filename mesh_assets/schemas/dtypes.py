@@ -28,7 +28,12 @@ def agrees(dtype: Any, flavour: Flavour, type_: ColumnType, empty: pl.DataFrame)
             from ibis.backends.sql.datatypes import DuckDBType
             from pandera.engines.ibis_engine import Engine as IbisEngine
 
-            return bool(dtype.check(IbisEngine.dtype(DuckDBType.from_string(type_.name))))
+            kind = {"TIME_NS": "TIME"}.get(type_.name, type_.name)
+            found = DuckDBType.from_string(kind)
+            declared = getattr(dtype, "type", None)
+            if found.is_timestamp() and declared is not None and declared.is_timestamp() and declared.scale is None:
+                found = found.copy(scale=None)  # a moment, however finely it is kept
+            return bool(dtype.check(IbisEngine.dtype(found)))
     return _as_pandas(dtype, type_)
 
 

@@ -14,7 +14,7 @@ from mesh_assets.schemas.asked import Asked, Flavour, bare
 BATCH = 100_000
 """Rows that an element-wise check sees at a time."""
 
-Query = Callable[[str], duckdb.DuckDBPyRelation]
+Typed = Callable[[pl.DataFrame], pl.DataFrame]
 
 
 @dataclass(slots=True)
@@ -31,14 +31,14 @@ class Counted:
     whole: bool = False
 
 
-def count(one: Asked, column: str | None, query: Query, select: str, limit: int) -> Counted:
+def count(one: Asked, column: str | None, rows: duckdb.DuckDBPyRelation, typed: Typed, limit: int) -> Counted:
     """The failing rows of one check, by pandera on frames of the schema's own library.
 
     Built-in checks are those of the reference, polars, whatever the schema was written for.
 
     Args:
-        select: A query of the rows; what it selects beside `column` is for the failing rows that are shown, and for
-            functions that look at other columns.
+        rows: What they hold beside `column` is for the failing rows that are shown, and for functions that look at it.
+        typed: Gives a frame of them its types.
 
     Raises:
         CannotAnswer: The check raised, or gave what is no verdict.
@@ -48,7 +48,8 @@ def count(one: Asked, column: str | None, query: Query, select: str, limit: int)
     # A batch is only as good as the whole where nothing but the value is looked at.
     alone = one.element_wise or bool(one.built_in and one.built_in != "unique_values_eq" and column)
     found = Counted()
-    for frame in _batches(query(select)) if alone else [query(select).pl()]:
+    for batch in _batches(rows) if alone else [rows.pl()]:
+        frame = typed(batch)
         found.batches += 1
         wrong = judge(one, column, frame)
         if isinstance(wrong, bool):

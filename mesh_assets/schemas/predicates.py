@@ -149,10 +149,17 @@ def _literal(type_: ColumnType, value: object) -> str | None:
         case Family.TIMESTAMP if type(value) is dt.datetime and value.tzinfo is None:
             return literal(value, type_)
         case Family.TIMESTAMPTZ if type(value) is dt.datetime and value.tzinfo is not None:
-            return literal(value.astimezone(dt.UTC), type_)
+            return _moment(type_, value)
         case Family.TIME if type(value) is dt.time and value.tzinfo is None:
             return literal(value, type_)
     return None
+
+
+def _moment(type_: ColumnType, value: dt.datetime) -> str | None:
+    try:
+        return literal(value.astimezone(dt.UTC), type_)
+    except OverflowError:  # before the year 1, or after 9999, in UTC
+        return None
 
 
 def _float(type_: ColumnType, value: Any) -> str | None:  # noqa: ANN401 - a number
