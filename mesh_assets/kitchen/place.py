@@ -33,7 +33,7 @@ class Site:
         variables: Environment variables that hold in it, beside those of the session.
         hidden: Variables that do not exist in it: production's secrets.
         schema: Of its catalog, on PostgreSQL.
-        catalog: Where its catalog is.
+        catalog: Where its catalog is; empty: in the database that production names, in `schema`.
         port: Of its own `mesh dev`.
         opened: When, in UTC.
         masked: `domain.table` to the columns that were masked when it was opened.
@@ -72,7 +72,7 @@ class Site:
             update={
                 "home": self.home,
                 "dir": self.root,
-                "lake_catalog": self.catalog,
+                "lake_catalog": self.catalog or given.lake_catalog,
                 "lake_data": str(self.home / "lake" / "data"),
                 "lake_schema": self.schema,
                 "kitchen": self.name,
