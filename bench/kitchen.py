@@ -25,6 +25,7 @@ from mesh_assets.settings import Settings
 
 TABLES = 10
 BYTES_PER_ROW = 8
+RECORD = {"inputs": {}, "generation": {}, "fingerprint": "", "rows": 0, "tried": {}, "code": "", "contract": ""}
 _MORE_FILES = """
 import sqlite3, sys
 path, wanted = sys.argv[1], int(sys.argv[2])
@@ -109,7 +110,7 @@ def mesh(root: Path, megabytes: int, *, files: int = 0) -> Environment:
         for number in range(TABLES):
             table = f"bench.t{number}"
             staged = env.lake.stage(con, table, f"SELECT range AS i, random() AS x FROM range({count})")
-            env.lake.publish(con, [Publication(staged=staged, record={})], run="bench", pin=0)
+            env.lake.publish(con, [Publication(staged=staged, record=RECORD)], run="bench", pin=0)
     if files:
         env.lake.close()
         path = root / ".mesh" / "lake" / "catalog.sqlite"

@@ -184,6 +184,7 @@ class Mesh:
         domains: By name, in the order of the names.
         tables: By `domain.table`, upstream before downstream.
         broken: Domains that could not be loaded, with what is wrong: by name, a tuple of problems.
+        secrets: Environment variables that are production's: to the one that takes its place in a kitchen, or to nothing.
     """
 
     name: str
@@ -193,6 +194,7 @@ class Mesh:
     domains: Mapping[str, Domain] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
     broken: Mapping[str, tuple] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
     def port(self, reader: str, table: str) -> InputPort | None:
         """The input port through which domain `reader` reads a foreign table; None for its own tables."""

@@ -6,7 +6,7 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -46,7 +46,6 @@ def open_kitchen(
     branch: str = "",
     ttl: str = "7d",
     variables: Mapping[str, str] | None = None,
-    hidden: Sequence[str] = (),
     code: bool = True,
 ) -> Opened:
     """Make a kitchen.
@@ -59,7 +58,6 @@ def open_kitchen(
         branch: Of git; made when it is not there. Default: `kitchen/NAME`.
         ttl: After how long it may be closed by itself, as `12h`, `7d`; `never`.
         variables: Environment variables that hold in the kitchen.
-        hidden: Environment variables that do not exist in it.
         code: Whether it has a work tree of its own.
 
     Raises:
@@ -95,7 +93,7 @@ def open_kitchen(
         commit=commit,
         branch=branch,
         variables={**(parent.variables if parent else {}), **(variables or {})},
-        hidden=tuple(sorted({*(parent.hidden if parent else ()), *hidden})),
+        secrets={**(parent.secrets if parent else {}), **env.mesh.secrets},
         port=_port(records, env.home),
     )
     try:

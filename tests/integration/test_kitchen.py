@@ -244,14 +244,26 @@ def test_bad_input_leaves_nothing(small):
         assert [row["table"] for row in kitchen.promote(pr=True)["promoted"]] == ["shop/orders", "finance/revenue"]
 
 
-def test_without_git(tmp_path):
+def test_without_git_and_with_secrets(tmp_path, monkeypatch):
     place = make(tmp_path / "mesh")
+    place.write("mesh.yaml", "mesh: test\nkitchen: {secrets: {CRM_PASSWORD: CRM_TEST, PAY_KEY: ''}}\n")
+    for name in ("CRM_PASSWORD", "CRM_TEST", "PAY_KEY"):
+        monkeypatch.setenv(name, f"value of {name}")
     (place.root / ".git").rename(tmp_path / "gone")
     with pytest.raises(UsageError, match="--no-code"):
         open_(place)
     with open_(place, code=False, variables={"MESH_TEST_COLOUR": "red"}) as kitchen:
         assert kitchen.root == place.root
-        assert kitchen.status()["differences"] == ["variable MESH_TEST_COLOUR is set"]
+        assert kitchen.status()["differences"] == [
+            "variable MESH_TEST_COLOUR is set",
+            "secret CRM_PASSWORD is that of CRM_TEST",
+            "secret PAY_KEY is not there",
+        ]
+        with kitchen.site.entered():
+            assert os.environ["CRM_PASSWORD"] == "value of CRM_TEST"
+            assert "PAY_KEY" not in os.environ
+        assert os.environ["PAY_KEY"] == "value of PAY_KEY"
+        assert "value of" not in (kitchen.site.folder / "kitchen.json").read_text()
     assert "MESH_TEST_COLOUR" not in os.environ
 
 
