@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from mesh_assets.domain import LakeConfig
-from mesh_assets.environment import Environment, address
+from mesh_assets.environment import Environment
 from mesh_assets.errors import MeshError, RunError, UsageError
 from mesh_assets.kitchen import changes, git, place
 from mesh_assets.kitchen.place import FOLDER, Site
@@ -21,7 +21,7 @@ from mesh_assets.kitchen.records import TABLES, Records, Row
 from mesh_assets.lake.catalog import PostgresCatalog, SqliteCatalog
 from mesh_assets.mesh import read_mesh
 from mesh_assets.settings import Settings
-from mesh_assets.store import Store, now
+from mesh_assets.store import now
 
 PRODUCTION = "production"
 _UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -136,7 +136,7 @@ def remove(env: Environment, records: Records, row: Row, *, keep_branch: bool = 
     folder = Path(row.folder)
     catalog = env.lake.catalog.forked(_lake(folder))
     if isinstance(catalog, PostgresCatalog):
-        Store(folder / "home", LakeConfig(catalog=_conninfo(env, None), schema=catalog.schema)).remove()
+        env.ledger.store.remove_copy(LakeConfig(schema=catalog.schema))
     catalog.remove()
     if row.branch and (repository := git.repository(env.mesh.root)):
         repository.close(folder / "code")
@@ -170,7 +170,7 @@ def refork(production: Environment, parent: Environment, site: Site, settings: S
     environment(site, settings).lake.close()
     catalog = parent.lake.catalog.forked(_lake(site.folder))
     if isinstance(catalog, PostgresCatalog):
-        Store(site.home, LakeConfig(catalog=_conninfo(production, None), schema=catalog.schema)).remove()
+        production.ledger.store.remove_copy(LakeConfig(schema=catalog.schema))
     catalog.remove()
     shutil.rmtree(site.home)
     site.home.mkdir()
@@ -250,10 +250,6 @@ def _keep_manifests(source: Path, target: Path) -> None:
 
 def _lake(folder: Path) -> Path:
     return folder / "home" / "lake"
-
-
-def _conninfo(env: Environment, settings: Settings | None) -> str:
-    return address(env.mesh.lake, settings or Settings()).catalog
 
 
 def _code(root: Path) -> tuple[git.Repository, str]:
