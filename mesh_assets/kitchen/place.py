@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mesh_assets.errors import UsageError, nearest
+from mesh_assets.errors import RunError, UsageError, nearest
 from mesh_assets.settings import Settings, set_variables, variable, with_variables
 
 FILE = "kitchen.json"
@@ -141,8 +141,13 @@ def around(root: Path) -> Site | None:
 
 def read(path: Path) -> Site:
     """What the file of a kitchen says."""
-    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    told.pop("schema_version")
-    for key in ("folder", "root", "production", "production_home"):
-        told[key] = Path(told[key])
-    return Site(**told)
+    try:
+        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        told.pop("schema_version")
+        for key in ("folder", "root", "production", "production_home"):
+            told[key] = Path(told[key])
+        return Site(**told)
+    except (ValueError, KeyError, TypeError):
+        raise RunError(
+            f"{path} cannot be read: another version of mesh_assets has written it\n    Use that one, or delete {path.parent}."
+        ) from None
