@@ -74,7 +74,6 @@ bench: $(VENV)/.dev ## run the benchmarks, in small sizes
 	$(BIN)/python bench/order.py 1000
 	$(BIN)/python bench/audit.py --rows 20000 --runs 1
 	$(BIN)/python bench/publish.py
-	$(BIN)/python bench/kitchen.py
 
 hooks: $(VENV)/.dev ## run the linters before each commit
 	$(BIN)/prek install

@@ -187,7 +187,7 @@ def test_promotion_is_refused_in_words(small):
     assert all("rebase" in row["reason"] for row in refused)
     assert revenue(small) == 150
     assert kitchen.rebase()["ok"]
-    assert [row["table"] for row in kitchen.promote()["promoted"]] == ["shop/orders", "finance/revenue"]
+    assert [row["table"] for row in kitchen.promote()["promoted"]] == ["finance/revenue", "shop/orders"]
     assert revenue(small) == 155
     kitchen.close()
 
@@ -242,7 +242,7 @@ def test_bad_input_leaves_nothing(small):
         rule(kitchen, "select id, amount + 1 as amount, mail from shop.raw_orders")
         kitchen.test()
         assert "detached" in kitchen.promote()["refused"][0]["reason"]
-        assert [row["table"] for row in kitchen.promote(pr=True)["promoted"]] == ["shop/orders", "finance/revenue"]
+        assert [row["table"] for row in kitchen.promote(pr=True)["promoted"]] == ["finance/revenue", "shop/orders"]
 
 
 def test_without_git_and_with_secrets(tmp_path, monkeypatch):
