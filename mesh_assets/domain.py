@@ -187,6 +187,7 @@ class Mesh:
         tables: By `domain.table`, upstream before downstream.
         broken: Domains that could not be loaded, with what is wrong: by name, a tuple of problems.
         repository: Where the code can be looked at, with `{commit}` and `{path}` in it; empty: nowhere.
+        secrets: Environment variables that are production's: to the one that takes its place in a kitchen, or to nothing.
     """
 
     name: str
@@ -197,6 +198,7 @@ class Mesh:
     domains: Mapping[str, Domain] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
     broken: Mapping[str, tuple] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
     def port(self, reader: str, table: str) -> InputPort | None:
         """The input port through which domain `reader` reads a foreign table; None for its own tables."""

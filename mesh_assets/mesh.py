@@ -150,6 +150,7 @@ def _mesh(document: Document, draft: Draft, problems: Iterable[Problem]) -> Mesh
             for name in order({name: (*table.inputs, *table.references) for name, table in tables.items()})
         },
         broken=broken,
+        secrets=dict(child(child(document.root, "kitchen"), "secrets")),
     )
 
 

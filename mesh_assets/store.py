@@ -82,13 +82,11 @@ class Store:
         except (exc.DBAPIError, OSError) as error:
             raise _unusable(error) from None
 
-    def remove(self) -> None:
-        """Delete the whole record; for kitchens."""
-        schema = (self._engine.get_execution_options().get("schema_translate_map") or {}).get(None)
-        if schema:
+    def remove_copy(self, config: LakeConfig) -> None:
+        """Delete what `copy` has made in the same database; a copy that is a file goes with its folder."""
+        if self._engine.dialect.name == "postgresql":
             with self._engine.begin() as db:
-                db.execute(sa.schema.DropSchema(schema, cascade=True, if_exists=True))
-        self.close()
+                db.execute(sa.schema.DropSchema(f"{config.schema}_ledger", cascade=True, if_exists=True))
 
     def put(self, db: sa.Connection, table: sa.Table, rows: dict | list[dict], *, replace: bool = False) -> None:
         """Add rows; those whose key is there already stay as they are, or are replaced."""

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from mesh_assets.commands.common import AsJson, MeshDir, environment, note, print_json, production
+from mesh_assets.commands.common import AsJson, MeshDir, note, print_json, production
 
 
 def maintain(
@@ -18,10 +18,12 @@ def maintain(
     as_json: AsJson = False,
 ) -> None:
     """Forget old versions, and delete files that nobody can ask for; what an open kitchen may read stays."""
+    from mesh_assets.kitchen import closing
     from mesh_assets.kitchen.maintenance import duration
     from mesh_assets.kitchen.maintenance import maintain as work
 
-    env, _ = environment(mesh)
+    where = production(mesh)
+    env = closing.production(where.root, where.settings)
     report = work(env, keep=duration(keep), grace=duration(grace), dry_run=dry_run)
     if as_json:
         print_json(report)

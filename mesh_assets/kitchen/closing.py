@@ -55,7 +55,7 @@ def unpromoted(env: Environment, site: Site, records: Records) -> list[str]:
     if repository:
         if files := repository.changed():
             found.append(f"{len(files)} changed file{'s' * (len(files) > 1)} ({', '.join(files[:3])})")
-        theirs = git.repository(site.production)
+        theirs = git.repository(place.find(site.production_home, site.parent).root if site.parent else site.production)
         if theirs and not theirs.is_ancestor(repository.head(), "HEAD"):
             found.append(f"commits of branch {site.branch}")
     promoted = {name for each in standing for name in each.record["tables"] if each.at > site.opened}

@@ -42,7 +42,10 @@ def status(parent: Environment, kitchen: Environment, site: Site, row: Row | Non
         *(f"{spelt(name)} is gone" for name in code.removed),
         *(f"domain {name} cannot be loaded" for name in sorted(kitchen.mesh.broken)),
         *(f"variable {name} is set" for name in sorted(site.variables)),
-        *(f"secret {name} is not there" for name in site.hidden),
+        *(
+            f"secret {name} is {f'that of {other}' if other else 'not there'}"
+            for name, other in sorted(site.secrets.items())
+        ),
         *(f"column {table}.{column} is masked" for table, names in sorted(site.masked.items()) for column in names),
         *(
             f"{name} {now.get(name, 'is gone')}, at opening {began.get(name, 'not there')}"
@@ -65,7 +68,7 @@ def status(parent: Environment, kitchen: Environment, site: Site, row: Row | Non
         "owner": row.owner if row else "",
         "branch": site.branch,
         "variables": sorted(site.variables),
-        "secrets_hidden": list(site.hidden),
+        "secrets": dict(site.secrets),
         "masked": {spelt(table): list(names) for table, names in sorted(site.masked.items())},
         "packages": now,
         "lake": lake,

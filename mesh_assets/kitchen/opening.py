@@ -6,14 +6,14 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from mesh_assets.domain import LakeConfig
-from mesh_assets.environment import Environment, address
+from mesh_assets.environment import Environment
 from mesh_assets.errors import MeshError, RunError, UsageError
 from mesh_assets.kitchen import changes, git, place
 from mesh_assets.kitchen.place import FOLDER, Site
@@ -21,7 +21,7 @@ from mesh_assets.kitchen.records import TABLES, Records, Row
 from mesh_assets.lake.catalog import PostgresCatalog, SqliteCatalog
 from mesh_assets.mesh import read_mesh
 from mesh_assets.settings import Settings
-from mesh_assets.store import Store, now
+from mesh_assets.store import now
 
 PRODUCTION = "production"
 _UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -46,7 +46,6 @@ def open_kitchen(
     branch: str = "",
     ttl: str = "7d",
     variables: Mapping[str, str] | None = None,
-    hidden: Sequence[str] = (),
     code: bool = True,
 ) -> Opened:
     """Make a kitchen.
@@ -59,7 +58,6 @@ def open_kitchen(
         branch: Of git; made when it is not there. Default: `kitchen/NAME`.
         ttl: After how long it may be closed by itself, as `12h`, `7d`; `never`.
         variables: Environment variables that hold in the kitchen.
-        hidden: Environment variables that do not exist in it.
         code: Whether it has a work tree of its own.
 
     Raises:
@@ -95,7 +93,7 @@ def open_kitchen(
         commit=commit,
         branch=branch,
         variables={**(parent.variables if parent else {}), **(variables or {})},
-        hidden=tuple(sorted({*(parent.hidden if parent else ()), *hidden})),
+        secrets={**(parent.secrets if parent else {}), **env.mesh.secrets},
         port=_port(records, env.home),
     )
     try:
@@ -138,7 +136,7 @@ def remove(env: Environment, records: Records, row: Row, *, keep_branch: bool = 
     folder = Path(row.folder)
     catalog = env.lake.catalog.forked(_lake(folder))
     if isinstance(catalog, PostgresCatalog):
-        Store(folder / "home", LakeConfig(catalog=_conninfo(env, None), schema=catalog.schema)).remove()
+        env.ledger.store.remove_copy(LakeConfig(schema=catalog.schema))
     catalog.remove()
     if row.branch and (repository := git.repository(env.mesh.root)):
         repository.close(folder / "code")
@@ -172,7 +170,7 @@ def refork(production: Environment, parent: Environment, site: Site, settings: S
     environment(site, settings).lake.close()
     catalog = parent.lake.catalog.forked(_lake(site.folder))
     if isinstance(catalog, PostgresCatalog):
-        Store(site.home, LakeConfig(catalog=_conninfo(production, None), schema=catalog.schema)).remove()
+        production.ledger.store.remove_copy(LakeConfig(schema=catalog.schema))
     catalog.remove()
     shutil.rmtree(site.home)
     site.home.mkdir()
@@ -252,10 +250,6 @@ def _keep_manifests(source: Path, target: Path) -> None:
 
 def _lake(folder: Path) -> Path:
     return folder / "home" / "lake"
-
-
-def _conninfo(env: Environment, settings: Settings | None) -> str:
-    return address(env.mesh.lake, settings or Settings()).catalog
 
 
 def _code(root: Path) -> tuple[git.Repository, str]:

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mesh_assets.errors import UsageError, nearest
-from mesh_assets.settings import Settings, set_variables, with_variables
+from mesh_assets.errors import RunError, UsageError, nearest
+from mesh_assets.settings import Settings, set_variables, variable, with_variables
 
 FILE = "kitchen.json"
 FOLDER = "kitchens"
@@ -31,9 +31,9 @@ class Site:
         snapshot: The version of the parent's lake that it began with; its own versions are counted on from there.
         commit: Of the code that it began with; empty without code.
         variables: Environment variables that hold in it, beside those of the session.
-        hidden: Variables that do not exist in it: production's secrets.
+        secrets: Production's secrets, to the variables that take their place in it; empty: there is none. No value is kept.
         schema: Of its catalog, on PostgreSQL.
-        catalog: Where its catalog is.
+        catalog: Where its catalog is; empty: in the database that production names, in `schema`.
         port: Of its own `mesh dev`.
         opened: When, in UTC.
         masked: `domain.table` to the columns that were masked when it was opened.
@@ -49,7 +49,7 @@ class Site:
     commit: str = ""
     branch: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
-    hidden: tuple[str, ...] = ()
+    secrets: Mapping[str, str] = field(default_factory=dict)
     catalog: str = field(default="", repr=False)
     schema: str = ""
     port: int = 3001
@@ -72,7 +72,7 @@ class Site:
             update={
                 "home": self.home,
                 "dir": self.root,
-                "lake_catalog": self.catalog,
+                "lake_catalog": self.catalog or given.lake_catalog,
                 "lake_data": str(self.home / "lake" / "data"),
                 "lake_schema": self.schema,
                 "kitchen": self.name,
@@ -82,11 +82,15 @@ class Site:
 
     def enter(self) -> None:
         """From here on, this process has the kitchen's variables."""
-        set_variables(self.variables, without=self.hidden)
+        set_variables(self._variables(), without=self.secrets)
 
     def entered(self) -> AbstractContextManager[None]:
         """The same, until the end of the block."""
-        return with_variables(self.variables, without=self.hidden)
+        return with_variables(self._variables(), without=self.secrets)
+
+    def _variables(self) -> dict[str, str]:
+        there = {name: variable(other) for name, other in self.secrets.items() if other}
+        return {**{name: value for name, value in there.items() if value is not None}, **self.variables}
 
     def write(self) -> None:
         """Keep it; readable by its owner only, for a catalog's address may hold a password."""
@@ -137,9 +141,13 @@ def around(root: Path) -> Site | None:
 
 def read(path: Path) -> Site:
     """What the file of a kitchen says."""
-    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    told.pop("schema_version")
-    for key in ("folder", "root", "production", "production_home"):
-        told[key] = Path(told[key])
-    told["hidden"] = tuple(told["hidden"])
-    return Site(**told)
+    try:
+        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        told.pop("schema_version")
+        for key in ("folder", "root", "production", "production_home"):
+            told[key] = Path(told[key])
+        return Site(**told)
+    except (ValueError, KeyError, TypeError):
+        raise RunError(
+            f"{path} cannot be read: another version of mesh_assets has written it\n    Use that one, or delete {path.parent}."
+        ) from None

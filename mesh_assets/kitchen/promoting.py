@@ -206,13 +206,18 @@ def _code(env: Environment, site: Site) -> list[Refusal]:
     if why := theirs.refuses(mine.head()):
         return [Refusal(reason=why)]
     if mine.changed():
+        if not theirs.branch():
+            return [
+                Refusal(reason="production's work tree is on no branch (a detached head): check one out, or use --pr")
+            ]
         touched = set(mine.changed()) & set(theirs.changed())
         if touched:
             return [Refusal(reason=f"production's work tree has changes of its own: {', '.join(sorted(touched)[:5])}")]
     if not theirs.is_ancestor(site.commit, "HEAD"):
         return [Refusal(reason="production's branch does not contain the commit that the kitchen began with")]
     meanwhile = [file for file in theirs.between(site.commit, "HEAD") if _matters(file, theirs.prefix)]
-    if meanwhile and theirs.head() != mine.head() and not mine.is_ancestor("HEAD", theirs.head()):
+    is_merged = mine.head() != site.commit and theirs.is_ancestor(mine.head(), "HEAD")
+    if meanwhile and not is_merged:
         files = ", ".join(meanwhile[:3])
         return [Refusal(reason=f"production's code has changed since: {files}: mesh kitchen rebase {site.name}")]
     return []
