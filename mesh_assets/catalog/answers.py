@@ -37,7 +37,7 @@ def answer(env: Environment, standing: Standing, address: Address, question: str
 def summary(env: Environment, standing: Standing, name: str) -> Json:
     """A domain in a few lines: whose it is, how it stands, what it offers."""
     domain = env.mesh.domains[name]
-    tables = [standing.of(table) for table in env.mesh.tables.values() if table.domain == name]
+    tables = [standing.of(table) for table in standing.own.get(name, ())]
     feeds = sorted({reader for row in tables for reader in row["read_by"]} - {name})
     reads = sorted({port.table.partition(".")[0] for port in domain.inputs} - {name})
     late = [row for row in tables if row["status"] == "late"]
@@ -344,7 +344,7 @@ def results_over_time(env: Environment, table: Table, limit: int = 30) -> list[J
 
 
 def _domain_when(env: Environment, standing: Standing, address: Address) -> Json:
-    own = [table for table in env.mesh.tables.values() if table.domain == address.domain]
+    own = list(standing.own.get(address.domain, ()))
     rows = [standing.of(table) for table in own]
     tries = [item for table in own for item in env.ledger.tries(table=table.name, limit=10)]
     newest = sorted(tries, key=lambda item: item.at, reverse=True)[:LISTED]
@@ -445,7 +445,7 @@ def _domain_with(env: Environment, standing: Standing, address: Address) -> Json
                 "urls": _of(env.mesh, port.table, version.version if version else None),
             }
         )
-    own = [table.name for table in env.mesh.tables.values() if table.domain == address.domain]
+    own = [table.name for table in standing.own.get(address.domain, ())]
     files = []
     for source in domain.sources:
         version = standing.versions.get(f"{address.domain}.{source.table}")
@@ -531,7 +531,7 @@ def _relative(mesh: Mesh, path: Path) -> str:
 
 
 def _domain_how(env: Environment, standing: Standing, address: Address) -> Json:
-    own = [table for table in env.mesh.tables.values() if table.domain == address.domain]
+    own = list(standing.own.get(address.domain, ()))
     made = next((standing.versions[t.name].record.get("made") for t in own if t.name in standing.versions), None) or {}
     return {
         "steps": [_step(env.mesh, table) for table in own],

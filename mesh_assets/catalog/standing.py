@@ -37,6 +37,7 @@ class Standing:
         confirmed: When each table was last published or confirmed.
         incidents: (table, when) of everything that was held or failed lately.
         verdicts: (table, admitted) of every reader's last verdict on an input.
+        own: The tables of each domain.
     """
 
     mesh: Mesh
@@ -49,9 +50,17 @@ class Standing:
     readers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     incidents: Sequence[tuple[str, str]] = ()
     verdicts: Sequence[tuple[str, bool]] = ()
+    own: Mapping[str, Sequence[Table]] = field(default_factory=dict)
+    _rows: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def of(self, table: Table) -> dict[str, Any]:
         """One table: its word, and why, in a sentence."""
+        found = self._rows.get(table.name)
+        if found is None:
+            found = self._rows[table.name] = self._of(table)
+        return dict(found)
+
+    def _of(self, table: Table) -> dict[str, Any]:
         version, attempt = self.versions.get(table.name), self.last.get(table.name)
         record = version.record if version else {}
         tests = record.get("tests") or {"pass": 0, "warn": 0, "fail": 0}
@@ -88,6 +97,9 @@ def stand(env: Environment, now: datetime | None = None) -> Standing:
         confirmed[name] = max(attempt.at, confirmed.get(name, ""))
     moment = now or words.moment()
     bad = ledger.tries(since=(moment - LATELY).isoformat(), outcomes=("held", "failed"), limit=5_000)
+    own: dict[str, list[Table]] = {name: [] for name in env.mesh.domains}
+    for table in env.mesh.tables.values():
+        own.setdefault(table.domain, []).append(table)
     readers: dict[str, list[str]] = {}
     for name, domain in env.mesh.domains.items():
         for port in domain.inputs:
@@ -102,6 +114,7 @@ def stand(env: Environment, now: datetime | None = None) -> Standing:
         at=moment,
         readers={name: sorted(found) for name, found in readers.items()},
         incidents=tuple((item.table, item.at) for item in bad),
+        own=own,
         verdicts=tuple((item.table, item.admitted) for item, _ in ledger.admissions()),
     )
 

@@ -27,7 +27,7 @@ WINDOW = timedelta(days=30)
 
 def score(env: Environment, standing: Standing, domain: str) -> dict[str, Any]:
     """One domain's: `score`, `parts` (each with its share, its weight and its points), `formula`."""
-    own = _own(env.mesh, domain)
+    own = list(standing.own.get(domain, ()))
     counts = [
         (standing.versions[t.name].record.get("tests") or {}) if t.name in standing.versions else None for t in own
     ]
@@ -44,7 +44,7 @@ def score(env: Environment, standing: Standing, domain: str) -> dict[str, Any]:
 
 def history(env: Environment, standing: Standing, domain: str, today: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The score at the end of each of the last days, today's last: tests, freshness and incidents as they were then; contract, docs and readers as today."""
-    own = _own(env.mesh, domain)
+    own = list(standing.own.get(domain, ()))
     versions = {table.name: env.ledger.history(table.name, limit=500) for table in own}
     bad = _incidents(standing, own, standing.at - WINDOW - timedelta(days=DAYS))
     parts = {item["part"]: item["share"] for item in today["parts"]}
@@ -79,10 +79,6 @@ def _made(parts: Mapping[str, float]) -> dict[str, Any]:
         "parts": rows,
         "formula": " + ".join(f"{weight} x {name}" for name, weight in WEIGHTS.items()),
     }
-
-
-def _own(mesh: Mesh, domain: str) -> list[Table]:
-    return [table for table in mesh.tables.values() if table.domain == domain]
 
 
 def _tests(own: Sequence[Table], counts: Sequence[Mapping[str, int] | None], last: Sequence[Any]) -> float:

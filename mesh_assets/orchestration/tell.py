@@ -1,6 +1,7 @@
 """Outcomes and test results in Dagster's words: metadata, check specs, check results."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -9,6 +10,7 @@ from mesh_assets import address
 from mesh_assets.contract import Column, Contract, Kind, Severity
 from mesh_assets.domain import Mesh, OnFailure, Table
 from mesh_assets.schemas.written import tests_of
+from mesh_assets.settings import Settings
 
 Metadata = dict[str, Any]
 """Dagster's raw metadata: numbers, texts, and values of its own."""
@@ -138,11 +140,19 @@ def asset_description(mesh: Mesh, table: Table) -> str:
 
 
 def questions(table: Table) -> list[str]:
-    """The five questions about a table as links into the portal, as a table in Markdown; they hold on any host name."""
-    urls = address.urls(address.Address(domain=table.domain, table=table.short))
+    """The five questions about a table as links into the portal, as a table in Markdown.
+
+    They hold on any host name; where Dagster has a path prefix, or the portal another address, `MESH_PORTAL_URL` says so.
+    """
+    urls = address.urls(address.Address(domain=table.domain, table=table.short), _portal())
     asked = [f"[{address.QUESTIONS[word].rstrip('?')}]({url})" for word, url in urls.items()]
     heads = [word.capitalize() if word != "with" else "With what" for word in urls]
     return [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}", f"| {' | '.join(asked)} |"]
+
+
+@cache
+def _portal() -> str:
+    return Settings().portal_url
 
 
 def is_warning(mode: OnFailure) -> bool:

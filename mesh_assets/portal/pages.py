@@ -132,7 +132,7 @@ def table_question(view: View, _query: Query, domain: str, table: str, question:
 def tests(view: View, query: Query, domain: str) -> Page:
     """What is tested in a domain, table by table."""
     address = _address(view, domain)
-    own = [table for table in view.env.mesh.tables.values() if table.domain == domain]
+    own = view.standing.own.get(domain, ())
     shown, page = overview.paged(own, _number(query), size=10)
     data = {
         "schema_version": SCHEMA_VERSION,

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from mesh_assets.catalog.standing import Standing, stand
 from mesh_assets.environment import Environment
+from mesh_assets.errors import MeshError
 from mesh_assets.mesh import read_mesh
 from mesh_assets.settings import Settings
 
 LOOK = 1.0
 """Seconds between two looks at the files."""
-STALE = 20.0
-"""Seconds after which everything is read again, changed or not: raw files and schedules move without a trace."""
+STALE = 30.0
+"""Seconds after which everything is looked at again, changed or not: raw files and schedules move without a trace."""
 SKIPPED = frozenset({"raw", "target", "logs", "dbt_packages", "__pycache__", "node_modules"})
 
 
@@ -61,9 +62,20 @@ class Site:
         with self._lock:
             env = self._environment()
             mark = f"{self._stamp}:{env.ledger.mark()}:{env.lake.head()}"
-            if self._view is None or self._view.mark != mark or time.monotonic() - self._at > STALE:
+            if self._view is None or self._view.mark != mark:
                 self._view, self._at = View(env, stand(env), mark), time.monotonic()
+            elif time.monotonic() - self._at > STALE:
+                self._at = time.monotonic()
+                threading.Thread(target=self._again, args=(env, mark), daemon=True).start()
             return self._view
+
+    def _again(self, env: Environment, mark: str) -> None:
+        """Look again without keeping anybody waiting; what cannot be read now is told by the next page that needs it."""
+        with suppress(MeshError):
+            fresh = View(env, stand(env), mark)
+            with self._lock:
+                if self._view is not None and self._view.mark == mark:
+                    self._view = fresh
 
     def forget(self) -> None:
         """Read the files again at the next look."""

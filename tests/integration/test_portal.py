@@ -219,7 +219,7 @@ def test_what_failed_and_why_is_on_the_first_page(place):
     place.run()
     client = Client(app_of(place))
     rows = {row["domain"]: row for row in client.get("/mesh/api/domains").json()["domains"]}
-    assert list(rows)[0] == "shop"
+    assert next(iter(rows)) == "shop"
     assert rows["shop"]["status"] == "fail"
     assert "amount__maximum failed" in rows["shop"]["reason"]
     assert rows["shop"]["trust"] < rows["money"]["trust"]

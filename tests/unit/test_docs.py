@@ -95,7 +95,7 @@ def test_pages_made_from_the_code_are_current():
 
 def test_every_command_is_documented():
     text = (DOCS / "reference" / "cli.md").read_text()
-    assert re.findall(r"^## mesh ([\w ]+)$", text, re.MULTILINE) == list(COMMANDS)
+    assert re.findall(r"^## mesh ([\w -]+)$", text, re.MULTILINE) == list(COMMANDS)
     for command in COMMANDS.values():
         assert all(option in text for parameter in command.params for option in parameter.opts if option[0] == "-")
 
