@@ -1,4 +1,4 @@
-"""`mesh test`: execute tests; and, as a group, find, write and rate them."""
+"""`mesh test`: execute tests; and, as a group, find and write them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,7 +31,7 @@ class TestGroup(TyperGroup):
         return self.plain.make_context(info_name, args, parent, **extra)
 
 
-tests = typer.Typer(cls=TestGroup, rich_markup_mode="markdown", help="Execute tests; find, write and rate them.")
+tests = typer.Typer(cls=TestGroup, rich_markup_mode="markdown", help="Execute tests; find and write them.")
 
 
 @tests.command(
@@ -47,7 +47,7 @@ def execute(
 ) -> None:
     """Execute the tests of what is published, and of candidates that are held. Exit 1 when one fails.
 
-    To find, write and rate tests: `mesh test types`, `suggest`, `add`, `edit`, `try`, `remove`, `rate`.
+    To find and write tests: `mesh test types`, `suggest`, `add`, `edit`, `try`, `remove`.
     """
     from mesh_assets import catalog, console, testing
 
@@ -177,7 +177,6 @@ def add(
     severity: Annotated[
         str, typer.Option("--severity", metavar="error|warning", help="What a failure means.")
     ] = "error",
-    action: Annotated[str, typer.Option("--action", metavar="hold|quarantine", help="What a failure does.")] = "hold",
     dry_run: Write = False,
     as_json: AsJson = False,
 ) -> None:
@@ -192,8 +191,6 @@ def add(
         "engine": "mesh",
     }
     rule |= {"implementation": {"test": test, **_settings(set_ or [])}, "severity": severity}
-    if action != "hold":
-        rule["customProperties"] = [{"property": "action", "value": action}]
     _finish(authoring.add(env.mesh, chosen, [(column, rule)]), dry_run=dry_run, as_json=as_json)
 
 
