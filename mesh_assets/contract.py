@@ -18,13 +18,6 @@ class Severity(StrEnum):
     WARNING = "warning"
 
 
-class Action(StrEnum):
-    """What becomes of a version whose test of severity `error` fails."""
-
-    HOLD = "hold"
-    QUARANTINE = "quarantine"  # the failing rows are put aside, the others are published
-
-
 class Kind(StrEnum):
     """What a test asks of a table. The words are those of ODCS 3.1, in snake case."""
 
@@ -69,7 +62,6 @@ class Test:
             mustBeBetween mustNotBeBetween`; `threshold` is a number, or a pair for the last two.
             Of the library: its parameters by name, and `to_table` where it compares with another table.
         type: Which test of the library, for `Kind.LIBRARY`; else empty.
-        action: What a failure does: hold the version, or put the failing rows aside.
         severity: `error` stops the version.
         dimension: ODCS quality dimension, or empty.
         description: Why it matters, in the owner's words; may be empty.
@@ -87,7 +79,6 @@ class Test:
     description: str = ""
     where: Place = Place("")
     type: str = ""
-    action: Action = Action.HOLD
 
     @property
     def word(self) -> str:

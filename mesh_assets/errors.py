@@ -159,7 +159,6 @@ PROBLEMS = {  # every code, and its heading in docs/problems.md
     "M523": "A parameter that cannot have that value",
     "M524": "A test in the wrong place",
     "M525": "A condition that cannot be used",
-    "M526": "An action that a test cannot have",
     "M527": "A test of the library that does not suit its column",
     "M550": "Checks that cannot be read",
     "M551": "A schema that does not say which table it is for",

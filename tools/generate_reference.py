@@ -151,8 +151,8 @@ def _library() -> Iterator[str]:
     yield "Tests beyond [those of the standard](tests.md), written under `quality:` of a column or of the table:\n"
     yield "```yaml\n- id: zip_is_one\n  type: custom\n  engine: mesh\n  implementation: {test: us_zip, at_most: 1, unit: percent}\n  severity: warning\n```\n"
     yield f"There are {len(TYPES)}. Null passes where nothing else is said. Tests on rows (*rows* below) also take"
-    yield "`when` (a condition: other rows are not looked at), `at_most` and `unit` (`rows` or `percent`: so many may fail), and"
-    yield "[`action: quarantine`](../how-to/quarantine.md). Tests that measure numbers leave NaN and infinity out."
+    yield "`when` (a condition: other rows are not looked at), `at_most` and `unit` (`rows` or `percent`: so many may fail)."
+    yield "Tests that measure numbers leave NaN and infinity out."
     yield "*Theirs* is the name in DataKitchen TestGen.\n"
     yield "| test | of a | a failure means | theirs |\n|---|---|---|---|"
     for kind in TYPES.values():

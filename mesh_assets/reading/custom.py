@@ -9,12 +9,10 @@ from types import MappingProxyType
 from mesh_assets.audit import library
 from mesh_assets.audit.library.kinds import Form, Parameter, Scope, TestType
 from mesh_assets.audit.values import CannotAnswer, ColumnType
-from mesh_assets.contract import Action, Kind, Test
+from mesh_assets.contract import Kind, Test
 from mesh_assets.errors import Problem, nearest
 from mesh_assets.reading.conditions import wrong_with
 from mesh_assets.reading.source import Document, Map, Seq, text
-
-NO_ROWS = frozenset({Kind.COLUMNS, Kind.TYPES, Kind.ROW_COUNT, Kind.SQL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +50,7 @@ def read(
 
 
 def unsuited(test: Test, types: Mapping[str, ColumnType]) -> Iterator[Problem]:
-    """Why a test makes no sense for its column, and an action that it cannot have."""
-    if test.action is Action.QUARANTINE and not _has_rows(test):
-        what = f"`{test.name}` finds no single rows that could be put aside"
-        yield Problem("M526", what, test.where, "Take the action out: a failure holds the version.")
+    """Why a test of the library makes no sense for its column."""
     if test.kind is not Kind.LIBRARY:
         return
     with suppress(_Later):
@@ -64,12 +59,6 @@ def unsuited(test: Test, types: Mapping[str, ColumnType]) -> Iterator[Problem]:
         except CannotAnswer as why:
             mend = "Ask it of another column, or choose another test: mesh test types"
             yield Problem("M527", f"`{test.name}` cannot be tested: {why}", test.where, mend)
-
-
-def _has_rows(test: Test) -> bool:
-    if test.kind is Kind.LIBRARY:
-        return test.type in library.TYPES and library.TYPES[test.type].rowwise
-    return test.kind not in NO_ROWS
 
 
 class _Later(Exception):  # noqa: N818 - never leaves this module

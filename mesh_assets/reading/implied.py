@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from mesh_assets.contract import Action, Column, Kind, Severity, Test
+from mesh_assets.contract import Column, Kind, Severity, Test
 from mesh_assets.errors import Problem
 from mesh_assets.reading.source import Document, Map, Seq, child, flag, maps, text
-from mesh_assets.reading.testwords import DIMENSION, OPTIONS, action, check_overrides, override, slug
+from mesh_assets.reading.testwords import DIMENSION, OPTIONS, check_overrides, override, slug
 
 SAID_ONLY = frozenset({"password", "binary"})  # formats that say nothing about the text itself
 
@@ -14,7 +14,7 @@ SAID_ONLY = frozenset({"password", "binary"})  # formats that say nothing about 
 def implied_tests(document: Document, prop: Map, column: Column, problems: list[Problem]) -> Iterator[Test]:
     """The tests of one column, in the order in which people name them: first that it is there at all."""
     check_overrides(document, prop, problems)
-    yield from _Implied(document, prop, column, problems).tests()
+    yield from _Implied(document, prop, column).tests()
 
 
 def primary_key(document: Document, schema: Map, names: Mapping[str, str]) -> Iterator[Test]:
@@ -45,8 +45,8 @@ def _key_position(prop: Map) -> tuple[bool, int]:
 class _Implied:
     """What a column says in its own keys."""
 
-    def __init__(self, document: Document, prop: Map, column: Column, problems: list[Problem]) -> None:
-        self.document, self.prop, self.column, self.problems = document, prop, column, problems
+    def __init__(self, document: Document, prop: Map, column: Column) -> None:
+        self.document, self.prop, self.column = document, prop, column
 
     def tests(self) -> Iterator[Test]:
         if self.column.required:
@@ -73,7 +73,6 @@ class _Implied:
             dimension=DIMENSION.get(kind, "conformity"),
             description=self.column.description if kind is Kind.PATTERN else "",
             where=self.document.place(place if place is not None else self.prop, key),
-            action=action(self.document, self.prop, key, self.problems) or Action.HOLD,
         )
 
     def _testable(self, key: str, value: object) -> bool:

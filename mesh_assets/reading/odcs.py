@@ -11,7 +11,7 @@ from mesh_assets.audit.patterns import FORMATS
 from mesh_assets.audit.questions import fails
 from mesh_assets.audit.values import CannotAnswer
 from mesh_assets.audit.values import column_type as typed
-from mesh_assets.contract import Action, Column, Contract, Kind, ServiceLevel, Test
+from mesh_assets.contract import Column, Contract, Kind, ServiceLevel, Test
 from mesh_assets.errors import Problem, nearest
 from mesh_assets.reading import shape
 from mesh_assets.reading.columntype import NotAType, column_type
@@ -231,7 +231,7 @@ def _hash(contract: Contract) -> str:
             test.columns,
             sorted((key, repr(value)) for key, value in test.arguments.items()),
             str(test.severity),
-            *((test.type, str(test.action)) if test.type or test.action is Action.QUARANTINE else ()),
+            *((test.type,) if test.type else ()),
         )
         for test in contract.tests
     ]

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from mesh_assets.contract import Action, Kind, Severity, Test
+from mesh_assets.contract import Kind, Severity, Test
 from mesh_assets.errors import Problem, nearest
 from mesh_assets.reading import custom
 from mesh_assets.reading.source import Document, Map, Seq, child, maps, text, texts
-from mesh_assets.reading.testwords import DIMENSION, action, severity, slug
+from mesh_assets.reading.testwords import DIMENSION, severity, slug
 
 OPERATORS = (
     "mustBe", "mustNotBe", "mustBeGreaterThan", "mustBeGreaterOrEqualTo", "mustBeLessThan", "mustBeLessOrEqualTo",
@@ -158,7 +158,6 @@ class _Rule:
             dimension=text(self.rule, "dimension") or DIMENSION.get(kind, ""),
             description=text(self.rule, "description"),
             where=self.document.place(self.rule, next(iter(self.rule), "")),
-            action=action(self.document, self.rule, "action", self.problems) or Action.HOLD,
         )
 
     def _columns(self, kind: Kind) -> tuple[str, ...]:

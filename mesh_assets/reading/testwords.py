@@ -6,7 +6,7 @@ The severity of a rule is its `severity:`. That of what a column says in its own
 
 import re
 
-from mesh_assets.contract import Action, Kind, Severity
+from mesh_assets.contract import Kind, Severity
 from mesh_assets.errors import Problem, nearest
 from mesh_assets.reading.source import Document, Map, maps, text
 
@@ -51,26 +51,6 @@ def check_overrides(document: Document, prop: Map, problems: list[Problem]) -> N
             )
         elif name.startswith("severity."):
             severity(document, extra, "value", str(extra.get("value")), problems)
-        elif name.startswith("action.") and name.replace("action.", "severity.", 1) not in {*known, *spelled}:
-            actions = [one.replace("severity.", "action.", 1) for one in known]
-            problems.append(
-                document.problem(
-                    "M526", f"`{name}` is the action of nothing", nearest(name, actions), extra, "property"
-                )
-            )
-
-
-def action(document: Document, owner: Map, key: str, problems: list[Problem]) -> Action | None:
-    """What a failure does, as `customProperties` say: `action` of a rule, `action.required` of a column."""
-    wanted = {"action"} if key == "action" else {f"action.{key}", f"action.{KEY_KIND.get(key, key)}"}
-    for extra in maps(owner, "customProperties"):
-        if text(extra, "property") in wanted:
-            written = str(extra.get("value"))
-            if written in tuple(Action):
-                return Action(written)
-            mend = nearest(written, tuple(Action), otherwise="It is `hold` or `quarantine`.")
-            problems.append(document.problem("M526", f"the action `{written}` is not known", mend, extra, "value"))
-    return None
 
 
 def severity(document: Document, owner: Map, key: str, written: str, problems: list[Problem]) -> Severity:

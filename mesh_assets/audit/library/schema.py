@@ -56,7 +56,6 @@ def as_data(kind: TestType) -> dict[str, object]:
         "columns": sorted(family.value for family in kind.families) if kind.scope == "column" else [],
         "compares_with_history": kind.history,
         "depends_on_the_clock": kind.clock,
-        "can_quarantine": kind.rowwise,
         "testgen": list(kind.theirs),
         "example": kind.example,
         "parameters": [

@@ -1,2 +1,0 @@
-select order_id, price
-from orders
