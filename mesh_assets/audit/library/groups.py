@@ -188,7 +188,7 @@ def _type(
     **options: Unpack[Options],
 ) -> TestType:
     defaults: Options = {"dimension": "consistency", "scope": Scope.TABLE, "families": VALUES, "rowwise": True}
-    return kind(name, label, help_, answer, *parameters, **{**defaults, **options})  # ty: ignore[invalid-argument-type] - as in Options
+    return kind(name, label, help_, answer, *parameters, **{**defaults, **options})
 
 
 _WINDOW = (

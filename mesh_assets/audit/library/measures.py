@@ -369,7 +369,7 @@ def measure_type(
 ) -> TestType:
     """A kind of test that measures."""
     defaults: Options = {"dimension": "consistency", "families": VALUES}
-    return kind(name, label, help_, answer, *parameters, WHEN, **{**defaults, **options})  # ty: ignore[invalid-argument-type] - as in Options
+    return kind(name, label, help_, answer, *parameters, WHEN, **{**defaults, **options})
 
 
 _PERIODS = (
