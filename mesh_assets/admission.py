@@ -81,7 +81,10 @@ def judge(
         return Admission(reader=reader, table=port.table, version=version, contract="", admitted=True, run=run)
     if known := env.ledger.judged(reader, port.table, version, contract.hash):
         return known
-    results = audit(con, env.lake.relation(port.table, version), contract, related=relations(env, seen))
+    known = env.known(
+        con, (port.table, version), contract, lambda name: (name, seen[name].version) if name in seen else None
+    )
+    results = audit(con, env.lake.relation(port.table, version), contract, related=relations(env, seen), known=known)
     verdict = Admission(
         reader=reader,
         table=port.table,

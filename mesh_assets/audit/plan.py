@@ -1,0 +1,308 @@
+"""Each test, answered the cheapest exact way: the plan, as plain data that can be shown before anything is read.
+
+For tests of single rows the plan is made per data file: what its statistics prove, what is remembered of it, and what is
+left to scan. What cannot be told apart by files is read as a whole.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+import duckdb
+
+from mesh_assets.audit.contents import Contents, DataFile, Knowledge, Layer
+from mesh_assets.audit.proofs import Keys, checked
+from mesh_assets.audit.questions import Question, Types
+from mesh_assets.audit.values import CannotAnswer
+from mesh_assets.contract import Kind, Test
+
+KEY_KINDS = (Kind.UNIQUE, Kind.PRIMARY_KEY, Kind.DUPLICATE_VALUES)
+EXECUTOR = "1"
+"""Goes into every rule's key: raise it when the same SQL comes to mean something else."""
+_OTHERWISE = re.compile(
+    r"\b(select|from|now|today|current_\w+|\w*timestamp\(\)|random|\w*uuid\w*|nextval|getvariable)\b", re.IGNORECASE
+)
+"""Words of a condition whose answer is not the file's alone: it is not remembered. In a quoted text they do no harm."""
+
+
+class Rung(StrEnum):
+    """How a test is answered, the cheapest first."""
+
+    SCHEMA = "schema"  # from names and types
+    STATISTICS = "statistics"  # from what the catalogue and footers say
+    MEMORY = "memory"  # from what was found in the same files before
+    SCAN = "scan"  # a filter that is pushed down, one branch of a statement shared with others
+    SHARED = "shared scan"  # one pass for all, where reading is dear
+    KEYS = "keys"  # a ladder of proofs that no two rows are equal
+    QUERY = "query"  # a statement of its own
+    NONE = "none"  # it cannot be executed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """A test of single rows: what is known of each file, and what is left to read.
+
+    Attributes:
+        rule: Its key in the memory; empty when it is not to be remembered.
+        known: Rows counted, by path.
+        proved: Of how many files the statistics say it.
+        remembered: Of how many the memory says it.
+        scans: Files to read, by number of their layer.
+    """
+
+    condition: str
+    rule: str = ""
+    known: Mapping[str, int] = field(default_factory=dict)
+    proved: int = 0
+    remembered: int = 0
+    scans: tuple[tuple[int, tuple[DataFile, ...]], ...] = ()
+
+    @property
+    def reads(self) -> int:
+        """How many files it reads."""
+        return sum(len(files) for _, files in self.scans)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """How one test is answered.
+
+    Attributes:
+        how: In words.
+        reads: Files that it reads; None: nobody knows which, the table is read as a whole.
+        rows: What it asks of single rows, if anything.
+        keys: What may not repeat, if anything.
+        why: The reason why it cannot be executed.
+    """
+
+    test: Test
+    rung: Rung
+    how: str = ""
+    reads: int | None = 0
+    question: Question | None = None
+    rows: Rows | None = None
+    keys: Keys | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All tests of a contract on one table.
+
+    Attributes:
+        contents: None: the table is read as a whole.
+        ids: The content keys of each file by path, the closest one first; with deletes, the whole file's comes second.
+    """
+
+    steps: tuple[Step, ...]
+    relation: str
+    contents: Contents | None
+    ids: Mapping[str, tuple[str, ...]]
+    types: Types
+
+
+def plan(
+    tests: Sequence[Test],
+    asked: Sequence[Question | CannotAnswer | None],
+    relation: str,
+    types: Types,
+    known: Knowledge,
+    *,
+    dear: bool = False,
+) -> Plan:
+    """The cheapest exact way for each test.
+
+    Args:
+        tests: Of the contract.
+        asked: Each of them as SQL, or why there is none; None for those that need no such query.
+        relation: The table.
+        types: Of its columns.
+        known: What may be used instead of reading.
+        dear: Reading the table costs so much that all tests share one pass.
+    """
+    contents = known.contents
+    ids = _identified(known, contents)
+    parts = [_part(test, each, types, known) for test, each in zip(tests, asked, strict=True)]
+    recalled = _recalled(known, parts, ids)
+    steps = [
+        _step(test, each, part and _rows(test, part, contents, types, ids, recalled), contents, types, dear=dear)
+        for test, each, part in zip(tests, asked, parts, strict=True)
+    ]
+    return Plan(steps=tuple(steps), relation=relation, contents=contents, ids=ids, types=types)
+
+
+def key_of(*parts: str) -> str:
+    """A rule's key: the same engine, the same words."""
+    told = "\0".join((EXECUTOR, duckdb.__version__, *parts))
+    return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def key_columns(test: Test, types: Types) -> Keys | None:
+    """What a test demands not to repeat."""
+    if test.kind not in KEY_KINDS:
+        return None
+    return Keys(columns=test.columns, types=types, known_only=test.kind is Kind.DUPLICATE_VALUES)
+
+
+def explain(plan: Plan) -> list[dict[str, object]]:
+    """The plan as JSON can hold it."""
+    return [
+        {
+            "name": step.test.name,
+            "type": str(step.test.kind),
+            "rung": str(step.rung),
+            "reads_files": step.reads,
+            "of_files": len(plan.contents.files) if plan.contents else None,
+            "how": step.how or step.why,
+        }
+        for step in plan.steps
+    ]
+
+
+def _identified(known: Knowledge, contents: Contents | None) -> Mapping[str, tuple[str, ...]]:
+    if known.memory is None or contents is None:
+        return {}
+    return known.memory.identify({file.path: file.deletes for file in contents.files})
+
+
+def _part(test: Test, asked: Question | CannotAnswer | None, types: Types, known: Knowledge) -> Rows | None:
+    """What a test asks of single rows, and the key under which its answers are kept."""
+    if not isinstance(asked, Question):
+        return None
+    condition = asked.condition
+    if test.kind is Kind.PRIMARY_KEY:
+        from mesh_assets.audit.questions import fails
+
+        condition = fails(replace(test, kind=Kind.REQUIRED), types)
+    if not condition:
+        return None
+    basis = ""
+    if asked.target:
+        basis = _content_key(known, asked.target)
+        if not basis:
+            return Rows(condition=condition)
+        return Rows(condition=condition, rule=key_of("reference", basis, repr(test.columns), repr(test.arguments)))
+    unquoted = re.sub(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"", "", condition)
+    return Rows(condition=condition, rule="" if _OTHERWISE.search(unquoted) else key_of(condition))
+
+
+def _content_key(known: Knowledge, table: str) -> str:
+    """Of another table as it is read here; empty when it cannot be told."""
+    contents = known.related(table) if known.memory else None
+    if contents is None or known.memory is None or not contents.exact:
+        return ""
+    ids = known.memory.identify({file.path: file.deletes for file in contents.files})
+    if any(not ids.get(file.path) for file in contents.files):
+        return ""
+    return key_of(*sorted(ids[file.path][0] for file in contents.files))
+
+
+def _recalled(
+    known: Knowledge, parts: Iterable[Rows | None], ids: Mapping[str, tuple[str, ...]]
+) -> Mapping[tuple[str, str], int]:
+    rules = frozenset(part.rule for part in parts if part and part.rule)
+    files = frozenset(key for keys in ids.values() for key in keys)
+    return known.memory.recall(rules, files) if known.memory and rules and files else {}
+
+
+def _rows(
+    test: Test,
+    part: Rows,
+    contents: Contents | None,
+    types: Types,
+    ids: Mapping[str, tuple[str, ...]],
+    recalled: Mapping[tuple[str, str], int],
+) -> Rows:
+    if contents is None:
+        return part
+    asked = replace(test, kind=Kind.REQUIRED) if test.kind is Kind.PRIMARY_KEY else test
+    proved = checked(asked, part.condition, types, contents.files)
+    remembered: dict[str, int] = {}
+    scans = []
+    for number, layer in enumerate(contents.layers):
+        left = []
+        for file in layer.files:
+            if file.path in proved:
+                continue
+            count = _remembered(part.rule, ids.get(file.path, ()), recalled)
+            if count is None:
+                left.append(file)
+            else:
+                remembered[file.path] = count
+        if left:
+            scans.append((number, tuple(left)))
+    return replace(
+        part,
+        known={**remembered, **proved},
+        proved=len(proved),
+        remembered=len(remembered),
+        scans=tuple(scans),
+    )
+
+
+def _remembered(rule: str, keys: Sequence[str], recalled: Mapping[tuple[str, str], int]) -> int | None:
+    """What was counted in the file as it is; or none, when there was none before some of its rows were deleted."""
+    for number, key in enumerate(keys):
+        count = recalled.get((rule, key))
+        if count is not None and (number == 0 or count == 0):
+            return count
+    return None
+
+
+def _step(
+    test: Test,
+    asked: Question | CannotAnswer | None,
+    rows: Rows | None,
+    contents: Contents | None,
+    types: Types,
+    *,
+    dear: bool,
+) -> Step:
+    if isinstance(asked, CannotAnswer):
+        return Step(test=test, rung=Rung.NONE, why=str(asked))
+    if asked is None:
+        return _without_question(test, contents)
+    whole = len(contents.files) if contents else None
+    if keys := key_columns(test, types):
+        how = "remembered or disjoint ranges, else ascending order, a bitmap, a comparison of all"
+        if len(keys.columns) > 1:
+            how = "remembered or disjoint ranges, else a comparison of all"
+        return Step(test=test, rung=Rung.KEYS, how=how, reads=whole, question=asked, rows=rows, keys=keys)
+    if rows is None:
+        return Step(test=test, rung=Rung.QUERY, how="a statement of its own", reads=whole, question=asked)
+    if contents is None:
+        rung = Rung.SHARED if dear and asked.light else Rung.SCAN
+        how = "one pass with the others" if rung is Rung.SHARED else _filter(asked)
+        return Step(test=test, rung=rung, how=how, reads=None, question=asked, rows=rows)
+    said = [
+        f"{rows.proved} by statistics" if rows.proved else "",
+        f"{rows.remembered} remembered" if rows.remembered else "",
+        f"{rows.reads} by {_filter(asked)}" if rows.reads else "",
+    ]
+    rung = Rung.SCAN if rows.reads else Rung.MEMORY if rows.remembered else Rung.STATISTICS
+    how = ", ".join(filter(None, said)) or "there are no rows"
+    return Step(test=test, rung=rung, how=how, reads=rows.reads, question=asked, rows=rows)
+
+
+def _without_question(test: Test, contents: Contents | None) -> Step:
+    match test.kind:
+        case Kind.COLUMNS | Kind.TYPES:
+            return Step(test=test, rung=Rung.SCHEMA, how="names and types of the columns")
+        case Kind.ROW_COUNT if contents and contents.exact:
+            return Step(test=test, rung=Rung.STATISTICS, how="rows of each file, by the catalogue")
+        case Kind.ROW_COUNT:
+            return Step(test=test, rung=Rung.SCAN, how="a count", reads=len(contents.files) if contents else None)
+    return Step(test=test, rung=Rung.QUERY, how="its own statement", reads=len(contents.files) if contents else None)
+
+
+def _filter(asked: Question) -> str:
+    return "a look at the values it refers to" if asked.target else "a filter"
+
+
+def layers_of(contents: Contents, paths: Iterable[str]) -> list[tuple[Layer, tuple[str, ...]]]:
+    """The layers that hold these files, each with those of them that it holds."""
+    wanted = set(paths)
+    found = [(layer, tuple(file.path for file in layer.files if file.path in wanted)) for layer in contents.layers]
+    return [(layer, held) for layer, held in found if held]
