@@ -108,13 +108,21 @@ def run(
     raise typer.Exit(3 if "failed" in statuses else 2 if env.mesh.broken else 1 if "held" in statuses else 0)
 
 
-@app.command(epilog="Examples: `mesh test`, `mesh test claims --json`, `mesh test --junit report.xml --fail-on warn`")
+@app.command(
+    epilog="Examples: `mesh test`, `mesh test claims --json`, `mesh test --junit report.xml --fail-on warn`, `mesh test claims --explain`, `mesh test --no-cache`"
+)
 def test(
     names: Names = None,
     mesh: MeshDir = None,
     *,
     junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Also write JUnit's XML.")] = None,
     fail_on: Annotated[str, typer.Option("--fail-on", metavar="warn|error", help="What makes exit 1.")] = "error",
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say how each test would be answered; execute none.")
+    ] = False,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Read every row: no statistics, no earlier verdicts.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Execute the tests of what is published, and of candidates that are held. Exit 1 when one fails."""
@@ -125,8 +133,12 @@ def test(
         raise typer.BadParameter(message)
     env, _ = environment(mesh)
     chosen = catalog.named(env.mesh, names or ())
+    if explain:
+        steps = testing.explain(env, chosen, cached=not no_cache)
+        print_json(catalog.test_report(steps)) if as_json else console.plan_table(steps)
+        raise typer.Exit
     with console.waiting("testing"):
-        items = list(testing.test(env, chosen))
+        items = list(testing.test(env, chosen, cached=not no_cache))
     if as_json:
         print_json(catalog.test_report(items))
     else:

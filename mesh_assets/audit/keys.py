@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import duckdb
 
 from mesh_assets.audit.contents import Bounds, Contents, DataFile, Layer, Memory
-from mesh_assets.audit.plan import Plan, key_of
+from mesh_assets.audit.plan import Plan, apart_rule
 from mesh_assets.audit.proofs import Keys, lean, span
 from mesh_assets.audit.questions import missing as is_missing
 from mesh_assets.audit.scan import Counted, among
@@ -63,7 +63,7 @@ def repeats(
         raise TypeError(step)
     primary = step.test.kind is Kind.PRIMARY_KEY
     without = " OR ".join(is_missing(column, keys.types[column]) for column in keys.columns) if primary else ""
-    rule = key_of("apart", contents.table, repr(keys.columns), str(keys.known_only)) if contents and memory else ""
+    rule = apart_rule(keys, contents.table) if contents and memory else ""
     how, within = _prove(con, plan, keys, rule, memory)
     if how and not (missing.total if missing else primary and _any(con, plan.relation, without)):
         return Repeats(0, how=how)

@@ -130,6 +130,7 @@ def plan(
         _step(test, each, part and _rows(test, part, contents, types, ids, recalled), contents, types, dear=dear)
         for test, each, part in zip(tests, asked, parts, strict=True)
     ]
+    steps = [_with_known_set(step, known, contents, ids) for step in steps]
     return Plan(steps=tuple(steps), relation=relation, contents=contents, ids=ids, types=types)
 
 
@@ -144,6 +145,27 @@ def key_columns(test: Test, types: Types) -> Keys | None:
     if test.kind not in KEY_KINDS:
         return None
     return Keys(columns=test.columns, types=types, known_only=test.kind is Kind.DUPLICATE_VALUES)
+
+
+def apart_rule(keys: Keys, table: str) -> str:
+    """The key under which a set of files is kept, in which no key of a table repeats."""
+    return key_of("apart", table, repr(keys.columns), str(keys.known_only))
+
+
+def _with_known_set(
+    step: Step, known: Knowledge, contents: Contents | None, ids: Mapping[str, tuple[str, ...]]
+) -> Step:
+    """A step of keys, when some files together are known to repeat none."""
+    if step.keys is None or known.memory is None or contents is None:
+        return step
+    proved = known.memory.recall_set(apart_rule(step.keys, contents.table))
+    fresh = [file for file in contents.files if not proved.intersection(ids.get(file.path, ()))]
+    if len(fresh) == len(contents.files) or (step.rows and step.rows.reads):
+        return step
+    if not fresh:
+        return replace(step, rung=Rung.MEMORY, reads=0, how="remembered")
+    how = "remembered, but for new files: they alone, and against old ones whose range meets theirs"
+    return replace(step, reads=len(fresh), how=how)
 
 
 def explain(plan: Plan) -> list[dict[str, object]]:
