@@ -115,7 +115,7 @@ def publish(lake, con, publication) -> int:
     return lake.publish(con, [publication], run="r", pin=lake.head())
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 12))])
 def test_cached_and_full_audits_agree_over_random_histories(lake, memory, seed):
     """Appends, upserts, partitions, deletes by others, whole loads and edited rules; every candidate and every version."""
     chance = random.Random(seed)
