@@ -17,7 +17,7 @@ from mesh_assets.orchestration.instance import open_instance
 from tests.conftest import free_port
 from tests.making import Place
 
-pytestmark = [pytest.mark.xdist_group("daemon"), pytest.mark.timeout(2400)]
+pytestmark = pytest.mark.timeout(2400)
 PATIENCE = 500.0
 SLOW = """
 import os

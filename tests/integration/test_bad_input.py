@@ -16,8 +16,6 @@ GOOD = "id,amount,sold_on\n1,10.50,2026-01-05\n2,20.25,2026-01-06\n3,0.00,2026-0
 MANY = GOOD + "".join(f"{number},{number}.00,2026-01-08\n" for number in range(4, 60_000))
 KEPT = [(3, 1)]  # rows of the last good version, and its first id
 
-pytestmark = pytest.mark.xdist_group("bad-input")
-
 
 @pytest.fixture(scope="module", params=[True, False], ids=["with a contract", "without one"])
 def built(request, tmp_path_factory) -> tuple[Place, bool]:

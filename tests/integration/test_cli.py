@@ -20,8 +20,6 @@ COMMANDS = ("init", "check", "run", "test", "status", "sql", "dev")
 HEAVY = ("dagster", "duckdb", "pandas", "polars", "pandera", "dbt", "sqlalchemy", "pyarrow", "ibis", "rich.progress")
 TABLES = ["shop/raw_orders", "shop/orders", "finance/revenue"]
 
-pytestmark = pytest.mark.xdist_group("cli")
-
 
 @dataclass
 class Said:

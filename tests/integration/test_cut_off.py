@@ -23,8 +23,6 @@ from tests.making import Place
 CHAIN = ("shop.a", "shop.b", "shop.c", "shop.d")
 ROWS = 40_000
 
-pytestmark = pytest.mark.xdist_group("cut-off")
-
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:

@@ -17,8 +17,6 @@ ROOT = Path(__file__).parents[2]
 LAST_WEEK = "domains/claims/raw/weekly/rx_2025-08-22.parquet"
 WHOLE = 319_230  # accepted claim lines of all weeks
 
-pytestmark = pytest.mark.xdist_group("whole-mesh")  # one build for all of them
-
 
 def mesh(root: Path, *words: str, code: int = 0) -> dict:
     """What `mesh WORDS --json` prints; it must end with that exit code."""
