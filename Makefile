@@ -50,11 +50,11 @@ dev: $(VENV)/.run ## Dagster's web server and daemon for the shipped mesh
 	$(BIN)/mesh dev
 
 test: $(VENV)/.dev ## set everything up, then all tests but the slow ones
-	@$(MAKE) --no-print-directory system
+	@$(MAKE) --no-print-directory system axe
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-all: $(VENV)/.dev ## all tests, the slow ones too
-	@$(MAKE) --no-print-directory system
+	@$(MAKE) --no-print-directory system axe
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.dev ## ruff, ty, import-linter
@@ -74,20 +74,32 @@ bench: $(VENV)/.dev ## run the benchmarks, in small sizes
 	$(BIN)/python bench/order.py 1000
 	$(BIN)/python bench/audit.py --rows 20000 --runs 1
 	$(BIN)/python bench/publish.py
+	$(BIN)/python bench/portal.py 10 10 3
 
 hooks: $(VENV)/.dev ## run the linters before each commit
 	$(BIN)/prek install
 
-# PostgreSQL, from Debian's packages (does nothing where it is).
+# PostgreSQL, Chromium and npm, from Debian's packages (does nothing where they are).
+APT := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confold -o Dpkg::Options::=--force-unsafe-io
 system:
-	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || if command -v apt-get >/dev/null && { [ "$$(id -u)" = 0 ] || [ -n "$$CI" ]; }; then \
+	@wanted=""; ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || wanted="postgresql"; \
+	command -v chromium chromium-browser google-chrome >/dev/null 2>&1 || wanted="$$wanted chromium"; \
+	command -v npm >/dev/null 2>&1 || wanted="$$wanted npm"; \
+	test -z "$$wanted" || if command -v apt-get >/dev/null && { [ "$$(id -u)" = 0 ] || [ -n "$$CI" ]; }; then \
 	  $(SUDO) mkdir -p /etc/postgresql-common && { [ -e /etc/postgresql-common/createcluster.conf ] || echo 'create_main_cluster = false' | $(SUDO) tee /etc/postgresql-common/createcluster.conf >/dev/null; }; \
-	  $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confold -o Dpkg::Options::=--force-unsafe-io postgresql >/dev/null; \
-	else echo "note: tests that need PostgreSQL will be skipped"; fi
+	  $(SUDO) apt-get update -qq && $(APT) $$wanted >/dev/null; \
+	else echo "note: tests that need$${wanted:+ }$$wanted will be skipped"; fi
+
+# axe-core judges the portal's pages; a file for tests only, checked against its hash.
+AXE := 4.14.1
+axe:
+	@test -e $(VENV)/axe-$(AXE).min.js || { cd $(VENV) && npm pack --silent axe-core@$(AXE) >/dev/null && tar xzf axe-core-$(AXE).tgz package/axe.min.js \
+	  && echo "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c  package/axe.min.js" | sha256sum -c --quiet && mv package/axe.min.js axe-$(AXE).min.js && rm -rf package axe-core-$(AXE).tgz; } \
+	|| echo "note: axe-core could not be fetched; its tests will be skipped"
 
 COMPILE = UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate
 lock: ## resolve again (UPGRADE=1 takes newer releases)
-	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --all-extras -o $(LOCKS)/dev.txt
+	$(COMPILE) $(if $(UPGRADE),--upgrade) pyproject.toml --extra build --extra dev -o $(LOCKS)/dev.txt
 	$(COMPILE) pyproject.toml --extra build -c $(LOCKS)/dev.txt -o $(LOCKS)/run.txt
 	awk '/^[a-z]/{p = /^uv==/} p' $(LOCKS)/dev.txt > $(LOCKS)/uv.txt
 	@$(MAKE) --no-print-directory check-locks

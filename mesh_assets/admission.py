@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mesh_assets.audit.execute import audit
+from mesh_assets import history
 from mesh_assets.audit.words import result_json
 from mesh_assets.domain import InputPort, OnFailure
 from mesh_assets.environment import Environment
 from mesh_assets.errors import RunError
 from mesh_assets.ledger import Admission
 from mesh_assets.order import Seen
+from mesh_assets.schemas.attached import audit
 
 if TYPE_CHECKING:
     import duckdb
@@ -81,7 +82,13 @@ def judge(
         return Admission(reader=reader, table=port.table, version=version, contract="", admitted=True, run=run)
     if known := env.ledger.judged(reader, port.table, version, contract.hash):
         return known
-    results = audit(con, env.lake.relation(port.table, version), contract, related=relations(env, seen))
+    results = audit(
+        con,
+        env.lake.relation(port.table, version),
+        contract,
+        related=relations(env, seen),
+        past=history.of(env, port.table, con, before=version),
+    )
     verdict = Admission(
         reader=reader,
         table=port.table,

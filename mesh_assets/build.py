@@ -8,18 +8,20 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from mesh_assets import order, raw
+from mesh_assets import history, order, provenance, raw
 from mesh_assets.admission import Reading, relations, spelt
-from mesh_assets.audit.execute import audit
 from mesh_assets.audit.result import Result, Status
 from mesh_assets.audit.words import result_json
+from mesh_assets.changes import judge
 from mesh_assets.domain import Load, Table, Toolchain
 from mesh_assets.environment import Environment, contract_hash
 from mesh_assets.errors import RunError, Superseded
 from mesh_assets.lake import Mode, Publication, Staged
 from mesh_assets.ledger import Input, Record
+from mesh_assets.schemas.attached import audit
 from mesh_assets.step import (
     Outcome,
     Partition,
@@ -109,7 +111,41 @@ def conclude(step: Step, candidates: Sequence[Candidate]) -> tuple[Outcome, ...]
         raise
     if any(result.stops for _, results in judged for result in results):
         return tuple(_held(step, candidate, results, len(candidates)) for candidate, results in judged)
-    return _publish(step, judged)
+    try:
+        shapes = _shapes(step, candidates)
+    except BaseException:
+        _discard(step, candidates)
+        raise
+    if any(shape.refused for shape in shapes.values()):
+        return tuple(
+            _held(step, candidate, results, len(candidates), shapes[candidate.table.name].refused)
+            if candidate.table.name in shapes
+            else _held(step, candidate, results, len(candidates))
+            for candidate, results in judged
+        )
+    return _publish(step, judged, {name: shape.record for name, shape in shapes.items()})
+
+
+def _shapes(step: Step, candidates: Sequence[Candidate]) -> Mapping[str, judge.Publishing]:
+    """What the candidates' columns and promises mean for those who read them; a change that breaks a reader is refused."""
+    changed = {
+        each.table.name: (each.table, each.publication.staged.columns, _relation(step, each))
+        for each in candidates
+        if each.publication is not None and (each.publication.base is None or each.publication.mode is Mode.REPLACE)
+    }
+    incremental = {
+        each.table.name: (each.table, _all_columns(step, each), _relation(step, each))
+        for each in candidates
+        if each.publication is not None and each.table.name not in changed
+    }
+    today = datetime.now(UTC).date()
+    return judge.at_publishing(step.env, {**changed, **incremental}, run=step.run, today=today)
+
+
+def _all_columns(step: Step, candidate: Candidate) -> tuple[tuple[str, str], ...]:
+    """Of old and new rows together."""
+    found = step.con.execute(f"DESCRIBE FROM {_relation(step, candidate)}").fetchall()
+    return tuple((str(row[0]), str(row[1])) for row in found)
 
 
 def test(
@@ -125,7 +161,13 @@ def test(
         return ()
     relation = env.lake.candidate(candidate) if candidate else env.lake.relation(table.name, version or 0)
     others = relations(env, env.seen())
-    return audit(con, relation, table.contract, related=lambda name: relation if name == table.name else others(name))
+    return audit(
+        con,
+        relation,
+        table.contract,
+        related=lambda name: relation if name == table.name else others(name),
+        past=history.of(env, table.name, con, before=None if candidate else version),
+    )
 
 
 def summary(results: Sequence[Result]) -> dict[str, int]:
@@ -240,6 +282,7 @@ def _audit(step: Step, candidate: Candidate, built: Mapping[str, Candidate]) -> 
         related=lambda name: _relation(step, built[name]) if _is_there(step, built, name) else others(name),
         lost=publication.staged.lost if publication else {},
         lost_sample=publication.staged.lost_sample if publication else {},
+        past=history.of(step.env, candidate.table.name, step.con, before=step.pin + 1),
     )
     return (*found, *candidate.results)
 
@@ -256,19 +299,19 @@ def _relation(step: Step, candidate: Candidate) -> str:
     return step.env.lake.relation(name, step.seen[name].version)
 
 
-def _held(step: Step, candidate: Candidate, results: tuple[Result, ...], of: int) -> Outcome:
+def _held(step: Step, candidate: Candidate, results: tuple[Result, ...], of: int, refused: str = "") -> Outcome:
     """Keep the candidate as quarantine, and readers at the last good version."""
     table, publication = candidate.table, candidate.publication
     tried = replace(candidate.tried, failed=True)
     stopping = _first_causes(results)
-    if not stopping:
+    if not stopping and not refused:
         _discard(step, [candidate])
         said = f"was built together with {of - 1} others, of which one is held; it is published with the next run"
         return end(step, table, candidate.tried, "skipped", said)
     folder = step.env.lake.quarantine(publication.staged, step.run) if publication else None
     version = step.seen[table.name].version if table.name in step.seen else None
     kept = f"readers keep version {version}" if version is not None else "it has no earlier version"
-    said = f"{spelt(table.name)} is held, {kept}: {'; '.join(map(_finding, stopping))}"
+    said = refused or f"{spelt(table.name)} is held, {kept}: {'; '.join(map(_finding, stopping))}"
     record: Record = {
         "results": [result_json(result, table.name) for result in results],
         "quarantine": sorted(str(path) for path in folder.glob("*.parquet")) if folder else [],
@@ -325,7 +368,9 @@ def _finding(result: Result) -> str:
 # -- publish ------------------------------------------------------------------------------------------------------------
 
 
-def _publish(step: Step, judged: Sequence[tuple[Candidate, tuple[Result, ...]]]) -> tuple[Outcome, ...]:
+def _publish(
+    step: Step, judged: Sequence[tuple[Candidate, tuple[Result, ...]]], shapes: Mapping[str, Mapping[str, Any]]
+) -> tuple[Outcome, ...]:
     """One commit for everything that is new; what came out unchanged is confirmed, what is not ready is left."""
     env, seen, latest = step.env, dict(step.seen), step.env.seen()
     outcomes, confirmed, new = [], [], []
@@ -352,7 +397,8 @@ def _publish(step: Step, judged: Sequence[tuple[Candidate, tuple[Result, ...]]])
         if same:
             confirmed.append(candidate)
         elif candidate.publication is not None:
-            new.append(replace(candidate.publication, record=record))
+            told = cast("Record", {**record, **shapes.get(table.name, {})})
+            new.append(replace(candidate.publication, record=told))
         outcomes.append((candidate, results, record, version))
     _discard(step, confirmed)
     published = _commit(step, new)
@@ -420,9 +466,12 @@ def _version_record(
     generation = order.generation(step.env.mesh, table.name, seen, fingerprint, held=held)
     if step.partition and not step.covers(table):  # its other rows are of the generation before
         generation = step.seen[table.name].generation if table.name in step.seen else {}
+    mesh = step.env.mesh
     return {
         **basis(candidate.tried),
         **read_record(candidate.readings),
+        "made": provenance.of(mesh, table),
+        "files": raw.hashes(mesh.domains[table.domain].path, table.source, step.env.ledger.hashes()),
         "contract_version": table.contract.version if table.contract else "",
         "toolchain": table.toolchain.value,
         "fingerprint": fingerprint,

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from mesh_assets.commands.common import AsJson, MeshDir, Names, environment, note, place, print_json
+from mesh_assets.commands import kitchen, maintain, portal
+from mesh_assets.commands.change import app as change
+from mesh_assets.commands.common import AsJson, Commands, MeshDir, Names, environment, note, place, print_json
+from mesh_assets.commands.impact import impact
+from mesh_assets.commands.tests import tests
 from mesh_assets.errors import MeshError, UsageError
 
 if TYPE_CHECKING:
@@ -18,6 +22,7 @@ WrongWords = cast("type[Exception]", typer.BadParameter.__mro__[1])  # Typer exp
 
 app = typer.Typer(
     name="mesh",
+    cls=Commands,
     help="A data mesh with DataOps, on Dagster: run it, test it, read it.",
     no_args_is_help=True,
     add_completion=False,
@@ -25,6 +30,13 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(kitchen.app, name="kitchen")
+app.command(epilog="Examples: `mesh maintain --dry-run`, `mesh maintain --keep 90d`")(maintain.maintain)
+app.command(epilog="Example: `mesh revert customers/physicians --to 12`")(maintain.revert)
+
+
+app.add_typer(tests, name="test")
 
 
 def main() -> None:
@@ -55,13 +67,24 @@ def init(
     note(f"A mesh of two domains is in {folder}. Next:\n    cd {folder} && mesh run")
 
 
-@app.command(epilog="Example: `mesh check --json`")
-def check(mesh: MeshDir = None, *, as_json: AsJson = False) -> None:
+@app.command(epilog="Examples: `mesh check --json`, `mesh check --base main`")
+def check(
+    mesh: MeshDir = None,
+    *,
+    base: Annotated[
+        str, typer.Option("--base", metavar="REF", help="Also hold version steps against this git ref.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
     """Read every file of the mesh and say everything that is wrong with them. Exit 2 when something is."""
     from mesh_assets.mesh import examine, problems_json
 
     where = place(mesh)
     found, problems = examine(where.root)
+    if base and found is not None and not problems:
+        from mesh_assets.changes.steps import problems_since
+
+        problems = problems_since(found, where.settings, base)
     if as_json:
         print_json(problems_json(problems))
     elif problems:
@@ -108,34 +131,6 @@ def run(
     raise typer.Exit(3 if "failed" in statuses else 2 if env.mesh.broken else 1 if "held" in statuses else 0)
 
 
-@app.command(epilog="Examples: `mesh test`, `mesh test claims --json`, `mesh test --junit report.xml --fail-on warn`")
-def test(
-    names: Names = None,
-    mesh: MeshDir = None,
-    *,
-    junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Also write JUnit's XML.")] = None,
-    fail_on: Annotated[str, typer.Option("--fail-on", metavar="warn|error", help="What makes exit 1.")] = "error",
-    as_json: AsJson = False,
-) -> None:
-    """Execute the tests of what is published, and of candidates that are held. Exit 1 when one fails."""
-    from mesh_assets import catalog, console, testing
-
-    if fail_on not in ("warn", "error"):
-        message = f"--fail-on is `warn` or `error`, not `{fail_on}`"
-        raise typer.BadParameter(message)
-    env, _ = environment(mesh)
-    chosen = catalog.named(env.mesh, names or ())
-    with console.waiting("testing"):
-        items = list(testing.test(env, chosen))
-    if as_json:
-        print_json(catalog.test_report(items))
-    else:
-        console.test_table(items)
-    if junit:
-        console.write_junit(items, junit, fail_on=fail_on)
-    raise typer.Exit(1 if any(testing.is_failure(item, fail_on=fail_on) for item in items) else 0)
-
-
 @app.command(epilog="Example: `mesh status --json`")
 def status(mesh: MeshDir = None, *, as_json: AsJson = False) -> None:
     """Where every table stands: its version, since when, its tests, and why it is not being built."""
@@ -172,15 +167,27 @@ def sql(
 def dev(
     mesh: MeshDir = None,
     *,
-    port: Annotated[int, typer.Option("--port", help="Of Dagster's web server.")] = 3000,
+    port: Annotated[
+        int, typer.Option("--port", help="Of Dagster's web server. Default: 3000; in a kitchen, its own.")
+    ] = 0,
     host: Annotated[str, typer.Option("--host", help="Address to listen at.")] = "127.0.0.1",
 ) -> None:
     """Start Dagster's web server and daemon for the mesh: the asset graph, runs, checks and sensors."""
     from mesh_assets.starting import serve
 
     where = place(mesh)
-    note(f"Dagster is starting: http://{host}:{port}/asset-groups  (Ctrl-C ends it)")
+    port = port or where.port
+    note(
+        f"Dagster is starting: http://{host}:{port}/asset-groups, the portal: http://{host}:{port}/mesh/  (Ctrl-C ends it)"
+    )
     serve(where.root, where.settings, host=host, port=port)
+
+
+app.command(
+    epilog="Examples: `mesh impact --base main`, `mesh impact --port customers/physicians --drop-column zip --run`"
+)(impact)
+app.add_typer(change, name="change")
+portal.register(app)
 
 
 def _answer(env: "Environment", query: str, at: int | None) -> tuple[Sequence[str], Sequence[tuple]]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from types import MappingProxyType
 
 from mesh_assets.errors import Place
@@ -41,6 +42,8 @@ class Kind(StrEnum):
     INVALID_VALUES = "invalid_values"
     DUPLICATE_VALUES = "duplicate_values"
     SQL = "sql"  # one read-only query that returns one value
+    LIBRARY = "library"  # `type: custom, engine: mesh`: one of audit/library, named in `Test.type`
+    PANDERA = "pandera"  # a check of a hand-written pandera schema, in the domain's `checks.py`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,8 @@ class Test:
             `pattern`, `missing_values` (metrics); `query`, `operator`, `threshold` (sql). `operator` is one of
             `mustBe mustNotBe mustBeGreaterThan mustBeGreaterOrEqualTo mustBeLessThan mustBeLessOrEqualTo
             mustBeBetween mustNotBeBetween`; `threshold` is a number, or a pair for the last two.
+            Of the library: its parameters by name, and `to_table` where it compares with another table.
+        type: Which test of the library, for `Kind.LIBRARY`; else empty.
         severity: `error` stops the version.
         dimension: ODCS quality dimension, or empty.
         description: Why it matters, in the owner's words; may be empty.
@@ -73,6 +78,12 @@ class Test:
     dimension: str = ""
     description: str = ""
     where: Place = Place("")
+    type: str = ""
+
+    @property
+    def word(self) -> str:
+        """What a person calls it: the test of the library, or the kind."""
+        return self.type or str(self.kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +93,8 @@ class Column:
     Attributes:
         type: DuckDB's name of the type, as in `DECIMAL(10,2)`; what the lake stores.
         masked: Its values are shown to nobody: classified `restricted` or `confidential`, or tagged `pii`.
+        null_meaning: What it says when there is no value: `customProperties`, `nullMeaning`.
+        came_from: Columns of an earlier version that it replaces: `customProperties`, `cameFrom`.
     """
 
     name: str
@@ -95,6 +108,8 @@ class Column:
     classification: str = ""
     tags: tuple[str, ...] = ()
     masked: bool = False
+    null_meaning: str = ""
+    came_from: tuple[str, ...] = ()
     where: Place = Place("")
 
 
@@ -109,12 +124,34 @@ class ServiceLevel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attached:
+    """Hand-written pandera schemas for one table, in the `checks.py` of a domain; imported only where they are executed.
+
+    Attributes:
+        domain: Whose file it is: the table's own domain, or a reader of it.
+        folder: Of that domain.
+        table: `domain.table`.
+        code: Hash of the domain's Python that the schemas may use.
+        where: The first of them in the file.
+    """
+
+    domain: str
+    folder: Path
+    table: str
+    code: str
+    where: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
     """One ODCS file for one table.
 
     Attributes:
+        grain: What one row is, in words: `dataGranularityDescription`.
         tests: In the order of the file, implied ones (`required`, `unique`, …) before the rules of their column.
         hash: Of what the contract means (columns, tests), not of its spelling: comments and order of keys do not change it.
+            The code of attached schemas is part of it.
+        schemas: Hand-written pandera schemas that belong to it; their checks are not among `tests` (see `schemas.attached`).
     """
 
     id: str
@@ -124,8 +161,10 @@ class Contract:
     tests: tuple[Test, ...]
     status: str = ""
     description: str = ""
+    grain: str = ""
     service_levels: tuple[ServiceLevel, ...] = ()
     hash: str = ""
+    schemas: tuple[Attached, ...] = ()
     where: Place = Place("")
 
     @property

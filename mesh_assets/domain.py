@@ -124,6 +124,7 @@ class Table:
         inputs: Names of the tables it reads, own and foreign, sorted; empty for a source.
         code: Hash of all the text that decides what is built.
         automation: The table's own, else its domain's.
+        columns: Columns that a Python table has declared to read, by input; it is given no others.
         artifact: It holds files (columns `name`, `media_type`, `content`), one row each.
     """
 
@@ -139,6 +140,7 @@ class Table:
     artifact: bool = False
     port: OutputPort | None = None
     code: str = ""
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     path: Path = Path()
     where: Place = Place("")
 
@@ -184,15 +186,19 @@ class Mesh:
         domains: By name, in the order of the names.
         tables: By `domain.table`, upstream before downstream.
         broken: Domains that could not be loaded, with what is wrong: by name, a tuple of problems.
+        repository: Where the code can be looked at, with `{commit}` and `{path}` in it; empty: nowhere.
+        secrets: Environment variables that are production's: to the one that takes its place in a kitchen, or to nothing.
     """
 
     name: str
     root: Path
     title: str = ""
+    repository: str = ""
     lake: LakeConfig = field(default_factory=LakeConfig)
     domains: Mapping[str, Domain] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
     broken: Mapping[str, tuple] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
     def port(self, reader: str, table: str) -> InputPort | None:
         """The input port through which domain `reader` reads a foreign table; None for its own tables."""

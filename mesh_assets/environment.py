@@ -35,7 +35,7 @@ class Environment:
         """
         settings = settings or Settings()
         home = home_of(mesh, settings)
-        config = _address(mesh.lake, settings)
+        config = address(mesh.lake, settings)
         lake = Lake(home, config, author=settings.author)
         lake.create()
         return cls(mesh, home, lake, Ledger(home, config, lease_seconds=settings.lease_seconds))
@@ -142,9 +142,11 @@ def contract_hash(table: Table) -> str:
     return table.contract.hash if table.contract else ""
 
 
-def _address(config: LakeConfig, settings: Settings) -> LakeConfig:
+def address(config: LakeConfig, settings: Settings) -> LakeConfig:
+    """Where the lake is: what the settings say goes before mesh.yaml."""
     catalog = settings.lake_catalog or config.catalog
-    return replace(config, catalog=catalog, data=settings.lake_data or config.data)
+    data, schema = settings.lake_data or config.data, settings.lake_schema or config.schema
+    return replace(config, catalog=catalog, data=data, schema=schema)
 
 
 def _versions(commits: Iterable[Commit]) -> list[Version]:

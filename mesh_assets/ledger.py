@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -99,6 +99,7 @@ class Record(TypedDict, total=False):
     """What is kept of a build: in the lake's commit of a version, and in the ledger of every attempt.
 
     `tried`, `code`, `contract` and `raw` are what `due` compares; `inputs` is what was read, `tried` what was on offer.
+    `made` is what it was made with (`provenance`), `files` the raw files of a source with their hashes.
     """
 
     tried: dict[str, str]
@@ -114,6 +115,8 @@ class Record(TypedDict, total=False):
     columns: list[list[str]]
     tests: dict[str, int]
     toolchain: str
+    made: dict[str, Any]
+    files: dict[str, str]
     seconds: float
     pin: int
     version: int | None
@@ -189,6 +192,19 @@ class Ledger:
             self.store.put(db, _pins, {"run": run, "snapshot": snapshot, "at": now()})
             return db.execute(sa.select(_pins.c.snapshot).where(_pins.c.run == run)).scalar_one()
 
+    def pinned(self) -> set[int]:
+        """Snapshots that runs of the last day have read at: some may still be reading."""
+        since = (datetime.now(UTC) - timedelta(days=1)).isoformat(timespec="microseconds")
+        with self.store.reading() as db:
+            return set(db.execute(sa.select(_pins.c.snapshot).where(_pins.c.at > since)).scalars())
+
+    def admitted(self) -> set[int]:
+        """The newest version of each input that each reader has admitted: it may go on with it."""
+        c = _admissions.c
+        query = sa.select(sa.func.max(c.version)).where(c.admitted.is_(True)).group_by(c.reader, c.table)
+        with self.store.reading() as db:
+            return set(db.execute(query).scalars())
+
     # -- versions -----------------------------------------------------------------------------------------------------
 
     def indexed(self) -> int:
@@ -257,6 +273,29 @@ class Ledger:
             rows = db.execute(sa.select(_attempts).where(_attempts.c.run == run).order_by(_attempts.c.id))
             return tuple(map(_attempt, rows))
 
+    def tries(
+        self, *, table: str | None = None, since: str = "", outcomes: Iterable[str] = (), limit: int = 200
+    ) -> tuple[Attempt, ...]:
+        """The newest attempts, of one table or of all, since a moment, with these outcomes; newest first."""
+        wanted = tuple(outcomes)
+        where = [_attempts.c.at >= since] if since else []
+        where += [_attempts.c.table == table] if table is not None else []
+        where += [_attempts.c.outcome.in_(wanted)] if wanted else []
+        query = sa.select(_attempts).where(*where).order_by(_attempts.c.id.desc()).limit(limit)
+        with self.store.reading() as db:
+            return tuple(map(_attempt, db.execute(query)))
+
+    def mark(self) -> tuple[int, int, int]:
+        """Three numbers of which one is another when anything was published, tried or judged since."""
+        tables = (_versions, _attempts, _admissions, _results)
+        with self.store.reading() as db:
+            versions, attempts, *judged = (
+                db.execute(sa.select(sa.func.max(t.c.id if t is _attempts else t.c.version))).scalar() or 0
+                for t in tables
+            )
+            count = db.execute(sa.select(sa.func.count()).select_from(_admissions)).scalar_one()
+        return versions, attempts, sum(judged) + count
+
     # -- admissions and results -----------------------------------------------------------------------------------------
 
     def judged(self, reader: str, table: str, version: int, contract: str) -> Admission | None:
@@ -300,6 +339,23 @@ class Ledger:
         with self.store.reading() as db:
             found = db.execute(query).scalar()
         return None if found is None else tuple(found)
+
+    def test_history(self, table: str, *, limit: int = 30) -> tuple[tuple[int, str, Sequence[Mapping[str, Any]]], ...]:
+        """What tests said about a table's last versions: (version, when, results), newest first."""
+        c = _results.c
+        query = sa.select(c.version, c.at, c.results).where(c.table == table).order_by(c.at.desc()).limit(limit)
+        with self.store.reading() as db:
+            return tuple((row.version, row.at, row.results) for row in db.execute(query))
+
+    def admissions(self) -> tuple[tuple[Admission, str], ...]:
+        """Every reader's last verdict on every input, with when."""
+        c = _admissions.c
+        newest = sa.select(c.reader, c.table, sa.func.max(c.at).label("at")).group_by(c.reader, c.table).subquery()
+        same = (c.reader == newest.c.reader, c.table == newest.c.table, c.at == newest.c.at)
+        with self.store.reading() as db:
+            return tuple(
+                (_admission(row), row.at) for row in db.execute(sa.select(_admissions).join(newest, sa.and_(*same)))
+            )
 
     # -- leases: who is building what ---------------------------------------------------------------------------------
 
@@ -387,8 +443,13 @@ def process_started(pid: int) -> str:
     return "0"
 
 
+def this_process() -> str:
+    """Host, number and start of this process: tells it from every other, also from a later one of its number."""
+    return f"{socket.gethostname()}|{os.getpid()}|{process_started(os.getpid())}"
+
+
 def _me(run: str) -> str:
-    return f"{socket.gethostname()}|{os.getpid()}|{process_started(os.getpid())}|{run}"
+    return f"{this_process()}|{run}"
 
 
 def _row(item: Version | Admission) -> dict:

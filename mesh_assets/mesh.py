@@ -142,6 +142,7 @@ def _mesh(document: Document, draft: Draft, problems: Iterable[Problem]) -> Mesh
         name=text(document.root, "mesh"),
         root=draft.root,
         title=text(document.root, "title"),
+        repository=text(document.root, "repository"),
         lake=LakeConfig(catalog=text(lake, "catalog"), data=text(lake, "data"), schema=text(lake, "schema", "mesh")),
         domains={one.name: one.domain for one in sound},
         tables={
@@ -149,6 +150,7 @@ def _mesh(document: Document, draft: Draft, problems: Iterable[Problem]) -> Mesh
             for name in order({name: (*table.inputs, *table.references) for name, table in tables.items()})
         },
         broken=broken,
+        secrets=dict(child(child(document.root, "kitchen"), "secrets")),
     )
 
 

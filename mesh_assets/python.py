@@ -3,7 +3,7 @@
 import inspect
 import mimetypes
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
@@ -26,6 +26,7 @@ class PythonTable:
     inputs: tuple[str, ...]
     name: str
     artifact: bool = False
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __call__(self, *args: object, **kwargs: object) -> object:
         """Call the function itself, as its own tests do."""
@@ -33,7 +34,11 @@ class PythonTable:
 
 
 def table(
-    function: Callable[..., object] | None = None, *, inputs: Sequence[str] | None = None, name: str | None = None
+    function: Callable[..., object] | None = None,
+    *,
+    inputs: Sequence[str] | None = None,
+    name: str | None = None,
+    columns: Mapping[str, Sequence[str]] | None = None,
 ) -> PythonTable | Callable[[Callable[..., object]], PythonTable]:
     """Make a function a table of its domain: pin, stage, audit, publish and tell are done for it.
 
@@ -42,23 +47,29 @@ def table(
             `DataFrame` or `LazyFrame`, pandas `DataFrame`, Arrow `Table`, else a DuckDB relation. It returns any of these.
         inputs: `domain.table`, or `table` of the own domain. Default: the names of the parameters.
         name: Default: the function's name.
+        columns: By input, the columns that are read; the function is given no others. A change of any other column is known
+            not to concern it. Default: every column.
 
     Example:
         >>> @mesh_assets.table(inputs=["customers.physicians", "campaigns"])
         ... def campaign_reach(physicians: pl.DataFrame, campaigns: pl.DataFrame) -> pl.DataFrame: ...
     """
-    return _decorate(function, inputs, name, artifact=False)
+    return _decorate(function, inputs, name, columns, artifact=False)
 
 
 def artifact(
-    function: Callable[..., object] | None = None, *, inputs: Sequence[str] | None = None, name: str | None = None
+    function: Callable[..., object] | None = None,
+    *,
+    inputs: Sequence[str] | None = None,
+    name: str | None = None,
+    columns: Mapping[str, Sequence[str]] | None = None,
 ) -> PythonTable | Callable[[Callable[..., object]], PythonTable]:
     """Make a function an artefact of its domain: a chart, a page, a document.
 
     As `table`, but it returns `bytes`, `str`, or a mapping of file name to one of these. An artefact is a table of files
     (`name`, `media_type`, `content`): it is versioned, tested, held and read as any other.
     """
-    return _decorate(function, inputs, name, artifact=True)
+    return _decorate(function, inputs, name, columns, artifact=True)
 
 
 def tables_of(module: ModuleType) -> tuple[PythonTable, ...]:
@@ -79,10 +90,21 @@ def call(item: PythonTable, con: "duckdb.DuckDBPyConnection", domain: str) -> st
     frames = {}
     for name in item.inputs:
         owner, _, short = name.rpartition(".")
-        relation = con.sql("FROM this" if name == "this" else f'FROM "{owner or domain}"."{short}"')
+        relation = con.sql(
+            "FROM this"
+            if name == "this"
+            else f'{_selected(item, domain, owner, short)} FROM "{owner or domain}"."{short}"'
+        )
         frames[short] = _convert(relation, parameters[short].annotation)
     result = item.function(**frames)
     return register(con, _files(result, item) if item.artifact else result, f"{domain}/{item.name}")
+
+
+def _selected(item: PythonTable, domain: str, owner: str, short: str) -> str:
+    """The declared columns of an input, in their order; else all of them."""
+    declared = {key if "." in key else f"{domain}.{key}": names for key, names in item.columns.items()}
+    names = declared.get(f"{owner or domain}.{short}")
+    return "SELECT " + ", ".join('"' + column.replace('"', '""') + '"' for column in names) if names else ""
 
 
 def register(con: "duckdb.DuckDBPyConnection", frame: object, what: str) -> str:
@@ -108,13 +130,19 @@ def detached(relation: "duckdb.DuckDBPyRelation", annotation: object) -> object:
 
 
 def _decorate(
-    function: Callable[..., object] | None, inputs: Sequence[str] | None, name: str | None, *, artifact: bool
+    function: Callable[..., object] | None,
+    inputs: Sequence[str] | None,
+    name: str | None,
+    columns: Mapping[str, Sequence[str]] | None,
+    *,
+    artifact: bool,
 ) -> PythonTable | Callable[[Callable[..., object]], PythonTable]:
     def wrap(function: Callable[..., object]) -> PythonTable:
         parameters = tuple(inspect.signature(function).parameters)
         wanted = tuple(inputs) if inputs is not None else parameters
         _check(function, parameters, wanted)
-        return PythonTable(function, wanted, name or _name(function), artifact)
+        declared = {key.replace("/", "."): tuple(names) for key, names in (columns or {}).items()}
+        return PythonTable(function, wanted, name or _name(function), artifact, declared)
 
     return wrap(function) if function is not None else wrap
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
-from mesh_assets.contract import Kind, Test
+from mesh_assets.contract import Test
 from mesh_assets.domain import Domain, Load, Table
 from mesh_assets.errors import Place, Problem, nearest
 from mesh_assets.graph import cycles
@@ -268,7 +268,7 @@ def relationships_lead_somewhere(draft: Draft) -> Iterator[Problem]:
     for one in _read(draft):
         for reading in one.contracts.values():
             for test in reading.contract.tests if reading.contract else ():
-                if test.kind is Kind.REFERENCE:
+                if "to_table" in test.arguments:
                     yield from _reference(draft, known, tables, one, test)
 
 
@@ -290,7 +290,7 @@ def _reference(
         )
     elif contract := tables[name].contract:
         columns = {column.name for column in contract.columns}
-        targets = test.arguments["to_columns"]
+        targets = test.arguments.get("to_columns")
         for column in targets if isinstance(targets, tuple) else ():
             if columns and column not in columns:
                 yield Problem("M413", f"`{name}` has no column `{column}`", test.where, nearest(column, columns))

@@ -1,5 +1,8 @@
 """Every environment variable that the mesh reads, read once."""
 
+import os
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -13,8 +16,15 @@ class Settings(BaseSettings):
         dir: The mesh to work on; default: the nearest `mesh.yaml` upwards.
         lake_catalog: Overrides `lake.catalog` of `mesh.yaml`.
         lake_data: Overrides `lake.data` of `mesh.yaml`.
+        lake_schema: Overrides `lake.schema` of `mesh.yaml`.
+        kitchen: Every command works in this kitchen, as with `--kitchen`.
         author: Written into commits of the lake.
         lease_seconds: A running step that has not been heard of for so long is taken for dead (other hosts only).
+        portal_url: Where the portal is for everybody, for `mesh url` and in what is exported; default: `http://127.0.0.1:3000`.
+        portal_hosts: Host names that the portal answers to, with commas between them; default: this machine's own when it
+            listens there, else any.
+        portal_listens: Where the web server listens that the portal is in; `mesh dev` sets it.
+        user_header: Header in which your proxy says who asks; without it nobody has a name in the portal.
     """
 
     model_config = SettingsConfigDict(env_prefix="MESH_", frozen=True, extra="ignore")
@@ -23,5 +33,35 @@ class Settings(BaseSettings):
     dir: Path | None = None
     lake_catalog: str = ""
     lake_data: str = ""
+    lake_schema: str = ""
+    kitchen: str = ""
     author: str = "mesh"
     lease_seconds: float = 60.0
+    portal_url: str = ""
+    portal_hosts: str = ""
+    portal_listens: str = ""
+    user_header: str = ""
+
+
+def set_variables(variables: Mapping[str, str], *, without: Iterable[str] = ()) -> None:
+    """Set environment variables for this process and those that it starts, and take others away."""
+    for name in without:
+        os.environ.pop(name, None)
+    os.environ.update(variables)
+
+
+@contextmanager
+def with_variables(variables: Mapping[str, str], *, without: Iterable[str] = ()) -> Generator[None]:
+    """The same, until the end of the block."""
+    names = {*variables, *without}
+    before = {name: os.environ[name] for name in names if name in os.environ}
+    set_variables(variables, without=without)
+    try:
+        yield
+    finally:
+        set_variables(before, without=names - before.keys())
+
+
+def variable(name: str) -> str | None:
+    """One environment variable that a kitchen's mapping names."""
+    return os.environ.get(name)

@@ -28,8 +28,21 @@ def start(folder: Path) -> None:
         ) from None
 
 
+def _lake(settings: Settings) -> dict[str, str]:
+    """A kitchen's lake: in the environment, so that every process of Dagster's uses it."""
+    if not settings.kitchen:
+        return {}
+    return {
+        "MESH_KITCHEN": settings.kitchen,
+        "MESH_LAKE_CATALOG": settings.lake_catalog,
+        "MESH_LAKE_DATA": settings.lake_data,
+        "MESH_LAKE_SCHEMA": settings.lake_schema,
+        "MESH_AUTHOR": settings.author,
+    }
+
+
 def serve(root: Path, settings: Settings, *, host: str, port: int) -> None:
-    """Become `dagster dev` for the mesh in `root`; does not return.
+    """Become `dagster dev` for the mesh in `root`, with the portal in its web server; does not return.
 
     Dagster's storage is in the mesh's home, unless DAGSTER_HOME names another.
     """
@@ -40,12 +53,15 @@ def serve(root: Path, settings: Settings, *, host: str, port: int) -> None:
     where = ["-w", str(workspace)] if workspace.is_file() else ["-m", "mesh_assets.definitions", "-d", str(root)]
     environment = {
         **os.environ,
-        "DAGSTER_HOME": os.environ.get("DAGSTER_HOME") or str(folder(home)),
+        # A kitchen has an instance of its own, whatever production's is.
+        "DAGSTER_HOME": (not settings.kitchen and os.environ.get("DAGSTER_HOME")) or str(folder(home)),
         "DAGSTER_DISABLE_TELEMETRY": "1",
         "MESH_DIR": str(root),
         "MESH_HOME": str(home),
+        "MESH_PORTAL_LISTENS": host,
+        **_lake(settings),
         "PYTHONUNBUFFERED": "1",
     }
-    command = [sys.executable, "-m", "dagster", "dev", *where, "-h", host, "-p", str(port)]
+    command = [sys.executable, "-m", "mesh_assets.portal.webserver", "dev", *where, "-h", host, "-p", str(port)]
     os.chdir(root)
     os.execve(sys.executable, command, environment)  # noqa: S606 - our own interpreter; signals reach Dagster itself

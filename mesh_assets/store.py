@@ -4,8 +4,8 @@ Rooms that keep a record define their tables in a `MetaData` of their own and `e
 """
 
 import weakref
-from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Generator, Iterable
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,6 +68,26 @@ class Store:
         except exc.OperationalError as error:
             raise _unusable(error) from None
 
+    def copy(self, home: Path, config: LakeConfig, *, without: Iterable[str]) -> None:
+        """A copy of everything, for an environment that goes its own way from here on; some tables are left empty.
+
+        Raises:
+            RunError: It cannot be written.
+        """
+        try:
+            if self._engine.dialect.name == "postgresql":
+                _copy_schema(self._engine, f"{config.schema}_ledger", frozenset(without))
+            else:
+                _copy_file(Path(str(self._engine.url.database)), home / "ledger.sqlite", frozenset(without))
+        except (exc.DBAPIError, OSError) as error:
+            raise _unusable(error) from None
+
+    def remove_copy(self, config: LakeConfig) -> None:
+        """Delete what `copy` has made in the same database; a copy that is a file goes with its folder."""
+        if self._engine.dialect.name == "postgresql":
+            with self._engine.begin() as db:
+                db.execute(sa.schema.DropSchema(f"{config.schema}_ledger", cascade=True, if_exists=True))
+
     def put(self, db: sa.Connection, table: sa.Table, rows: dict | list[dict], *, replace: bool = False) -> None:
         """Add rows; those whose key is there already stay as they are, or are replaced."""
         dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
@@ -109,6 +129,45 @@ def _postgres_engine(config: LakeConfig) -> sa.Engine:
     schema = f"{config.schema}_ledger"
     engine = sa.create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(address), pool_pre_ping=True)
     return engine.execution_options(schema_translate_map={None: schema})
+
+
+def _copy_file(source: Path, target: Path, without: frozenset[str]) -> None:
+    import sqlite3
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(source, timeout=30.0)) as a, closing(sqlite3.connect(target)) as b:
+        a.backup(b)
+        present = {name for (name,) in b.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        for name in sorted(present & without):
+            b.execute(f'DELETE FROM "{name}"')
+        b.commit()
+
+
+def _copy_schema(engine: sa.Engine, schema: str, without: frozenset[str]) -> None:
+    source = (engine.get_execution_options().get("schema_translate_map") or {})[None]
+    with engine.begin() as db:
+        db.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        db.execute(sa.schema.CreateSchema(schema))
+        found = db.execute(sa.text("SELECT tablename FROM pg_tables WHERE schemaname = :s ORDER BY 1"), {"s": source})
+        for (name,) in found.all():
+            db.exec_driver_sql(f'CREATE TABLE "{schema}"."{name}" (LIKE "{source}"."{name}" INCLUDING ALL)')
+            if name not in without:
+                db.exec_driver_sql(f'INSERT INTO "{schema}"."{name}" SELECT * FROM "{source}"."{name}"')
+        # A counter of its own: the copied default would count on with the original's.
+        counted = db.execute(
+            sa.text(
+                "SELECT table_name, column_name FROM information_schema.columns "
+                "WHERE table_schema = :s AND column_default LIKE 'nextval%'"
+            ),
+            {"s": schema},
+        )
+        for table, column in counted.all():
+            counter = f'"{schema}"."{table}_{column}_seq"'
+            db.exec_driver_sql(f'CREATE SEQUENCE {counter} OWNED BY "{schema}"."{table}"."{column}"')
+            db.exec_driver_sql(f'ALTER TABLE "{schema}"."{table}" ALTER "{column}" SET DEFAULT nextval(\'{counter}\')')
+            db.exec_driver_sql(
+                f'SELECT setval(\'{counter}\', (SELECT coalesce(max("{column}"), 0) + 1 FROM "{schema}"."{table}"))'
+            )
 
 
 def _create(engine: sa.Engine, tables: sa.MetaData) -> None:

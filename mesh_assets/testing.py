@@ -1,13 +1,15 @@
 """`mesh test`: the tests of what is published, and of what is held."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from mesh_assets import build
+from mesh_assets import authoring, build
 from mesh_assets.admission import judge
 from mesh_assets.audit.words import result_json
 from mesh_assets.domain import Table
 from mesh_assets.environment import Environment, contract_hash
+from mesh_assets.errors import UsageError
 from mesh_assets.ledger import Attempt, Version
 from mesh_assets.order import Seen
 from mesh_assets.store import now
@@ -31,6 +33,33 @@ def test(env: Environment, tables: Iterable[str]) -> Iterator[Item]:
     for table in wanted:
         yield from _table(env, table, versions.get(table.name), last.get(table.name))
     yield from _ports(env, wanted)
+
+
+def tried(
+    env: Environment, table: Table, column: str = "", rule: Mapping[str, object] | None = None
+) -> tuple[Item, ...]:
+    """Tests on the published version, of which nothing is kept: a rule that is not written yet, or the contract's own.
+
+    Raises:
+        UsageError: The table was never published, or has no contract.
+        ConfigError: The rule is not one.
+    """
+    env.sync()
+    version = env.ledger.versions().get(table.name)
+    if version is None:
+        raise UsageError(f"{table.name.replace('.', '/')} was never published\n    Build it first: mesh run")
+    names = None
+    if rule is not None:
+        contract = authoring.add(env.mesh, table, [(column, rule)]).contract
+        table, names = replace(table, contract=contract), {str(rule["id"])}
+    with env.lake.session() as con:
+        results = build.test(env, table, con, version=version.version)
+    subject = f"version {version.version}"
+    return tuple(
+        {**result_json(result, table.name), "subject": subject}
+        for result in results
+        if names is None or result.test.name in names
+    )
 
 
 def is_failure(item: Mapping[str, object], *, fail_on: str = "error") -> bool:

@@ -9,12 +9,21 @@ from typing import Protocol
 
 from typer.main import get_command
 
+from mesh_assets.audit.library import ELSEWHERE, TYPES
+from mesh_assets.changes.model import MEANINGS, MODES, effect
 from mesh_assets.cli import app
 from mesh_assets.settings import Settings
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 MADE = "<!-- Made by `python -m tools.generate_reference`. Change the code, then run it again. -->"
 ATTRIBUTE = re.compile(r"^ {4}(\w+): (.+?)(?=^ {4}\w+: |\Z)", re.DOTALL | re.MULTILINE)
+
+
+DECIDED = {
+    "binding": "its SQL stands on the new columns, or it does not",
+    "values": "its own contracts ask for what is promised no longer, or its own tests fail on rows under the new schema",
+    "use": "no test can see it, so using the column is enough",
+}
 
 
 class Parameter(Protocol):
@@ -47,7 +56,29 @@ def main() -> None:
 
 def pages() -> dict[str, str]:
     """The generated pages by file name, as they should be."""
-    return {"cli.md": "\n".join(_cli()), "settings.md": "\n".join(_settings())}
+    made = {"changes.md": _changes(), "cli.md": _cli(), "settings.md": _settings(), "test-library.md": _library()}
+    return {name: "\n".join(lines) for name, lines in made.items()}
+
+
+def _changes() -> Iterator[str]:
+    yield f"{MADE}\n\n# Changes\n"
+    yield "Every kind of change, and what it means under each `compatibility` of an output port. The meaning is that of tables."
+    yield "**Backward**: rows written under the new schema, read by SQL that was right under the old one."
+    yield "**Forward**: rows written under the old schema, read by SQL that is right under the new one.\n"
+    yield "`full` is both, `none` asks nothing. The `*_transitive` modes mean the same, against every version of the same major"
+    yield "version instead of the last alone. [What is done about it](../how-to/change-a-port.md).\n"
+    yield f"| kind | {' | '.join(f'`{mode}`' for mode in MODES[:4])} | backward, because | forward, because | step |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for kind, meaning in MEANINGS.items():
+        effects = " | ".join(str(effect(kind, mode)) for mode in MODES[:4])
+        yield f"| `{kind}` | {effects} | {meaning.why_backward} | {meaning.why_forward} | {meaning.step} |"
+    yield "\n`step`: of the contract's version, where the change is compatible. A breaking one needs a major step; one that is breaking"
+    yield "backward only, and that hits no reader, needs the step of the table.\n"
+    yield "How it is known whether a reader that uses the column is hit:\n"
+    for word, told in DECIDED.items():
+        kinds = ", ".join(f"`{kind}`" for kind, meaning in MEANINGS.items() if meaning.decided == word)
+        yield f"- **{word}**: {told}: {kinds}"
+    yield ""
 
 
 def _cli() -> Iterator[str]:
@@ -70,6 +101,8 @@ def leaves(command: Command, above: str = "") -> Iterator[tuple[str, Command]]:
     for name, sub in command.commands.items():
         words = f"{above} {name}".strip()
         if hasattr(sub, "commands"):
+            if hasattr(sub, "plain"):  # a group that is a command, too
+                yield words, sub.plain
             yield from leaves(sub, words)
         else:
             yield words, sub
@@ -111,6 +144,34 @@ def _settings() -> Iterator[str]:
     yield "\nDagster's own variables work as ever."
     yield "`mesh dev` sets `DAGSTER_HOME` to `dagster/` in the mesh's home, unless you have set it.\n"
     yield "A relative path in `MESH_HOME` is relative to where the command is started.\n"
+
+
+def _library() -> Iterator[str]:
+    yield f"{MADE}\n\n# The library of tests\n"
+    yield "Tests beyond [those of the standard](tests.md), written under `quality:` of a column or of the table:\n"
+    yield "```yaml\n- id: zip_is_one\n  type: custom\n  engine: mesh\n  implementation: {test: us_zip, at_most: 1, unit: percent}\n  severity: warning\n```\n"
+    yield f"There are {len(TYPES)}. Null passes where nothing else is said. Tests on rows (*rows* below) also take"
+    yield "`when` (a condition: other rows are not looked at), `at_most` and `unit` (`rows` or `percent`: so many may fail)."
+    yield "Tests that measure numbers leave NaN and infinity out."
+    yield "*Theirs* is the name in DataKitchen TestGen.\n"
+    yield "| test | of a | a failure means | theirs |\n|---|---|---|---|"
+    for kind in TYPES.values():
+        how = ", rows" if kind.rowwise else ", history" if kind.history else ""
+        yield f"| [`{kind.name}`](#{kind.name}) | {kind.scope}{how} | {kind.help} | {', '.join(f'`{one}`' for one in kind.theirs) or '–'} |"
+    yield (
+        "\nOf TestGen's, the standard itself has: " + ", ".join(f"`{a}` (`{b}`)" for a, b in ELSEWHERE.items()) + ".\n"
+    )
+    for kind in TYPES.values():
+        yield f"## {kind.name}\n\n**{kind.label}.** {kind.help} Dimension: {kind.dimension}.\n"
+        if kind.parameters:
+            yield "| parameter | is | |\n|---|---|---|"
+            for one in kind.parameters:
+                choices = f" {', '.join(f'`{choice}`' for choice in one.choices)}." if one.choices else ""
+                default = f" Default: `{one.default}`." if one.default not in (None, "") else ""
+                yield f"| `{one.name}`{' (needed)' if one.needed else ''} | {one.form} | {one.help}{choices}{default} |"
+            yield ""
+        given = "".join(f", {line}" for line in kind.example.splitlines())
+        yield f"```yaml\nimplementation: {{test: {kind.name}{given}}}\n```\n"
 
 
 if __name__ == "__main__":

@@ -5,7 +5,10 @@ import pandas as pd
 import mesh_assets
 
 
-@mesh_assets.table(inputs=["email_events", "campaigns", "customers.physicians"])
+@mesh_assets.table(
+    inputs=["email_events", "campaigns", "customers.physicians"],
+    columns={"customers.physicians": ["physician_id", "email", "specialty"]},
+)
 def mail_touches(email_events: pd.DataFrame, campaigns: pd.DataFrame, physicians: pd.DataFrame) -> pd.DataFrame:
     """One row for each event of a real campaign with a physician whom we know by that address."""
     known = physicians.loc[physicians["email"].notna(), ["physician_id", "email", "specialty"]]
@@ -32,7 +35,9 @@ def campaign_reach(mail_touches: pd.DataFrame, campaigns: pd.DataFrame) -> pd.Da
     return reach.sort_values(["campaign_id", "specialty"], ignore_index=True)
 
 
-@mesh_assets.table(inputs=["mail_touches", "customers.physicians"])
+@mesh_assets.table(
+    inputs=["mail_touches", "customers.physicians"], columns={"customers.physicians": ["physician_id", "opted_out"]}
+)
 def physician_engagement(mail_touches: pd.DataFrame, physicians: pd.DataFrame) -> pd.DataFrame:
     """How every physician answers to mail; those who never got any are in it with zeros."""
     counts = mail_touches.pivot_table(

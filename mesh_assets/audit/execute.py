@@ -7,17 +7,20 @@ what cannot be executed is a result of its own, which says why and stops the ver
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import duckdb
 
+from mesh_assets.audit import library, measured
 from mesh_assets.audit.guard import TABLE, Guarded, guarded, time_limit
 from mesh_assets.audit.metric import compares, demand, holds, measure, numbers
 from mesh_assets.audit.questions import Question, Target, question
 from mesh_assets.audit.result import Result, Status
 from mesh_assets.audit.sample import MASK, plain, shown
 from mesh_assets.audit.values import CannotAnswer, ColumnType, column_type
-from mesh_assets.audit.words import broken, demanded, measured, named
+from mesh_assets.audit.words import broken, demanded, named
+from mesh_assets.audit.words import measured as told
 from mesh_assets.contract import Contract, Kind, Severity, Test
 from mesh_assets.errors import UsageError, nearest
 
@@ -37,6 +40,7 @@ def audit(
     tests: Collection[str] | None = None,
     sample: int = 10,
     seconds: float = 30.0,
+    past: library.Past | None = None,
 ) -> tuple[Result, ...]:
     """One result per test, in the contract's order.
 
@@ -50,6 +54,7 @@ def audit(
         tests: Names of the tests to execute; None: all.
         sample: Failing rows to show, at most.
         seconds: How long a `type: sql` rule may take.
+        past: Earlier versions of the table, for tests that compare with them; default: there are none.
 
     Raises:
         UsageError: `tests` names one that the contract has not.
@@ -64,6 +69,7 @@ def audit(
         lost_sample=lost_sample or {},
         sample=sample,
         seconds=seconds,
+        past=past or library.Nothing(datetime.now(UTC)),
     )
     return once.run(chosen)
 
@@ -88,6 +94,7 @@ class _Audit:
     lost_sample: Mapping[str, tuple[Mapping[str, object], ...]]
     sample: int
     seconds: float
+    past: library.Past
     types: Mapping[str, ColumnType] = field(default_factory=dict)
     total: int = 0
 
@@ -108,7 +115,7 @@ class _Audit:
             return None
         if missing := [column for column in test.columns if column not in self.types]:
             return CannotAnswer(f"column {named(missing)} is missing")
-        if test.kind in (Kind.ROW_COUNT, Kind.SQL):
+        if test.kind in (Kind.ROW_COUNT, Kind.SQL) or measured.measures(test):
             return None
         try:
             return question(test, self.relation, self.types, self.target)
@@ -158,12 +165,37 @@ class _Audit:
                     return self.declared_types(test)
                 case Kind.SQL:
                     return self.sql(test)
+                case Kind.LIBRARY:
+                    return self.of_library(test, asked, count or 0)
                 case kind if kind in METRICS:
                     return self.metric(test, asked, self.total if count is None else count)
         except CannotAnswer as why:
             return self.unanswered(test, str(why), query)
         failing = count or 0
         return self.result(test, not failing, failing, broken(test, failing, self.total), asked)
+
+    def of_library(self, test: Test, asked: Question | None, failing: int) -> Result:
+        """A test that counts rows may let some of them pass; one that measures says itself what it found."""
+        if asked is not None:
+            ok = library.allowed(test, failing, self.total)
+            return self.result(test, ok, failing, broken(test, failing, self.total), asked)
+        put = library.Asked(test, self.types, self.relation, self.pair)
+        try:
+            with time_limit(self.con, self.seconds):
+                verdict, query, rows = measured.judged(self.con, put, self.past)
+        except duckdb.InterruptException:
+            return self.unanswered(test, f"it took longer than {self.seconds:g} seconds")
+        except duckdb.Error as error:
+            return self.unanswered(test, self.reason(error))
+        except (ArithmeticError, ValueError) as error:  # numbers that no statistics can be made of
+            return self.unanswered(test, f"its numbers cannot be judged: {error}")
+        failing = int(not verdict.ok) if verdict.failing is None else verdict.failing
+        question = Question(test, query, f"FROM ({rows}) AS _r") if rows else None
+        return replace(self.result(test, verdict.ok, failing, verdict.message, question), query=query)
+
+    def pair(self, table: str) -> tuple[str, Mapping[str, ColumnType]]:
+        target = self.target(table)
+        return target.sql, target.types
 
     def columns(self, test: Test) -> Result:
         """Names are compared to the letter: readers in Python would not find `ID` under `id`."""
@@ -197,7 +229,7 @@ class _Audit:
         value = measure(test, count, self.total)
         ok = holds(value, operator, numbers(operator, threshold))
         failing = count if asked else int(not ok)
-        result = self.result(test, ok, failing, measured(test, value, operator, threshold), asked)
+        result = self.result(test, ok, failing, told(test, value, operator, threshold), asked)
         return result if asked else replace(result, query=f"SELECT count(*) FROM {self.relation}")
 
     def sql(self, test: Test) -> Result:
@@ -223,8 +255,8 @@ class _Audit:
             return self.unanswered(test, f"the query must return one value, not {size} of {width} columns", query.sql)
         value = rows[0][0]
         ok = value is not None and compares(value, operator, threshold)
-        told = "nothing" if value is None else plain(value) if self.harmless(value, query) else MASK
-        result = self.result(test, ok, int(not ok), f"The query returned {told}; it {demanded(operator, threshold)}.")
+        answer = "nothing" if value is None else plain(value) if self.harmless(value, query) else MASK
+        result = self.result(test, ok, int(not ok), f"The query returned {answer}; it {demanded(operator, threshold)}.")
         return replace(result, query=query.sql)
 
     def harmless(self, value: object, query: Guarded) -> bool:

@@ -30,14 +30,15 @@ _SPACE: Ranges = (
 _LINE_ENDS: Ranges = ((10, 10), (13, 13), (0x2028, 0x2029))
 
 
-def _others(ranges: Ranges) -> Ranges:
+def others(ranges: Ranges) -> Ranges:
+    """All characters but these."""
     starts = [0, *(high + 1 for _, high in ranges)]
     ends = [*(low - 1 for low, _ in ranges), _LAST]
     return tuple((low, high) for low, high in zip(starts, ends, strict=True) if low <= high)
 
 
 _CLASSES = {
-    "d": _DIGIT, "D": _others(_DIGIT), "w": _WORD, "W": _others(_WORD), "s": _SPACE, "S": _others(_SPACE),
+    "d": _DIGIT, "D": others(_DIGIT), "w": _WORD, "W": others(_WORD), "s": _SPACE, "S": others(_SPACE),
 }  # fmt: skip
 _CONTROLS = {"t": 9, "n": 10, "v": 11, "f": 12, "r": 13, "0": 0}
 _QUANTIFIER = re.compile(r"(?:[*+?]|\{(\d+)(?:,(\d*))?\})\??")

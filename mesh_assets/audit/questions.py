@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from mesh_assets.audit import library
 from mesh_assets.audit.patterns import Engine, compiled, whole
 from mesh_assets.audit.values import (
     HOLDS,
@@ -67,6 +68,8 @@ def question(test: Test, relation: str, types: Types, target: Callable[[str], Ta
             return _repeats(test, relation, types)
         case Kind.REFERENCE:
             return _reference(test, relation, types, target)
+        case Kind.LIBRARY:
+            return _of_library(test, relation, types, target)
     condition = fails(test, types)
     return Question(
         test,
@@ -75,8 +78,10 @@ def question(test: Test, relation: str, types: Types, target: Callable[[str], Ta
     )
 
 
-def fails(test: Test, types: Types) -> str:
+def fails(test: Test, types: Types) -> str:  # noqa: C901 - one line per kind
     """What is true of a row that the test counts, and of no other."""
+    if test.kind is Kind.LIBRARY:
+        return _fails_library(test, types)
     if test.kind in (Kind.REQUIRED, Kind.NULL_VALUES):
         return " OR ".join(_missing(column, types[column]) for column in test.columns)
     if len(test.columns) != 1:
@@ -104,6 +109,14 @@ def fails(test: Test, types: Types) -> str:
         case Kind.INVALID_VALUES:
             return _invalid_values(column, type_, test)
     msg = f"tests of kind `{test.kind}` cannot be executed yet"
+    raise CannotAnswer(msg)
+
+
+def _fails_library(test: Test, types: Types) -> str:
+    found = library.answer(library.Asked(test, types, "", lambda _: ("", {})))
+    if isinstance(found, library.Rows):
+        return found.condition
+    msg = f"`{test.type}` looks at more than one row"
     raise CannotAnswer(msg)
 
 
@@ -264,6 +277,23 @@ def _reference(test: Test, relation: str, types: Types, target: Callable[[str], 
     rows = f"FROM (SELECT * FROM {relation}) AS _r ANTI JOIN (SELECT * FROM {there.sql}) AS _t ON {same} WHERE {known}"
     order = ", ".join(f"_r.{quoted(ours)}" for ours in test.columns)
     return Question(test, f"SELECT count(*) {rows}", f"{rows} ORDER BY {order}", light=False)
+
+
+def _of_library(test: Test, relation: str, types: Types, target: Callable[[str], Target]) -> Question:
+    """A test of the library that counts rows; those that measure are answered by `measured.py`."""
+    found = library.answer(library.Asked(test, types, relation, lambda name: _pair(target(name))))
+    if isinstance(found, library.Rows):
+        condition = found.condition
+        rows = f"FROM (SELECT * FROM {relation} WHERE {condition}) AS _r"
+        return Question(test, f"SELECT count(*) FROM {relation} WHERE {condition}", rows)
+    if isinstance(found, library.Found):
+        return Question(test, f"SELECT count(*) FROM ({found.query})", f"FROM ({found.query}) AS _r", light=False)
+    msg = f"`{test.type}` measures, it counts no rows"
+    raise CannotAnswer(msg)
+
+
+def _pair(target: Target) -> tuple[str, Types]:
+    return target.sql, target.types
 
 
 def _comparable(ours: ColumnType, theirs: ColumnType) -> bool:

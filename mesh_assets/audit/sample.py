@@ -25,9 +25,30 @@ def shown(
     listed = ", ".join(_selected(name, types[name], contract) for name in names)
     try:
         rows = con.execute(f"SELECT {listed} {question.rows} LIMIT {limit}").fetchall()
+    except duckdb.BinderException:  # the failing rows are no rows of the table, but of some of its columns
+        return _fewer(con, question, names, types, contract, limit)
     except duckdb.Error:
         return ()
     return tuple({name: plain(value) for name, value in zip(names, row, strict=True)} for row in rows)
+
+
+def _fewer(
+    con: duckdb.DuckDBPyConnection,
+    question: Question,
+    names: list[str],
+    types: Mapping[str, ColumnType],
+    contract: Contract,
+    limit: int,
+) -> tuple[dict[str, object], ...]:
+    try:
+        there = {row[0] for row in con.execute(f"DESCRIBE SELECT * {question.rows}").fetchall()}
+        if not (left := [name for name in names if name in there]):
+            return ()
+        listed = ", ".join(_selected(name, types[name], contract) for name in left)
+        rows = con.execute(f"SELECT {listed} {question.rows} LIMIT {limit}").fetchall()
+    except duckdb.Error:
+        return ()
+    return tuple({name: plain(value) for name, value in zip(left, row, strict=True)} for row in rows)
 
 
 def plain(value: object) -> object:

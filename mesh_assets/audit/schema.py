@@ -159,7 +159,7 @@ def _check(test: Test, types: Types, related: Related) -> pa.Check | None:
     options = Options(name=test.name, error=meaning(test), raise_warning=test.severity is Severity.WARNING)
     hard = test.severity is Severity.ERROR
     match test.kind:
-        case Kind.COLUMNS | Kind.TYPES | Kind.SQL:
+        case Kind.COLUMNS | Kind.TYPES | Kind.SQL | Kind.LIBRARY | Kind.PANDERA:
             return None
         case Kind.REQUIRED:
             return None if hard else pa.Check(_each(~_missing(test.columns[0], types[test.columns[0]])), **options)

@@ -39,6 +39,8 @@ def broken(test: Test, failing: int, total: int) -> str:
 
 def meaning(test: Test) -> str:
     """What is wrong with a row that fails the test, after `rows …`; for a metric, what is counted."""
+    if test.kind is Kind.LIBRARY:
+        return f"fail `{test.type}`" + (f" of {named(test.columns)}" if test.columns else "")
     words = _BROKEN.get(test.kind) or _COUNTED.get(test.kind, "are too few or too many")
     return words.format_map({**test.arguments, "columns": named(test.columns)})
 
@@ -72,7 +74,7 @@ def result_json(result: Result, table: str) -> dict[str, object]:
     return {
         "table": table.replace(".", "/", 1),
         "name": test.name,
-        "type": str(test.kind),
+        "type": test.word,
         "column": ", ".join(test.columns) or None,
         "severity": str(test.severity),
         "status": str(result.status),

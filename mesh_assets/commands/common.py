@@ -1,11 +1,15 @@
 """What every command of `mesh` shares: which mesh it is for, and how it answers."""
 
 import json
+from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from mesh_assets.errors import ConfigError
 from mesh_assets.settings import Settings
@@ -26,10 +30,83 @@ class Place:
 
     root: Path
     settings: Settings
+    port: int = 3000
+
+
+class Commands(TyperGroup):
+    """A group whose every command takes `--kitchen`, also those of the groups within it."""
+
+    def __init__(self, **words: Any) -> None:  # noqa: ANN401 - Typer's own
+        super().__init__(**words)
+        for name, command in self.commands.items():
+            if name not in OUTSIDE:
+                _add_kitchen(command)
+
+
+OUTSIDE = ("init", "kitchen", "maintain", "revert")
+"""Commands that are not for one environment, or for production only."""
+_chosen: ContextVar[str] = ContextVar("kitchen", default="")
+
+
+def _add_kitchen(command: Any) -> None:  # noqa: ANN401 - Typer's own
+    for sub in getattr(command, "commands", {}).values():
+        _add_kitchen(sub)
+    if not hasattr(command, "commands"):
+        command.params.append(_kitchen_option())
+
+
+def _choose(name: str | None) -> str | None:
+    _chosen.set(name or "")
+    return name
+
+
+@cache
+def _kitchen_option() -> Any:  # noqa: ANN401 - Typer's own
+    """The option, as Typer makes it of a signature; but no command has to have it in its own."""
+    maker = typer.Typer(add_completion=False)
+
+    @maker.command()
+    def _template(
+        kitchen: Annotated[
+            str, typer.Option(metavar="NAME", callback=_choose, help="Work in this kitchen, not in production.")
+        ] = "",
+    ) -> None: ...
+
+    option = next(each for each in get_command(maker).params if each.name == "kitchen")
+    option.expose_value = False
+    option.default = None
+    return option
 
 
 def place(mesh: Path | None) -> Place:
     """The folder that `--mesh` names, else `MESH_DIR`, else the nearest one upwards that holds a mesh.yaml.
+
+    With `--kitchen`, `MESH_KITCHEN`, or in a kitchen's work tree: the kitchen's.
+
+    Raises:
+        ConfigError: There is no mesh.yaml.
+        UsageError: There is no such kitchen.
+    """
+    from mesh_assets.kitchen.place import around, find
+
+    outside = production(mesh)
+    within = around(outside.root)
+    name = _chosen.get() or outside.settings.kitchen
+    if name and (within is None or within.name != name):
+        within = find(within.production_home if within else home(outside), name)
+    if within is None:
+        return outside
+    within.enter()
+    return Place(within.root, within.settings(outside.settings), within.port)
+
+
+def home(where: Place) -> Path:
+    """Folder of everything that a mesh keeps."""
+    return (where.settings.home or where.root / ".mesh").resolve()
+
+
+def production(mesh: Path | None) -> Place:
+    """As `place`, whatever kitchen is named; in a kitchen's work tree it is still the kitchen's folder.
 
     Raises:
         ConfigError: There is no mesh.yaml.

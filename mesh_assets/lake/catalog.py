@@ -151,9 +151,13 @@ class SqliteCatalog:
         """Within `locked`, alone at committing: which it is already."""
         yield
 
+    def forked(self, folder: Path) -> "SqliteCatalog":
+        """Where `fork` puts a copy for this folder, made or not."""
+        return SqliteCatalog(folder / "catalog.sqlite")
+
     def fork(self, folder: Path, statements: Sequence[str]) -> "SqliteCatalog":
         """A copy in `folder`, changed by the statements before anybody can see it."""
-        new = folder / "catalog.sqlite"
+        new = self.forked(folder).path
         # In a process of its own: see the class about a second SQLite library in this one.
         done = subprocess.run(  # noqa: S603 (our own interpreter and script)
             [sys.executable, "-I", "-S", "-c", _COPY, str(self.path), str(new)],
@@ -325,12 +329,16 @@ class PostgresCatalog:
     def _key(self, name: str) -> int:
         return int.from_bytes(hashlib.sha256(f"mesh {self.schema} {name}".encode()).digest()[:8], signed=True)
 
+    def forked(self, folder: Path) -> "PostgresCatalog":
+        """Where `fork` puts a copy for this folder, made or not; the same for a fork of a fork."""
+        stem = self.schema.partition("_fork_")[0][:30]
+        new = PostgresCatalog(self._conninfo, f"{stem}_fork_{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}")
+        new._password = self._password
+        return new
+
     def fork(self, folder: Path, statements: Sequence[str]) -> "PostgresCatalog":
         """A copy in a schema of its own, changed by the statements before anybody can see it."""
-        new = PostgresCatalog(
-            self._conninfo, f"{self.schema[:30]}_fork_{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}"
-        )
-        new._password = self._password
+        new = self.forked(folder)
         with explained("Forking the lake"), self.connect() as con, con.transaction():
             con.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             tables = con.execute(

@@ -41,13 +41,29 @@ def fork(catalog: Catalog, folder: Path, data: Path, new_data: Path, tables: Map
 
     The statements are the same for SQLite and PostgreSQL.
     """
+    return catalog.fork(folder, [*_rewound(tables), *_moved_in(catalog, data, new_data)])
+
+
+def fork_whole(catalog: Catalog, folder: Path, data: Path, new_data: Path) -> Catalog:
+    """Copy a catalog as it is, with its whole history."""
+    return catalog.fork(folder, _moved_in(catalog, data, new_data))
+
+
+def _moved_in(catalog: Catalog, data: Path, new_data: Path) -> list[str]:
+    """The data folder is its own, what it inherited is named by its full path, and nothing inherited is ever deleted."""
+    return [
+        "DELETE FROM ducklake_files_scheduled_for_deletion",
+        *(_absolute(f"ducklake_{name}", f"{data}/") for name in ("data_file", "delete_file")),
+        f"UPDATE ducklake_metadata SET value = {text(f'{new_data}/')} WHERE key = 'data_path' AND scope IS NULL",
+        *catalog.guard(f"{new_data}/"),
+    ]
+
+
+def _rewound(tables: Mapping[int, int]) -> list[str]:
     kept = ", ".join(map(str, sorted(tables))) or "-1"  # no table has that id
     statements = [
         *(f"DELETE FROM ducklake_{name} WHERE table_id NOT IN ({kept})" for name in (*_VERSIONED, *_PLAIN)),
-        *(
-            f"DELETE FROM ducklake_{name}"
-            for name in ("view", "macro", "macro_impl", "macro_parameters", "files_scheduled_for_deletion")
-        ),
+        *(f"DELETE FROM ducklake_{name}" for name in ("view", "macro", "macro_impl", "macro_parameters")),
     ]
     for table, version in sorted(tables.items()):
         for name in _VERSIONED:
@@ -76,11 +92,8 @@ def fork(catalog: Catalog, folder: Path, data: Path, new_data: Path, tables: Map
         ),
         # The tables' statistics stay: they count every row that ever was, and while those are more than now, DuckLake
         # does not take their extremes for exact. Made to fit, `max(x)` would be answered with a later version's value.
-        *(_absolute(f"ducklake_{name}", f"{data}/") for name in ("data_file", "delete_file")),
-        f"UPDATE ducklake_metadata SET value = {text(f'{new_data}/')} WHERE key = 'data_path' AND scope IS NULL",
-        *catalog.guard(f"{new_data}/"),
     ]
-    return catalog.fork(folder, statements)
+    return statements
 
 
 def _absolute(files: str, data: str) -> str:
@@ -90,7 +103,9 @@ def _absolute(files: str, data: str) -> str:
     return (
         f"UPDATE {files} SET path = (SELECT {folder} FROM ducklake_table t "
         "JOIN ducklake_schema s ON s.schema_id = t.schema_id "
-        f"WHERE t.table_id = {files}.table_id) || path, path_is_relative = (1 = 0) WHERE path_is_relative"
+        # A table that was renamed has several rows; it keeps its folder.
+        f"WHERE t.table_id = {files}.table_id ORDER BY t.begin_snapshot DESC, s.begin_snapshot DESC LIMIT 1) || path, "
+        "path_is_relative = (1 = 0) WHERE path_is_relative"
     )
 
 
@@ -123,11 +138,17 @@ def table_ids(lake: "Lake", versions: Mapping[str, int]) -> dict[int, int]:
 
 
 def harvest(
-    fork: "Lake", parent: "Lake", con: "duckdb.DuckDBPyConnection", table: str, columns: Sequence[Column]
+    fork: "Lake",
+    parent: "Lake",
+    con: "duckdb.DuckDBPyConnection",
+    table: str,
+    columns: Sequence[Column],
+    base: int | None = None,
 ) -> tuple[Staged, Mode] | None:
     """See `Lake.harvest`."""
     p, rows = fork.catalog.prefix, fork._rows
-    base = int(rows(f"SELECT min(snapshot_id) FROM {p}ducklake_snapshot")[0][0])
+    if base is None:
+        base = int(rows(f"SELECT min(snapshot_id) FROM {p}ducklake_snapshot")[0][0])
     (table_id,) = table_ids(fork, {table: fork.head()})
     files = rows(
         f"SELECT path, path_is_relative, begin_snapshot, end_snapshot FROM {p}ducklake_data_file "
@@ -145,7 +166,7 @@ def harvest(
     folder = _folder(fork, table_id)
     new = tuple(str(folder / path) for path, _, begin, end in files if begin > base and end is None)
     kept = any(begin <= base and end is None for _, _, begin, end in files)
-    gone = any(begin <= base and end is not None for _, _, begin, end in files)
+    gone = any(begin <= base and end is not None and end > base for _, _, begin, end in files)
     if not (made or new or gone or deletes or reshaped):
         return None
     _refuse_inexact(con, table)
@@ -155,6 +176,31 @@ def harvest(
         return staged or parent.stage(con, table, f"FROM {in_lake(table)}", columns=columns), Mode.REPLACE
     staged = _linked(parent, con, table, new, columns)
     return staged or parent.stage(con, table, f"FROM {parquet(new)}", columns=columns), Mode.APPEND
+
+
+def as_it_was(lake: "Lake", con: "duckdb.DuckDBPyConnection", table: str, version: int) -> Staged:
+    """See `Lake.as_it_was`."""
+    p = lake.catalog.prefix
+    (table_id,) = table_ids(lake, {table: version})
+    at = f"table_id = {table_id} AND begin_snapshot <= {version} AND (end_snapshot IS NULL OR end_snapshot > {version})"
+    files = lake._rows(f"SELECT path, path_is_relative FROM {p}ducklake_data_file WHERE {at} ORDER BY 1")
+    deletes = lake._rows(f"SELECT 1 FROM {p}ducklake_delete_file WHERE {at} LIMIT 1")
+    relation = lake.relation(table, version)
+    columns = staging.described(con, relation)
+    if deletes or not files:
+        return lake.stage(con, table, relation)
+    domain, name = lake._rows(
+        f"SELECT s.path, t.path FROM {p}ducklake_table t JOIN {p}ducklake_schema s ON s.schema_id = t.schema_id "
+        f"WHERE t.table_id = {table_id} ORDER BY t.begin_snapshot DESC LIMIT 1"
+    )[0]
+    named = tuple(str(lake.data / domain / name / path) if relative else path for path, relative in files)
+    if staging.described(con, parquet(named)) != columns:
+        return lake.stage(con, table, relation)  # some of the files are older than a column of this version
+    folder = lake.folder(table)
+    with explained(f"Staging {table}"):
+        links = tuple(str(_link(Path(file), folder / f"{uuid.uuid4()}.parquet")) for file in named)
+    (rows,) = con.execute(f"SELECT count(*) FROM {parquet(links)}").fetchone() or (0,)
+    return Staged(table=table, files=links, rows=int(rows), columns=columns)
 
 
 def _folder(fork: "Lake", table_id: int) -> Path:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import shutil
 import uuid
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -129,6 +129,10 @@ class Lake:
             self._rows(f"SELECT max(snapshot_id) FROM {self.catalog.native}ducklake_snapshot", native=True)[0][0]
         )
 
+    def format(self) -> str:
+        """DuckLake's format of this lake."""
+        return str(self._rows(f"SELECT value FROM {self.catalog.prefix}ducklake_metadata WHERE key = 'version'")[0][0])
+
     def commits(self, after: int = 0) -> tuple[Commit, ...]:
         """What the mesh has published after a version, oldest first; what others did to the lake is not in it."""
         return self._commits(f"c.snapshot_id > {int(after)}")
@@ -208,7 +212,7 @@ class Lake:
             for table in tables:
                 self.show(con, table, chosen[table])
             # The second wall, should the first have a hole: no file but the lake's can be opened.
-            con.execute(f"SET allowed_directories = [{text(self._data_path)}]")
+            con.execute(f"SET allowed_directories = [{', '.join(map(text, self._folders(tables)))}]")
             con.execute("SET enable_external_access = false")
             con.execute("SET lock_configuration = true")
             result = con.execute(query)
@@ -263,8 +267,23 @@ class Lake:
         run: str,
         pin: int,
         message: str = "",
+        about: Mapping[str, object] | None = None,
+        unmoved: Mapping[str, int | None] | None = None,
+        dropped: Sequence[str] = (),
+        audit: "Callable[[duckdb.DuckDBPyConnection], None] | None" = None,
     ) -> int:
         """Publish candidates together: readers see all of them or none.
+
+        Args:
+            con: A session of this lake.
+            publications: What is published.
+            run: Whose work it is.
+            pin: The version that it read.
+            message: For people, in the commit.
+            about: More for the commit's record.
+            unmoved: Tables that nobody may have changed since a version; None: that nobody may have made.
+            dropped: Tables that go, in the same commit.
+            audit: Asked within the transaction, when everything is registered; what it raises undoes all of it.
 
         Returns:
             The version under which they can be read.
@@ -274,7 +293,18 @@ class Lake:
                 computed against is not the table's last any more. Nothing was published.
             RunError: It could not be written. Nothing was published.
         """
-        return publishing.publish(self, con, publications, run=run, pin=pin, message=message)
+        return publishing.publish(
+            self,
+            con,
+            publications,
+            run=run,
+            pin=pin,
+            message=message,
+            about=about or {},
+            unmoved=unmoved or {},
+            dropped=dropped,
+            audit=audit,
+        )
 
     def discard(self, staged: Staged) -> None:
         """Delete a candidate that was never published."""
@@ -313,12 +343,39 @@ class Lake:
                     file.unlink()
         return len(orphans)
 
+    def snapshots(self, *, before: datetime, without: Collection[int] = ()) -> tuple[int, ...]:
+        """Versions of the lake that were made before a moment, oldest first; never the newest."""
+        p, kept = self.catalog.prefix, {*without, self.head()}
+        rows = self._rows(f"SELECT snapshot_id, snapshot_time FROM {p}ducklake_snapshot ORDER BY 1")
+        when = {int(id_): time if isinstance(time, datetime) else datetime.fromisoformat(time) for id_, time in rows}
+        return tuple(id_ for id_, time in when.items() if id_ not in kept and time.astimezone(UTC) < before)
+
+    def expire(self, versions: Sequence[int]) -> None:
+        """Forget versions. Files that no other version names are put down for deletion; `clean_up` deletes them."""
+        if not versions:
+            return
+        listed = ", ".join(map(str, versions))
+        with self.session() as con, explained("Expiring versions"), self.catalog.locked():
+            con.execute(f"CALL ducklake_expire_snapshots('mesh', versions => [{listed}])")
+
+    def clean_up(self, before: datetime) -> int:
+        """Delete files that were put down for deletion before a moment; how many there were."""
+        moment = before.astimezone(UTC)
+        if isinstance(self.catalog, SqliteCatalog):
+            # DuckLake 1.5.5 compares as text here, and would take all files of the same day: so the day before, at most.
+            moment = moment.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(seconds=1)
+        with self.session() as con, explained("Cleaning the lake"), self.catalog.locked():
+            rows = con.execute(
+                f"CALL ducklake_cleanup_old_files('mesh', older_than => TIMESTAMPTZ {text(moment.isoformat())})"
+            ).fetchall()
+        return len(rows)
+
     # Forking
 
-    def fork(self, folder: Path, versions: Mapping[str, int]) -> "Lake":
+    def fork(self, folder: Path, versions: Mapping[str, int] | None = None) -> "Lake":
         """A lake of its own over the same files: the named tables, each as it was at its version, and no other.
 
-        Costs some 40 ms and no data. Whatever is done in it, this lake's files stay. `remove` it in the end.
+        Without names it is the whole lake, with its history. Costs some 40 ms and no data. Whatever is done in it, this lake's files stay. `remove` it in the end.
 
         Raises:
             UsageError: A table has no such version.
@@ -328,11 +385,20 @@ class Lake:
             (folder / "data").mkdir(parents=True, exist_ok=True)
         fork = copy.copy(self)
         fork.home, fork.data, fork.parent, fork._embedded = folder, folder / "data", self, False
-        fork.catalog = forks.fork(self.catalog, folder, self.data, fork.data, forks.table_ids(self, versions))
+        if versions is None:
+            fork.catalog = forks.fork_whole(self.catalog, folder, self.data, fork.data)
+        else:
+            fork.catalog = forks.fork(self.catalog, folder, self.data, fork.data, forks.table_ids(self, versions))
         return fork
 
     def harvest(
-        self, con: "duckdb.DuckDBPyConnection", table: str, *, columns: Sequence[Column] = ()
+        self,
+        con: "duckdb.DuckDBPyConnection",
+        table: str,
+        *,
+        columns: Sequence[Column] = (),
+        into: "Lake | None" = None,
+        base: int | None = None,
     ) -> tuple[Staged, Mode] | None:
         """What has become of a table in this fork, as a candidate for the lake that it was forked from.
 
@@ -342,11 +408,17 @@ class Lake:
             con: A connection of this fork.
             table: `domain.table`.
             columns: The contract's.
+            into: The lake that it was forked from, where this object was not made by `fork`.
+            base: The version at which it was forked, where it has kept its history.
 
         Returns:
             The candidate, and `APPEND` when rows were only added, else `REPLACE`. None when nothing has changed.
         """
-        return forks.harvest(self, self._of(), con, table, columns)
+        return forks.harvest(self, into or self._of(), con, table, columns, base)
+
+    def as_it_was(self, con: "duckdb.DuckDBPyConnection", table: str, version: int) -> Staged:
+        """A version of a table as a candidate again: its very files (linked), unless rows of them were deleted."""
+        return forks.as_it_was(self, con, table, version)
 
     def remove(self) -> None:
         """Delete this fork: its catalog and its own files."""
@@ -405,6 +477,18 @@ class Lake:
             f"WHERE {which} AND c.commit_extra_info IS NOT NULL ORDER BY 1"
         )
         return tuple(commit for row in rows if (commit := _commit(row)))
+
+    def _folders(self, tables: Sequence[str]) -> list[str]:
+        """Where the files of these tables are: a fork's inherited ones are elsewhere."""
+        p = self.catalog.prefix
+        names = ", ".join(text(table) for table in tables) or "''"
+        rows = self._rows(
+            "SELECT DISTINCT rtrim(f.path, replace(f.path, '/', '')) "
+            f"FROM {p}ducklake_data_file f JOIN {p}ducklake_table t ON t.table_id = f.table_id "
+            f"JOIN {p}ducklake_schema s ON s.schema_id = t.schema_id "
+            f"WHERE NOT f.path_is_relative AND s.schema_name || '.' || t.table_name IN ({names})"
+        )
+        return [self._data_path, *sorted(folder for (folder,) in rows)]
 
     @property
     def _data_path(self) -> str:

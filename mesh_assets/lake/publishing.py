@@ -6,7 +6,7 @@ import random
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,13 +56,18 @@ def publish(
     run: str,
     pin: int,
     message: str,
+    about: Mapping[str, object],
+    unmoved: Mapping[str, int | None],
+    dropped: Sequence[str],
+    audit: "Callable[[duckdb.DuckDBPyConnection], None] | None",
 ) -> int:
     """See `Lake.publish`."""
     _check(con, publications)
-    tables = sorted(publication.staged.table for publication in publications)
+    tables = sorted({*(publication.staged.table for publication in publications), *dropped})
     info = json.dumps(
         {
             "mesh": 1,
+            **about,
             "run": run,
             "pin": pin,
             "commit": uuid.uuid4().hex,
@@ -74,12 +79,13 @@ def publish(
     doing = f"Publishing {', '.join(tables)}"
     deadline = time.monotonic() + PATIENCE
     for attempt in range(1, ATTEMPTS + 1):
-        with explained(doing), lake.catalog.locked(tables):
+        with explained(doing), lake.catalog.locked(sorted({*tables, *unmoved})):
+            _refuse_when_moved(lake, unmoved)
             _refuse_when_overtaken(lake, publications, run, pin)
             _refuse_known_files(lake, publications)
             before = lake.head()
             try:
-                _transact(con, lake, publications, info, message)
+                _transact(con, lake, publications, info, message, dropped, audit)
             except Exception as error:
                 # A connection can break after the commit and before its answer: then it is published.
                 if version := _version_of(lake, info, before):
@@ -161,6 +167,16 @@ def _refuse_when_overtaken(lake: "Lake", publications: Sequence[Publication], ru
             raise Superseded(message)
 
 
+def _refuse_when_moved(lake: "Lake", unmoved: Mapping[str, int | None]) -> None:
+    for table, since in sorted(unmoved.items()):
+        moved = lake.moved(table)
+        if moved is None and since is not None:
+            raise Superseded(f"{table} was dropped after version {since}.\n    Nothing was published.")
+        if moved is not None and (since is None or moved > since):
+            was = f"after version {since}" if since is not None else "and was not there before"
+            raise Superseded(f"{table} changed in version {moved}, {was}.\n    Nothing was published.")
+
+
 def _refuse_known_files(lake: "Lake", publications: Sequence[Publication]) -> None:
     # DuckLake would take a file twice, and its rows with it.
     for publication in publications:
@@ -172,7 +188,13 @@ def _refuse_known_files(lake: "Lake", publications: Sequence[Publication]) -> No
 
 
 def _transact(
-    con: "duckdb.DuckDBPyConnection", lake: "Lake", publications: Sequence[Publication], info: str, message: str
+    con: "duckdb.DuckDBPyConnection",
+    lake: "Lake",
+    publications: Sequence[Publication],
+    info: str,
+    message: str,
+    dropped: Sequence[str],
+    audit: "Callable[[duckdb.DuckDBPyConnection], None] | None",
 ) -> None:
     con.execute("BEGIN")
     try:
@@ -184,6 +206,10 @@ def _transact(
                 con.execute(
                     f"COMMENT ON TABLE {in_lake(publication.staged.table)} IS {text(f'Empty again {uuid.uuid4()}')}"
                 )
+        for table in dropped:
+            con.execute(f"DROP TABLE IF EXISTS {in_lake(table)}")
+        if audit is not None:
+            audit(con)
         with lake.catalog.committing():
             con.execute("COMMIT")
     except BaseException:

@@ -26,6 +26,7 @@ from mesh_assets.orchestration.tables import (
     test_published,
     told_failures,
 )
+from mesh_assets.schemas.written import tests_of
 from mesh_assets.step import Outcome, Step, begin, kept_if_it_fails, prepare
 
 STATUS = {"pass": Status.PASS, "warn": Status.WARN, "fail": Status.FAIL}
@@ -64,7 +65,7 @@ def named_tests(tests: Sequence[DbtTest], models: Sequence[Table]) -> dict[tuple
         table = by_model.get(test.model)
         if table is None:
             continue
-        taken = {item.name for item in table.contract.tests} if table.contract else set()
+        taken = {item.name for item in tests_of(table.contract)}
         found[test.model, f"dbt_{test.name}" if test.name in taken else test.name] = test
     return found
 
@@ -122,7 +123,8 @@ def _tell(
             yield dg.MaterializeResult(
                 asset_key=keys.of(table.name),
                 data_version=dg.DataVersion(outcome.fingerprint),
-                metadata=tell.outcome_metadata(table, outcome, env.lake.folder(table.name).as_uri()),
+                metadata=tell.outcome_metadata(table, outcome, env.lake.folder(table.name).as_uri())
+                | tell.column_lineage(env, table, outcome.columns),
             )
         elif outcome.status == "skipped":
             context.log.warning("%s: %s", table.name, outcome.message)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from mesh_assets import python
+from mesh_assets import modules, python
 from mesh_assets.domain import Mesh, Table, Toolchain
 from mesh_assets.errors import MeshError
 from mesh_assets.mesh import no_collection, read_mesh
-from mesh_assets.orchestration import checks, jobs, modules, plain, ports, sensors, tables
+from mesh_assets.orchestration import checks, jobs, kitchens, plain, ports, sensors, tables
 from mesh_assets.orchestration.io import LakeIO
 from mesh_assets.settings import Settings
 
@@ -84,6 +84,7 @@ def _loaded(mesh: Mesh, only: str | None, settings: Settings | None) -> Loaded:
         asset_checks=[check for part in parts for check in part[1]],
         jobs=jobs.jobs(mesh, working, only),
         sensors=sensors.sensors(mesh, working, open_environment),
+        schedules=[] if only else kitchens.schedules(mesh.root, settings),
         resources={"io_manager": LakeIO(open_environment)},
         executor=_executor(mesh, chosen),
     )

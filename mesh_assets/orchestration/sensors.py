@@ -15,6 +15,7 @@ from mesh_assets.orchestration import jobs, keys, progress, tell
 from mesh_assets.orchestration.tables import CLOSURE, OpenEnvironment
 
 if TYPE_CHECKING:
+    from mesh_assets.changes.record import Event
     from mesh_assets.environment import Environment
     from mesh_assets.ledger import Version
 
@@ -22,6 +23,8 @@ INTERVAL = 5
 """Seconds between two looks at the lake."""
 BASIS = "mesh/basis"
 """Run tag: a digest of what made the tables due."""
+WORDS = ("described", "service_level_changed")
+"""Kinds of change that no check can see."""
 PATIENCE = 600.0
 """Seconds that a table may wait for its inputs before everything due is built in one run."""
 
@@ -192,15 +195,14 @@ def foreign_upstream(mesh: Mesh, domain: str, upstream: Iterable[str]) -> tuple[
     return tuple(sorted(table.name for table in above if table.domain != domain and table.port is not None))
 
 
-def schema_hash(version: "Version") -> str:
-    """Of the columns that a version has, by name and type, in any order."""
-    columns = sorted(tuple(column) for column in version.record.get("columns", ()))
-    return hashlib.sha256(json.dumps(columns).encode()).hexdigest()[:16]
-
-
-def moved(seen: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
-    """Tables whose schema is another than the one seen before. A table seen for the first time has not changed."""
-    return tuple(sorted(table for table, schema in now.items() if seen.get(table, schema) != schema))
+def concerning(events: Iterable["Event"], watched: Iterable[str], after: int) -> tuple["Event", ...]:
+    """Events on watched ports since a version that a reader's checks could see: words alone are none."""
+    ports = frozenset(watched)
+    return tuple(
+        event
+        for event in events
+        if event.port in ports and event.version > after and any(change.kind not in WORDS for change in event.changes)
+    )
 
 
 def checks_behind(mesh: Mesh, domain: str, changed: Iterable[str]) -> list[dg.AssetCheckKey]:
@@ -228,20 +230,29 @@ def _schema_changes(
         description=f"Runs the checks of {domain} when a table that it rests on has a new schema.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        from mesh_assets.changes.record import ChangeRecord
+
         env = open_environment()
         env.sync()
+        record = ChangeRecord(env)
+        record.sync()
+        # The cursor is kept with the tick: what was asked for in one is told in the next, and nothing is asked for twice.
+        after = int(json.loads(context.cursor or "{}").get("after") or record.told_until(domain))
+        events = record.events()
+        record.tell(
+            [event for event in events if event.port in watched and event.version <= after], domain, "its checks ran"
+        )
+        pending = concerning(events, watched, after)
+        changed = sorted({event.port for event in pending})
         versions = env.ledger.versions()
-        now = {name: schema_hash(versions[name]) for name in watched if name in versions}
-        seen = json.loads(context.cursor or "{}")
-        changed = moved(seen, now)
-        cursor = json.dumps({**seen, **now}, sort_keys=True)
+        cursor = json.dumps({"after": max([after, *(event.version for event in events)])})
         published = {table.name for table in mesh.tables.values() if table.name in versions}
         wanted = [key for key in checks_behind(mesh, domain, changed) if keys.table(key.asset_key) in published]
         if not wanted:
             return dg.SensorResult(cursor=cursor, skip_reason=dg.SkipReason("no upstream schema has changed"))
-        spelt = ", ".join(f"{name}@{versions[name].version}" for name in changed)
+        spelt = ", ".join(sorted(f"{event.port}@{event.version}" for event in pending))
         request = dg.RunRequest(
-            run_key=f"{domain}:{spelt}",
+            run_key=f"{domain}:{hashlib.sha256(spelt.encode()).hexdigest()[:24]}",
             asset_selection=[],
             asset_check_keys=wanted,
             tags={"mesh/domain": domain, "mesh/trigger": "schema_change", "mesh/changed": spelt[:240]},

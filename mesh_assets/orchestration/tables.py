@@ -135,7 +135,8 @@ def run_table(
         yield dg.MaterializeResult(
             asset_key=key,
             data_version=dg.DataVersion(outcome.fingerprint),
-            metadata=tell.outcome_metadata(table, outcome, env.lake.folder(table.name).as_uri()),
+            metadata=tell.outcome_metadata(table, outcome, env.lake.folder(table.name).as_uri())
+            | tell.column_lineage(env, table, outcome.columns),
         )
 
 

@@ -1,17 +1,22 @@
 """Outcomes and test results in Dagster's words: metadata, check specs, check results."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from mesh_assets import address
 from mesh_assets.contract import Column, Contract, Kind, Severity
 from mesh_assets.domain import Mesh, OnFailure, Table
+from mesh_assets.schemas.written import tests_of
+from mesh_assets.settings import Settings
 
 Metadata = dict[str, Any]
 """Dagster's raw metadata: numbers, texts, and values of its own."""
 
 if TYPE_CHECKING:
+    from mesh_assets.environment import Environment
     from mesh_assets.step import Outcome
 
 IMPLIED = {
@@ -25,7 +30,7 @@ IMPLIED = {
 def table_schema(contract: Contract | None, columns: Sequence[Sequence[str]]) -> dg.TableSchema:
     """Columns as they are, with what the contract says of them. A constraint is what no published version can break."""
     known = {column.name: column for column in contract.columns} if contract else {}
-    tests = contract.tests if contract else ()
+    tests = tests_of(contract)
     sure = {(test.kind, column) for test in tests if test.severity is Severity.ERROR for column in test.columns}
     return dg.TableSchema([_column(name, kind, known.get(name), sure) for name, kind in columns])
 
@@ -38,6 +43,25 @@ def definition_metadata(table: Table) -> Metadata:
         metadata["dagster/column_schema"] = table_schema(table.contract, columns)
         metadata["mesh/contract"] = f"{table.contract.id} {table.contract.version}"
     return metadata
+
+
+def column_lineage(env: "Environment", table: Table, columns: Sequence[Sequence[str]]) -> Metadata:
+    """What each column is made of, where the table's SQL tells it; nothing where it does not."""
+    from mesh_assets.changes.judge import cache_of, known_columns
+    from mesh_assets.changes.lineage import lineage
+
+    known = known_columns(env)
+    found = lineage(env.mesh, table, known, cache_of(env)).outputs
+    names = {(name, column.lower()): column for name, listed in known.items() for column, _ in listed}
+    deps = {
+        column: [
+            dg.TableColumnDep(asset_key=dg.AssetKey(source.split(".")), column_name=names.get((source, name), name))
+            for source, name in sorted(found[column.lower()])
+        ]
+        for column, _ in columns
+        if found.get(column.lower())
+    }
+    return {"dagster/column_lineage": dg.TableColumnLineage(deps)} if deps else {}
 
 
 def outcome_metadata(table: Table, outcome: "Outcome", uri: str) -> Metadata:
@@ -71,7 +95,7 @@ def check_specs(key: dg.AssetKey, contract: Contract | None, *, blocking: bool =
             description=test.description or IMPLIED.get(test.kind),
             blocking=blocking and test.severity is Severity.ERROR,
         )
-        for test in (contract.tests if contract else ())
+        for test in tests_of(contract)
     ]
 
 
@@ -111,7 +135,24 @@ def asset_description(mesh: Mesh, table: Table) -> str:
     lines.append(f"**{kind}** of *{domain.title or domain.name}*, owned by {domain.team.name or 'nobody yet'}.")
     if readers := sorted(name for name, other in mesh.domains.items() if table.port and other.input(table.name)):
         lines.append(f"Read by: {', '.join(readers)}.")
+    lines += ["", *questions(table)] if table.port else []
     return "\n".join(lines).strip()
+
+
+def questions(table: Table) -> list[str]:
+    """The five questions about a table as links into the portal, as a table in Markdown.
+
+    They hold on any host name; where Dagster has a path prefix, or the portal another address, `MESH_PORTAL_URL` says so.
+    """
+    urls = address.urls(address.Address(domain=table.domain, table=table.short), _portal())
+    asked = [f"[{address.QUESTIONS[word].rstrip('?')}]({url})" for word, url in urls.items()]
+    heads = [word.capitalize() if word != "with" else "With what" for word in urls]
+    return [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}", f"| {' | '.join(asked)} |"]
+
+
+@cache
+def _portal() -> str:
+    return Settings().portal_url
 
 
 def is_warning(mode: OnFailure) -> bool:

@@ -76,6 +76,16 @@ def read_dbt(folder: Path, domain: str, shown: str) -> DbtRead:
     return result
 
 
+def read_models(folder: Path) -> dict[str, "_Model"]:
+    """Every model of a project by its name: its text without comments, and how it is materialised.
+
+    Raises:
+        ConfigError: A file of it cannot be read.
+    """
+    project = load(folder / "dbt_project.yml", "dbt_project.yml")
+    return {model.name: model for model in _models(folder, folder.name, project, [])}
+
+
 def _models(folder: Path, shown: str, project: Document, problems: list[Problem]) -> Iterator[_Model]:
     roots = texts(project.root, "model-paths") or ("models",)
     named = text(project.root, "name")

@@ -1,9 +1,10 @@
 """One domain's folder to its draft: domain.yaml, contracts, and whatever builds tables."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
-from mesh_assets.contract import Contract
+from mesh_assets.contract import Attached, Contract
 from mesh_assets.domain import Domain, Load, Table, Toolchain
 from mesh_assets.errors import ConfigError, Place, Problem, nearest
 from mesh_assets.reading.domainfile import DomainText, read_domain
@@ -12,6 +13,7 @@ from mesh_assets.reading.odcs import Reading, read_contract
 from mesh_assets.reading.source import Map, load, read_text
 
 CONTRACT = ".odcs.yaml"
+CHECKS = "checks.py"
 
 
 def read_folder(root: str, name: str) -> DomainDraft:
@@ -43,6 +45,7 @@ def read_folder(root: str, name: str) -> DomainDraft:
     draft.unclear = bool(text.problems)
     draft.options = {table: options for table, (options, _, _) in text.options.items()}
     reader.tables(text)
+    reader.checks()
     reader.leftover_contracts()
     return draft
 
@@ -96,10 +99,45 @@ class _Folder:
                     artifact=item.artifact,
                     port=port,
                     code=digest([item.code, str(load_), *key, repr(partitions)]),
+                    columns=item.columns,
                     path=item.path,
                     where=item.where,
                 )
             )
+
+    def checks(self) -> None:
+        """Hand-written pandera schemas go to the contracts they belong to: the table's own, or that of an input port."""
+        if not os.path.isfile(f"{self.start}/{CHECKS}") or not self._inside(CHECKS):
+            return
+        from mesh_assets.reading.checksread import read_checks
+
+        result = read_checks(self.draft.folder, self.draft.shown, self.draft.name)
+        self.draft.problems += result.problems
+        first: dict[str, Place] = {}
+        for schema in result.schemas:
+            first.setdefault(schema.table, schema.where)
+        ours = {table.name for table in self.draft.tables}
+        inputs = {port.table for port in self.draft.domain.inputs}
+        for name, where in first.items():
+            if name not in ours | inputs:
+                self.draft.problems.append(_no_table_to_check(name, self.draft.name, ours, inputs, where))
+        attached = {
+            name: Attached(domain=self.draft.name, folder=self.draft.folder, table=name, code=result.code, where=where)
+            for name, where in first.items()
+        }
+        self.draft.tables = [
+            replace(table, contract=_with_schema(table.contract, attached[table.name]))
+            if table.name in attached
+            else table
+            for table in self.draft.tables
+        ]
+        ports = tuple(
+            replace(port, contract=_with_schema(port.contract, attached[port.table]))
+            if port.table in attached
+            else port
+            for port in self.draft.domain.inputs
+        )
+        self.draft.domain = replace(self.draft.domain, inputs=ports)
 
     def leftover_contracts(self) -> None:
         """Contracts that nobody asked for are read too: all that is wrong is told at once."""
@@ -235,6 +273,23 @@ class _Folder:
         if out:
             self.draft.problems.append(outside(f"{self.draft.shown}/{path}"))
         return not out
+
+
+def _with_schema(contract: Contract | None, schema: Attached) -> Contract:
+    """A table without a contract gets one that says nothing else."""
+    domain, _, short = schema.table.partition(".")
+    bare = Contract(id=f"{domain}.{short}", version="", name=short, columns=(), tests=(), where=schema.where)
+    own = contract or bare
+    return replace(own, schemas=(*own.schemas, schema), hash=digest([own.hash, schema.code]))
+
+
+def _no_table_to_check(name: str, domain: str, ours: set[str], inputs: set[str], where: Place) -> Problem:
+    owner, _, short = name.partition(".")
+    if owner == domain:
+        what, known = f"`{domain}` has no table `{short}`", {table.partition(".")[2] for table in ours}
+        return Problem("M552", what, where, nearest(short, known))
+    mend = f"Declare it in domain.yaml: `inputs: [{{port: {name}}}]`; or attach the schema to a table of your own."
+    return Problem("M552", f"`{name}` is no input of this domain", where, nearest(name, inputs, otherwise=mend))
 
 
 def _no_domain_yaml(name: str, shown: str) -> Problem:

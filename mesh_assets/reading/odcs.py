@@ -15,6 +15,7 @@ from mesh_assets.contract import Column, Contract, Kind, ServiceLevel, Test
 from mesh_assets.errors import Problem, nearest
 from mesh_assets.reading import shape
 from mesh_assets.reading.columntype import NotAType, column_type
+from mesh_assets.reading.custom import unsuited
 from mesh_assets.reading.implied import implied_tests, primary_key
 from mesh_assets.reading.quality import rules_of_column, rules_of_table, upgrade
 from mesh_assets.reading.references import references_of_column, references_of_table
@@ -88,7 +89,7 @@ def _contract(document: Document, schema: Map, domain: str, problems: list[Probl
     for prop, column in columns:
         tests += implied_tests(document, prop, column, problems)
         tests += references_of_column(document, prop, column, domain, problems)
-        tests += rules_of_column(document, prop, column.name, problems)
+        tests += rules_of_column(document, prop, column.name, problems, tuple(names.values()))
     tests += primary_key(document, schema, names)
     for relationship in maps(schema, "relationships"):
         tests += references_of_table(document, schema, relationship, names, domain, problems)
@@ -103,6 +104,7 @@ def _contract(document: Document, schema: Map, domain: str, problems: list[Probl
         tests=tuple(tests),
         status=text(root, "status"),
         description=_described(root, schema),
+        grain=text(schema, "dataGranularityDescription"),
         service_levels=tuple(_service_level(level) for level in maps(root, "slaProperties")),
         where=document.place(),
     )
@@ -153,14 +155,20 @@ def _column(document: Document, prop: Map, name: str, problems: list[Problem]) -
         unique=flag(prop, "unique"),
         primary_key=flag(prop, "primaryKey"),
         description=text(prop, "description"),
-        unit=next(
-            (text(extra, "value") for extra in maps(prop, "customProperties") if text(extra, "property") == "unit"), ""
-        ),
+        unit=_custom(prop, "unit"),
         classification=classification,
         tags=tags,
         masked=classification.lower() in MASKED or "pii" in {tag.lower() for tag in tags},
+        null_meaning=_custom(prop, "nullMeaning"),
+        came_from=tuple(name.strip() for name in _custom(prop, "cameFrom").split(",") if name.strip()),
         where=document.place(prop, "name"),
     )
+
+
+def _custom(prop: Map, name: str) -> str:
+    """A property of ours: the standard keeps them under `customProperties`."""
+    found = (text(extra, "value") for extra in maps(prop, "customProperties") if text(extra, "property") == name)
+    return next(found, "")
 
 
 def _described(root: Map, schema: Map) -> str:
@@ -196,7 +204,10 @@ def _executable(tests: list[Test], columns: list[Column], problems: list[Problem
     types = {column.name: typed(column.type) for column in columns}
     told = {problem.where for problem in problems}
     for test in tests:
-        if test.kind not in MENDS or test.where in told:
+        if test.where in told:
+            continue
+        problems += unsuited(test, types)
+        if test.kind not in MENDS:
             continue
         try:
             fails(test, types)
@@ -220,6 +231,7 @@ def _hash(contract: Contract) -> str:
             test.columns,
             sorted((key, repr(value)) for key, value in test.arguments.items()),
             str(test.severity),
+            *((test.type,) if test.type else ()),
         )
         for test in contract.tests
     ]

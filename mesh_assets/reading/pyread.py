@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mesh_assets.domain import Toolchain
-from mesh_assets.errors import ConfigError, Place, Problem
+from mesh_assets.errors import ConfigError, Place, Problem, nearest
 from mesh_assets.reading.draft import Found, Reference, digest, leads_out, outside
 from mesh_assets.reading.source import read_text
 
@@ -22,6 +22,7 @@ UNREADABLE = {
     "graph_multi_asset": "Write one `@dg.asset` per table.",
     "observable_source_asset": "Declare the files as a `source:` in domain.yaml.",
 }
+COLUMNS = 'Write it out: `{"customers.physicians": ["physician_id", "email"]}`.'
 # Parameters that Dagster fills with something else than an asset, by the last word of their annotation.
 NOT_A_TABLE = re.compile(r".*(?:Context|Resource|ResourceParam|Config|ConfigurableResource|Lake|Client)")
 
@@ -41,7 +42,7 @@ def read_python(folder: Path, shown: str) -> PythonRead:
     try:
         text = read_text(path, f"{shown}/assets.py")
         tree = ast.parse(text)
-        code = digest(_texts(folder, shown, result.problems))
+        code = digest(_texts(folder, shown, result.problems, checks="checks" in text))
     except ConfigError as error:
         result.problems += error.problems
     except SyntaxError as error:
@@ -68,10 +69,15 @@ def python_files(folder: Path) -> list[Path]:
     )
 
 
-def _texts(folder: Path, shown: str, problems: list[Problem]) -> Iterator[str]:
-    """Names and contents of a domain's Python files; a link that leads out of the mesh is told and not read."""
+def _texts(folder: Path, shown: str, problems: list[Problem], *, checks: bool) -> Iterator[str]:
+    """Names and contents of a domain's Python files; a link that leads out of the mesh is told and not read.
+
+    `checks.py` is part of the contracts, and of the tables only when their code may use it (`checks`).
+    """
     for file in python_files(folder):
         name = file.relative_to(folder).as_posix()
+        if name == "checks.py" and not checks:
+            continue
         if leads_out(str(folder.parents[1]), str(folder), name):
             problems.append(outside(f"{shown}/{name}"))
             continue
@@ -168,7 +174,24 @@ class _Module:
             code=self.code,
             reads=tuple(dict.fromkeys(reads)),
             artifact=member == "artifact",
+            columns=self._columns(node, options, reads) if member != "asset" else {},
         )
+
+    def _columns(
+        self, node: ast.FunctionDef | ast.AsyncFunctionDef, options: dict[str, ast.expr], reads: list[Reference]
+    ) -> dict[str, tuple[str, ...]]:
+        """What `columns=` of our decorators declares, by `domain.table`."""
+        tables = {read.table for read in reads}
+        found = {}
+        for key, value in self._mapping(options.get("columns"), "columns", COLUMNS).items():
+            short = key.replace("/", ".")
+            table = short if "." in short else f"{self.domain}.{short}"
+            if table not in tables:
+                what = f"`columns` speaks of `{key}`, which `{node.name}` does not read"
+                raise _Unclear(options["columns"], what, nearest(key, tables), "M702")
+            if names := tuple(self._text(item) for item in self._list(value)):
+                found[table] = names
+        return found
 
     def _table_reads(
         self, node: ast.FunctionDef | ast.AsyncFunctionDef, options: dict[str, ast.expr]
@@ -267,15 +290,20 @@ class _Module:
             )
         return node.elts
 
-    def _mapping(self, node: ast.expr | None) -> dict[str, ast.expr]:
+    def _mapping(
+        self,
+        node: ast.expr | None,
+        name: str = "ins",
+        mend: str = 'Write it out: `{"x": dg.AssetIn(["domain", "table"])}`.',
+    ) -> dict[str, ast.expr]:
         if node is None:
             return {}
         node = self._resolved(node)
         if not isinstance(node, ast.Dict):
             raise _Unclear(
                 node,
-                "`ins` can only be known by running the file",
-                'Write it out: `{"x": dg.AssetIn(["domain", "table"])}`.',
+                f"`{name}` can only be known by running the file",
+                mend,
             )
         return {self._text(key): value for key, value in zip(node.keys, node.values, strict=True) if key is not None}
 

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from mesh_assets.contract import Kind, Severity, Test
 from mesh_assets.errors import Problem, nearest
+from mesh_assets.reading import custom
 from mesh_assets.reading.source import Document, Map, Seq, child, maps, text, texts
 from mesh_assets.reading.testwords import DIMENSION, severity, slug
 
@@ -48,10 +50,12 @@ def upgrade(root: Map) -> None:
                 _upgrade_rule(rule)
 
 
-def rules_of_column(document: Document, prop: Map, column: str, problems: list[Problem]) -> Iterator[Test]:
+def rules_of_column(
+    document: Document, prop: Map, column: str, problems: list[Problem], all_columns: tuple[str, ...] = ()
+) -> Iterator[Test]:
     """The tests of a column's rules."""
     for rule in maps(prop, "quality"):
-        yield from _Rule(document, rule, problems, column=column).tests()
+        yield from _Rule(document, rule, problems, column=column, all_columns=all_columns or (column,)).tests()
 
 
 def rules_of_table(
@@ -80,7 +84,9 @@ class _Rule:
         *,
         column: str = "",
         names: Mapping[str, str] | None = None,
+        all_columns: tuple[str, ...] = (),
     ) -> None:
+        self.all_columns = all_columns
         self.document, self.rule, self.problems, self.column, self.names = document, rule, problems, column, names or {}
         self.sound = True
 
@@ -89,8 +95,7 @@ class _Rule:
         if kind == "text":
             return
         if kind == "custom":
-            mend = "Use `metric:` (" + ", ".join(METRICS) + ") or `type: sql`; for documentation only, `type: text`."
-            self._wrong("M213", "rules of `type: custom` are not supported yet", mend, "type")
+            yield from self._custom()
             return
         if kind == "sql":
             yield from self._sql()
@@ -112,6 +117,20 @@ class _Rule:
         if self.sound and "operator" in arguments:
             yield self._test(kind, columns, arguments, level, metric)
 
+    def _custom(self) -> Iterator[Test]:
+        engine = text(self.rule, "engine")
+        if engine != "mesh":
+            what = f"rules of the engine `{engine}` are not executed here"
+            mend = "Write `engine: mesh` and one of its tests; for documentation only, `type: text`."
+            self._wrong("M213", what, mend, "engine" if engine else "type")
+            return
+        columns = self.all_columns if self.column else tuple(self.names.values())
+        level = self._severity()
+        read = custom.read(self.document, self.rule, self.column, columns, self.problems)
+        if read is not None:
+            test = self._test(read.kind, read.columns, dict(read.arguments), level, read.type)
+            yield replace(test, type=read.type, dimension=text(self.rule, "dimension") or read.dimension)
+
     def _sql(self) -> Iterator[Test]:
         query = text(self.rule, "query")
         filled = self._filled(query) if query else ""
@@ -128,7 +147,8 @@ class _Rule:
         self, kind: Kind, columns: tuple[str, ...], arguments: dict[str, object], level: Severity, word: str
     ) -> Test:
         named = text(self.rule, "id") or slug(text(self.rule, "name").lower())
-        default = "__".join([*(slug(column) for column in columns), str(kind) if word != "sql" else "sql"])
+        last = word if kind in (Kind.SQL, Kind.LIBRARY) else str(kind)
+        default = "__".join([*(slug(column) for column in columns), last])
         return Test(
             name=slug(named) or default,
             kind=kind,

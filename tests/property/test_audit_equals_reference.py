@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 import polars as pl
+import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
@@ -231,6 +232,14 @@ def test_verdicts_and_counts_equal_the_reference(case, split, form):
         assert result.total_rows == frame.height
         if failing and result.query and result.status is not Status.PASS:
             assert 1 <= len(result.sample) <= min(10, failing) or test.kind is Kind.ROW_COUNT, told
+
+
+@pytest.mark.slow
+def test_the_same_in_ten_thousand_cases():
+    forms = st.sampled_from(["arrow", "table", "parquet", "parquet of polars"])
+    inner = test_verdicts_and_counts_equal_the_reference.hypothesis.inner_test
+    every = given(case=cases(), split=st.integers(0, 6), form=forms)(inner)
+    settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))(every)()
 
 
 def _stored(name, frame, form, folder):

@@ -152,7 +152,7 @@ def test_failing_rows_are_counted(con, kind, arguments, type_, values, failing):
 
 
 @pytest.mark.parametrize(
-    "kind", [kind for kind in Kind if kind not in (Kind.COLUMNS, Kind.TYPES, Kind.SQL, Kind.ROW_COUNT)]
+    "kind", [kind for kind in Kind if kind not in (Kind.COLUMNS, Kind.TYPES, Kind.SQL, Kind.ROW_COUNT, Kind.LIBRARY)]
 )
 def test_nothing_is_wrong_with_an_empty_table(con, kind):
     con.execute("CREATE TABLE t (x VARCHAR, n INTEGER)")

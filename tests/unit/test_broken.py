@@ -9,8 +9,9 @@ from mesh_assets.mesh import examine, problems_json, read_mesh
 
 ROOT = Path(__file__).parents[1] / "broken"
 BROKEN = sorted(folder for folder in ROOT.iterdir() if folder.is_dir())
-# What no folder can show: test_source makes a huge file, and dbt is started by its own tests.
-ELSEWHERE = {"M004", "M311"}
+# What no folder can show: test_source makes a huge file, dbt is started by its own tests, schemas are imported by
+# test_hand_written, and M701 needs a history.
+ELSEWHERE = {"M004", "M311", "M553", "M554", "M555", "M556", "M701"}
 
 
 @pytest.mark.parametrize("folder", BROKEN, ids=lambda folder: folder.name)

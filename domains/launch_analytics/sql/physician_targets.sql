@@ -28,6 +28,7 @@ ranked as (
     select
         p.physician_id,
         p.specialty,
+        p.city,
         t.territory_id,
         t.territory,
         v.market_trx,
@@ -47,6 +48,7 @@ ranked as (
 select
     physician_id,
     specialty,
+    city,
     territory_id,
     territory,
     cast(market_trx as bigint) as market_trx,

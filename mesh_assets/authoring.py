@@ -1,0 +1,240 @@
+"""Rules into a contract, and out of it: comments are kept, nothing is written that `mesh check` would refuse.
+
+The command line and the portal call the same functions. A rule is plain data, as it stands under `quality:`.
+"""
+
+import difflib
+import io
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mesh_assets.contract import Contract
+from mesh_assets.domain import Mesh, Table
+from mesh_assets.errors import ConfigError, RunError, UsageError, nearest
+from mesh_assets.reading.odcs import read_contract
+from mesh_assets.reading.source import parse, read_text
+
+Rule = Mapping[str, Any]
+_LIST = re.compile(r"^( *)[\w-]+:[^\S\n]*(?:#[^\n]*)?\n( *)- ", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """A change of one contract file, judged and not yet written.
+
+    Attributes:
+        shown: The file as a person knows it.
+        before: Its text; empty for a new file.
+        contract: What the new text means.
+    """
+
+    path: Path
+    shown: str
+    before: str
+    after: str
+    contract: Contract
+
+    @property
+    def diff(self) -> str:
+        """The change as a unified diff."""
+        lines = difflib.unified_diff(
+            self.before.splitlines(keepends=True), self.after.splitlines(keepends=True), self.shown, self.shown
+        )
+        return "".join(lines)
+
+    def write(self) -> None:
+        """Put the file in its place, whole or not at all.
+
+        Raises:
+            UsageError: Somebody has changed it since it was read.
+            RunError: It cannot be written.
+        """
+        now = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+        if now != self.before:
+            raise UsageError(f"{self.shown} has changed since it was read\n    Try again; nothing was written.")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            mode = self.path.stat().st_mode & 0o777 if self.path.exists() else 0o644
+            handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(self.after)
+            Path(name).chmod(mode)
+            Path(name).replace(self.path)
+        except OSError as error:
+            raise RunError(f"{self.shown} cannot be written: {error.strerror}\n    Check its folder.") from None
+
+
+def add(mesh: Mesh, table: Table, rules: Sequence[tuple[str, Rule]]) -> Edit:
+    """Rules more, each for a column (or, under an empty name, for the table).
+
+    Raises:
+        UsageError: The table has no contract, or no such column.
+        ConfigError: The contract would not be one any more; every problem, where it would stand.
+    """
+
+    def change(schema: Any) -> None:  # noqa: ANN401 - ruamel's
+        for column, rule in rules:
+            owner = _owner(schema, column, table)
+            _put(owner, _plain(rule))
+
+    return _changed(mesh, table, change)
+
+
+def edit(mesh: Mesh, table: Table, name: str, changes: Rule) -> Edit:
+    """A rule with some keys changed; a key whose value is None is taken out.
+
+    Raises:
+        UsageError: The contract has no rule of that name.
+        ConfigError: As of `add`.
+    """
+
+    def change(schema: Any) -> None:  # noqa: ANN401 - ruamel's
+        rules, place = _found(schema, table, name)
+        for words, value in changes.items():
+            owner, key = rules[place], words
+            if words.startswith("implementation."):
+                owner, key = _implementation(owner), words.partition(".")[2]
+            if value is None:
+                owner.pop(key, None)
+            else:
+                owner[key] = value
+
+    return _changed(mesh, table, change)
+
+
+def remove(mesh: Mesh, table: Table, name: str) -> Edit:
+    """The contract without a rule.
+
+    Raises:
+        UsageError: The contract has no rule of that name.
+    """
+
+    def change(schema: Any) -> None:  # noqa: ANN401 - ruamel's
+        rules, place = _found(schema, table, name)
+        if _ends_with_comment(rules[place]):  # it stands above what comes next, and would go with the rule
+            mend = (
+                f"Take the rule out by hand, or move the comment: {table.contract.where.path if table.contract else ''}"
+            )
+            raise UsageError(f"a comment stands below the rule `{name}`\n    {mend}")
+        rules.pop(place)
+        if not rules:
+            for owner in _owners(schema):
+                if owner.get("quality") is rules:
+                    owner.pop("quality")
+
+    return _changed(mesh, table, change)
+
+
+def _changed(mesh: Mesh, table: Table, change: Callable[[Any], None]) -> Edit:
+    if table.contract is None:
+        mend = f"Write domains/{table.domain}/contracts/{table.short}.odcs.yaml with its columns first."
+        raise UsageError(f"{table.name.replace('.', '/')} has no contract\n    {mend}")
+    shown = table.contract.where.path
+    path = mesh.root / shown
+    before = read_text(path, shown)
+    yaml = _yaml(before)
+    tree = yaml.load(before)
+    change(tree["schema"][0])
+    stream = io.StringIO()
+    yaml.dump(tree, stream)
+    after = stream.getvalue()
+    reading = read_contract(parse(after, shown), table.domain, table.short)
+    if reading.problems or reading.contract is None:
+        raise ConfigError(problems=reading.problems)
+    return Edit(path=path, shown=shown, before=before, after=after, contract=reading.contract)
+
+
+def _yaml(text: str) -> Any:  # noqa: ANN401 - ruamel's
+    """A reader and writer that indents lists as the file does."""
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    found = _LIST.search(text)
+    offset = len(found.group(2)) - len(found.group(1)) if found else 2
+    yaml.indent(mapping=2, sequence=offset + 2, offset=offset)
+    return yaml
+
+
+def _put(owner: Any, rule: Any) -> None:  # noqa: ANN401 - ruamel's
+    """The rule last; but before what a comment follows, for that comment belongs to what comes next in the file."""
+    rules = owner.get("quality")
+    if rules is not None:
+        rules.insert(len(rules) - _ends_with_comment(rules), rule)
+    else:
+        owner.insert(len(owner) - _ends_with_comment(owner), "quality", [rule])
+
+
+def _ends_with_comment(node: Any) -> bool:  # noqa: ANN401 - ruamel's
+    """Whether lines of comment follow its last value."""
+    if not isinstance(node, Mapping | list) or not node:
+        return False
+    last = list(node)[-1] if isinstance(node, Mapping) else len(node) - 1
+    tokens = node.ca.items.get(last) or () if hasattr(node, "ca") else ()
+    if any("#" in getattr(token, "value", "").partition("\n")[2] for token in tokens if token):
+        return True
+    return _ends_with_comment(node[last])
+
+
+def _implementation(rule: Any) -> Any:  # noqa: ANN401 - ruamel's
+    """The parameters of a rule of the library, also where only its name is written."""
+    if not isinstance(rule.get("implementation"), Mapping):
+        rule["implementation"] = _plain({"implementation": {"test": rule.get("implementation")}})["implementation"]
+    return rule["implementation"]
+
+
+def _owners(schema: Any) -> Iterator[Any]:  # noqa: ANN401 - ruamel's
+    yield schema
+    yield from schema.get("properties") or ()
+
+
+def _owner(schema: Any, column: str, table: Table) -> Any:  # noqa: ANN401 - ruamel's
+    if not column:
+        return schema
+    by_name = {str(one.get("physicalName") or one.get("name")): one for one in schema.get("properties") or ()}
+    by_name |= {str(one.get("name")): one for one in schema.get("properties") or ()}
+    if column not in by_name:
+        raise UsageError(f"{table.name.replace('.', '/')} has no column `{column}`\n    {nearest(column, by_name)}")
+    return by_name[column]
+
+
+def _found(schema: Any, table: Table, name: str) -> tuple[Any, int]:  # noqa: ANN401 - ruamel's
+    """The list that holds the rule, and its place there. A rule without an id is found by where its test stands."""
+    for owner in _owners(schema):
+        rules = owner.get("quality") or []
+        for place, rule in enumerate(rules):
+            if name in (rule.get("id"), rule.get("name")):
+                return rules, place
+    tests = {test.name: test for test in table.contract.tests} if table.contract else {}
+    if name in tests:
+        for owner in _owners(schema):
+            rules = owner.get("quality") or []
+            for place, rule in enumerate(rules):
+                if rule.lc.line + 1 == tests[name].where.line:
+                    return rules, place
+        mend = f"It is said at {tests[name].where}: change it there."
+        raise UsageError(f"`{name}` is no rule under `quality:`\n    {mend}")
+    raise UsageError(f"{table.name.replace('.', '/')} has no test `{name}`\n    {nearest(name, tests)}")
+
+
+def _plain(rule: Rule) -> Any:  # noqa: ANN401 - ruamel's
+    """As YAML that reads well: a block, with its parameters on one line."""
+    from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+    def flow(value: Any) -> Any:  # noqa: ANN401 - ruamel's
+        if isinstance(value, Mapping):
+            made = CommentedMap({key: flow(item) for key, item in value.items()})
+        elif isinstance(value, list | tuple):
+            made = CommentedSeq([flow(item) for item in value])
+        else:
+            return value
+        made.fa.set_flow_style()
+        return made
+
+    return CommentedMap({key: flow(value) for key, value in rule.items()})

@@ -1,0 +1,29 @@
+"""Mesh, lake and ledger as plain data for people and programs: the one serialiser of command line, portal and API."""
+
+from mesh_assets.catalog.reports import (
+    SCHEMA_VERSION,
+    Json,
+    named,
+    plain,
+    query_report,
+    run_report,
+    spelt,
+    status,
+    test_report,
+    with_downstream,
+    with_upstream,
+)
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Json",
+    "named",
+    "plain",
+    "query_report",
+    "run_report",
+    "spelt",
+    "status",
+    "test_report",
+    "with_downstream",
+    "with_upstream",
+]

@@ -1,0 +1,184 @@
+"""The whole mesh at a glance: its domains, its tables, its day."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from mesh_assets.catalog import trust
+from mesh_assets.catalog.answers import summary
+from mesh_assets.catalog.reports import SCHEMA_VERSION, Json, spelt
+from mesh_assets.catalog.standing import ORDER, Standing
+from mesh_assets.domain import Mesh
+from mesh_assets.environment import Environment
+
+PAGE = 50
+"""Rows of a list on one page."""
+GRAPH = 60
+"""Domains up to which the picture of all of them can be read."""
+DAY = timedelta(hours=24)
+
+
+def domains(env: Environment, standing: Standing, *, search: str = "", page: int = 1) -> Json:
+    """Every domain: whose it is, and whether it can be trusted today; the worst first."""
+    names = [
+        name
+        for name in env.mesh.domains
+        if _matches(search, name, env.mesh.domains[name].title, env.mesh.domains[name].purpose)
+    ]
+    rows = [summary(env, standing, name) for name in names]
+    rows.sort(key=lambda row: ([str(word) for word in ORDER].index(row["status"]), row["domain"]))
+    shown, pages = paged(rows, page)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "mesh": env.mesh.name,
+        "title": env.mesh.title or env.mesh.name,
+        "snapshot": standing.head,
+        "search": search,
+        "domains": [{**_brief(row), "trust": trust.score(env, standing, row["domain"])["score"]} for row in shown],
+        "total": len(rows),
+        "page": pages,
+        "broken": broken(env.mesh),
+        "graph": graph_of_domains(
+            env.mesh, {row["domain"]: row["status"] for row in rows} if not search else _stands(env, standing)
+        ),
+    }
+
+
+def tables(env: Environment, standing: Standing, *, search: str = "", page: int = 1, ports: bool = False) -> Json:
+    """Every table, by name."""
+    found = [
+        table
+        for name, table in sorted(env.mesh.tables.items())
+        if (table.port or not ports)
+        and _matches(
+            search,
+            name,
+            table.contract.description if table.contract else "",
+            *(c.name for c in (table.contract.columns if table.contract else ())),
+        )
+    ]
+    shown, pages = paged(found, page)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "search": search,
+        "ports": ports,
+        "tables": [{**standing.of(t), "meaning": t.contract.description if t.contract else ""} for t in shown],
+        "total": len(found),
+        "page": pages,
+    }
+
+
+def day(env: Environment, standing: Standing) -> Json:
+    """What was built in the last day, in order: the horizontal pipeline. When nothing was, of the last day with anything."""
+    tries = env.ledger.tries(since=(standing.at - DAY).isoformat(), limit=2_000)
+    if not tries and (last := env.ledger.tries(limit=1)):
+        since = datetime.fromisoformat(last[0].at) - DAY
+        tries = env.ledger.tries(since=since.isoformat(), limit=2_000)
+    order = {name: place for place, name in enumerate(env.mesh.tables)}
+    rows = [_bar(item) for item in tries if item.outcome != "skipped" and item.table in order]
+    rows.sort(key=lambda row: (order[row["name"]], row["start"]))
+    return {
+        "from": min((row["start"] for row in rows), default=None),
+        "to": max((row["end"] for row in rows), default=None),
+        "steps": rows,
+    }
+
+
+def status(env: Environment, standing: Standing) -> Json:
+    """What needs somebody today, and how the day went."""
+    rows = [standing.of(table) for table in env.mesh.tables.values()]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "snapshot": standing.head,
+        "counts": {str(word): sum(row["status"] == str(word) for row in rows) for word in ORDER},
+        "attention": [row for row in rows if row["status"] in ("fail", "late")][:PAGE],
+        "warnings": [row for row in rows if row["status"] == "warn"][:PAGE],
+        "never": [row["table"] for row in rows if row["status"] == "never ran"][:PAGE],
+        "running": [
+            {"table": spelt(name), "run": run, "log": f"/runs/{run}"}
+            for name, run in sorted(env.ledger.building().items())
+        ],
+        "day": day(env, standing),
+        "broken": broken(env.mesh),
+    }
+
+
+def broken(mesh: Mesh) -> list[Json]:
+    """Domains that could not be loaded, with what is wrong, as `mesh check` says it."""
+    return [
+        {
+            "domain": name,
+            "problems": [{"code": p.code, "what": p.what, "where": str(p.where), "mend": p.mend} for p in problems],
+        }
+        for name, problems in mesh.broken.items()
+    ]
+
+
+def graph_of_domains(mesh: Mesh, stands: Mapping[str, str]) -> Json:
+    """Who reads whom, domain by domain."""
+    edges = sorted(
+        {
+            (port.table.partition(".")[0], name)
+            for name, domain in mesh.domains.items()
+            for port in domain.inputs
+            if port.table.partition(".")[0] in mesh.domains
+        }
+    )
+    nodes = [
+        {"domain": name, "title": mesh.domains[name].title or name, "status": stands.get(name, "never ran")}
+        for name in mesh.domains
+    ]
+    return {"nodes": nodes, "edges": [list(edge) for edge in edges], "drawn": len(nodes) <= GRAPH}
+
+
+def _stands(env: Environment, standing: Standing) -> dict[str, str]:
+    return {name: summary(env, standing, name)["status"] for name in env.mesh.domains}
+
+
+def _brief(row: Mapping[str, Any]) -> Json:
+    kept = (
+        "domain",
+        "title",
+        "purpose",
+        "team",
+        "status",
+        "reason",
+        "tests",
+        "since",
+        "reads",
+        "feeds",
+        "sources",
+        "made_with",
+    )
+    return {
+        **{key: row[key] for key in kept},
+        "ports": [port["name"] for port in row["ports"]],
+        "private": len(row["private"]),
+    }
+
+
+def _bar(attempt: Any) -> Json:  # noqa: ANN401 - an attempt of the ledger
+    end = datetime.fromisoformat(attempt.at)
+    seconds = float(attempt.record.get("seconds") or 0)
+    return {
+        "table": spelt(attempt.table),
+        "name": attempt.table,
+        "run": attempt.run,
+        "log": f"/runs/{attempt.run}",
+        "outcome": attempt.outcome,
+        "start": (end - timedelta(seconds=seconds)).isoformat(),
+        "end": attempt.at,
+        "seconds": seconds,
+    }
+
+
+def paged(rows: Sequence[Any], page: int, size: int = PAGE) -> tuple[Sequence[Any], Json]:
+    """The rows of one page of a list, and which page that is; a page beyond the last is the last."""
+    last = max(1, -(-len(rows) // size))
+    number = min(max(1, page), last)
+    return rows[(number - 1) * size : number * size], {"number": number, "last": last, "size": size}
+
+
+def _matches(search: str, *texts: str) -> bool:
+    wanted = search.casefold().split()
+    return all(any(word in text.casefold() for text in texts) for word in wanted)

@@ -1,0 +1,184 @@
+"""Mesh, lake and ledger as plain data for people and programs: the one serialiser of command line, portal and API."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from mesh_assets import graph, order
+from mesh_assets.domain import Mesh, Table
+from mesh_assets.environment import Environment
+from mesh_assets.errors import UsageError, nearest
+from mesh_assets.ledger import Attempt, Version
+
+SCHEMA_VERSION = 1
+Json = dict[str, Any]
+
+
+def spelt(table: str) -> str:
+    """`domain/table`, as people and Dagster spell it."""
+    return table.replace(".", "/", 1)
+
+
+def named(mesh: Mesh, words: Sequence[str]) -> frozenset[str]:
+    """The tables that a person names: `domain`, `domain/table` or `domain.table`; all of them when nothing is named.
+
+    Raises:
+        UsageError: Nothing of that name is here; the nearest is offered.
+    """
+    if not words:
+        return frozenset(mesh.tables)
+    found: set[str] = set()
+    for word in words:
+        name = word.replace("/", ".", 1)
+        own = {table for table in mesh.tables if name in (table, table.partition(".")[0])}
+        if not own:
+            if name in mesh.broken:
+                raise UsageError(f"domain `{name}` could not be loaded\n    `mesh check` says what is wrong with it.")
+            known = {*mesh.domains, *map(spelt, mesh.tables)}
+            raise UsageError(f"there is no domain or table `{word}`\n    {nearest(word, known)}")
+        found |= own
+    return frozenset(found)
+
+
+def with_downstream(mesh: Mesh, tables: Iterable[str]) -> frozenset[str]:
+    """These tables, and everything that rests on them."""
+    return graph.downstream(graph.graph_of(mesh), tables, include_self=True)
+
+
+def with_upstream(mesh: Mesh, tables: Iterable[str]) -> frozenset[str]:
+    """These tables, and everything that they rest on, as far as it is part of the mesh."""
+    return frozenset(
+        name for name in graph.upstream(graph.graph_of(mesh), tables, include_self=True) if name in mesh.tables
+    )
+
+
+def run_report(
+    env: Environment,
+    runs: Sequence[str],
+    scope: Iterable[str],
+    broken: Mapping[str, str],
+    failed: Mapping[str, str] | None = None,
+) -> Json:
+    """What came of every table of `scope`: the JSON of `mesh run`.
+
+    Args:
+        env: The environment, after the runs.
+        runs: Their ids.
+        scope: Tables to speak of.
+        broken: Domains that could not be loaded, with why.
+        failed: Tables whose step failed without a record, with why.
+    """
+    last: dict[str, Attempt] = {}
+    for run in runs:
+        last |= {attempt.table: attempt for attempt in env.ledger.of_run(run)}
+    state = env.state()
+    why = order.due(env.mesh, state).why
+    wanted = set(scope)
+    versions = env.ledger.versions()
+    unrecorded = {**_of_domains(env.mesh, broken), **(failed or {})}
+    rows = [
+        _row(env.mesh.tables[name], last.get(name), versions.get(name), why[name], unrecorded)
+        for name in env.mesh.tables
+        if name in wanted
+    ]
+    inputs = env.pin(runs[0]) if runs else env.lake.head()
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run_id": runs[0] if runs else "",
+        "runs": list(runs),
+        "snapshot": {"inputs": inputs, "result": env.lake.head()},
+        "tables": rows,
+    }
+
+
+def _of_domains(mesh: Mesh, broken: Mapping[str, str]) -> dict[str, str]:
+    return {name: broken[table.domain] for name, table in mesh.tables.items() if table.domain in broken}
+
+
+def _row(
+    table: Table, attempt: Attempt | None, version: Version | None, why: order.Why, failed: Mapping[str, str]
+) -> Json:
+    name = table.name
+    record = version.record if version else {}
+    row: Json = {
+        "table": spelt(name),
+        "status": "unchanged",
+        "version": version.version if version else None,
+        "rows": record.get("rows"),
+        "seconds": 0.0,
+        "tests": record.get("tests") or {"pass": 0, "warn": 0, "fail": 0},
+        "message": "",
+    }
+    if attempt is not None:
+        told = attempt.record
+        row |= {"status": attempt.outcome, "seconds": told.get("seconds", 0.0), "message": told.get("message") or ""}
+        row |= {"rows": told.get("rows", row["rows"]), "tests": told.get("tests") or row["tests"]}
+    elif name in failed:
+        row |= {"status": "failed", "message": failed[name]}
+    elif table.source and why.state is order.Standing.MISSING:
+        mend = f"Put the export there, or correct `source:` at {table.source.where}."
+        row |= {
+            "status": "failed",
+            "message": f"no file matches `{table.source.pattern}` in {table.domain}\n    {mend}",
+        }
+    elif why.state is order.Standing.FAILED:
+        row |= {"status": "held", "message": why.sentence}
+    elif why.state is not order.Standing.CURRENT or version is None:
+        row |= {"status": "skipped", "message": why.sentence}
+    return row
+
+
+def status(env: Environment) -> Json:
+    """Where every table stands now: the JSON of `mesh status`."""
+    state = env.state()
+    why = order.due(env.mesh, state).why
+    versions, last = env.ledger.versions(), env.ledger.attempts()
+    rows = []
+    for name, table in env.mesh.tables.items():
+        version, attempt = versions.get(name), last.get(name)
+        record = version.record if version else {}
+        rows.append(
+            {
+                "table": spelt(name),
+                "domain": table.domain,
+                "port": table.port is not None,
+                "state": str(why[name].state),
+                "why": why[name].sentence,
+                "version": version.version if version else None,
+                "since": version.at if version else None,
+                "rows": record.get("rows"),
+                "tests": record.get("tests") or {"pass": 0, "warn": 0, "fail": 0},
+                "last": attempt.outcome if attempt else None,
+                "message": (attempt.record.get("message") or "") if attempt else "",
+            }
+        )
+    broken = [{"domain": name, "problems": list(map(str, told))} for name, told in env.mesh.broken.items()]
+    return {"schema_version": SCHEMA_VERSION, "snapshot": env.lake.head(), "tables": rows, "broken": broken}
+
+
+def test_report(items: Sequence[Mapping[str, object]]) -> Json:
+    """The JSON of `mesh test`."""
+    return {"schema_version": SCHEMA_VERSION, "tests": [dict(item) for item in items]}
+
+
+def query_report(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Json:
+    """The JSON of `mesh sql`: plain values; dates, decimals and the like as text."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "columns": list(columns),
+        "rows": [[plain(value) for value in row] for row in rows],
+    }
+
+
+def plain(value: object) -> object:
+    """A value that JSON can hold; what it cannot is spelt out. NaN and infinity are text: JSON has neither."""
+    if isinstance(value, float):
+        return value if value - value == 0 else str(value)
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, bytes | bytearray):
+        return f"<{len(value)} bytes>"
+    return str(value)

@@ -1,0 +1,1 @@
+"""A change is known, judged for each reader, proven by running, and told."""

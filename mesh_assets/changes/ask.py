@@ -1,0 +1,127 @@
+"""`mesh impact`: from a proposed change to its report, with the readers' tests run where that is asked for."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from mesh_assets.changes.binding import Bench, DoesNotBind
+from mesh_assets.changes.impact import Moved, assess
+from mesh_assets.changes.judge import Report, cache_of, report
+from mesh_assets.changes.model import Kind, event_id
+from mesh_assets.changes.proposed import Proposed
+from mesh_assets.changes.record import ChangeRecord
+from mesh_assets.changes.rehearse import Rehearsed, rehearse
+from mesh_assets.changes.shim import patches, shim
+from mesh_assets.changes.texts import Text
+from mesh_assets.domain import Mesh, Table
+from mesh_assets.environment import Environment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What a change means.
+
+    Attributes:
+        shims: SQL that keeps the old port alive beside its successor, by port; each binds, and gives the old columns.
+        patches: Diffs for readers in SQL, by table; each binds on the new columns.
+        failed: Changed tables whose own code or tests failed, by table, with why.
+    """
+
+    report: Report
+    shims: Mapping[str, str] = field(default_factory=dict)
+    patches: Mapping[str, str] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+
+def ask(env: Environment, proposed: Proposed, *, run: bool = False, made: bool = True) -> Answered:
+    """The report on a change that is not published.
+
+    Args:
+        run: Run the readers' own tests on candidate data.
+        made: The change is in the files: the candidate is what they give; else it is made from the published rows.
+    """
+    record = ChangeRecord(env)
+    record.sync()
+    verdicts = assess(env.mesh, proposed.columns, proposed.start, cache=cache_of(env))
+    runs: dict[str, Rehearsed] = {}
+    failed = {}
+    if run:
+        hit = [each.table for each in verdicts if each.hit and each.table not in proposed.start]
+        first = [name for name in env.mesh.tables if made and name in proposed.start]
+        candidates = {} if made else _candidates(env, proposed.start)
+        order = [name for name in env.mesh.tables if name in {*first, *hit}]
+        runs = rehearse(env, env.mesh, order, candidates)
+        failed = {name: _why(runs[name]) for name in first if not runs[name].ran or runs[name].failed}
+        runs = {name: one for name, one in runs.items() if name not in first}
+    answers = {}
+    today = datetime.now(UTC).date()
+    for port, moved in proposed.start.items():
+        answers |= {
+            who: one for who, one in record.answers(event_id(port, moved.old, moved.new)).items() if one.holds(today)
+        }
+    found = report(env.mesh, proposed.columns, proposed.start, runs=runs, answers=answers, verdicts=verdicts)
+    return Answered(
+        report=found,
+        shims=_shims(env.mesh, proposed),
+        patches=_patches(env.mesh, proposed, [each.table for each in verdicts if each.hit]),
+        failed=failed,
+    )
+
+
+def _why(run: Rehearsed) -> str:
+    return run.why or "; ".join(str(item.get("message") or item["name"]) for item in run.failed)
+
+
+def _candidates(env: Environment, start: Mapping[str, Moved]) -> dict[str, str]:
+    """Published rows, with the columns as they would be."""
+    seen = env.seen()
+    found = {}
+    for port, moved in start.items():
+        if port not in seen:
+            continue
+        came = {source.lower(): column.name for column in moved.new.columns for source in column.came_from}
+        parts = []
+        for column in moved.old.columns:
+            new = moved.new.names.get(came.get(column.name.lower(), column.name).lower())
+            if new is not None:
+                value = f'"{column.name}"' if new.type == column.type else f'TRY_CAST("{column.name}" AS {new.type})'
+                parts.append(f'{value} AS "{new.name}"')
+        if parts:
+            found[port] = f"(SELECT {', '.join(parts)} FROM {env.lake.relation(port, seen[port].version)})"
+    return found
+
+
+def _shims(mesh: Mesh, proposed: Proposed) -> dict[str, str]:
+    """For ports whose columns were removed, renamed or retyped."""
+    wanted = {Kind.COLUMN_REMOVED, Kind.COLUMN_RENAMED, Kind.TYPE_WIDENED, Kind.TYPE_NARROWED, Kind.TYPE_CHANGED}
+    found = {}
+    for port, moved in proposed.start.items():
+        table = mesh.tables.get(port)
+        if table is None or table.port is None or not wanted & {change.kind for change in moved.changes}:
+            continue
+        successor = f"{port}_v{_major(moved) + 1}"
+        text = shim(port, moved, successor)
+        if text and _binds(table, text, {successor: moved.columns}, inputs=(successor,)):
+            found[port] = text
+    return found
+
+
+def _major(moved: Moved) -> int:
+    first = moved.old.version.partition(".")[0]
+    return int(first) if first.isdigit() else 1
+
+
+def _patches(mesh: Mesh, proposed: Proposed, tables: Sequence[str]) -> dict[str, str]:
+    now = {**proposed.columns, **{name: moved.columns for name, moved in proposed.start.items()}}
+    return patches(mesh, proposed.columns, proposed.start, tables, now)
+
+
+def _binds(table: Table, sql: str, columns: Mapping[str, tuple[tuple[str, str], ...]], inputs: tuple[str, ...]) -> bool:
+    bench = Bench()
+    try:
+        bench.bind(Text(sql=sql, path="", source=sql, parts={}), replace(table, inputs=inputs), columns)
+    except DoesNotBind:
+        return False
+    finally:
+        bench.close()
+    return True

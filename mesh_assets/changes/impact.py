@@ -1,0 +1,459 @@
+"""A change and the graph to verdicts: for which reader does it break, why, and how do we know?
+
+Tables are followed upstream before downstream. A table stands for its own promise: what its tests hold, its readers get, so
+a change goes on beyond a table only by the columns that it gives, and by what none of its tests holds. Where a table breaks,
+it keeps its last version, and nobody behind it is hit.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+
+from mesh_assets.changes import model
+from mesh_assets.changes.binding import Bench, DoesNotBind, Found, staged
+from mesh_assets.changes.lineage import Columns, Known, Lineage, Spot, lineage
+from mesh_assets.changes.model import MEANINGS, Change, Effect, Kind, bound_is_wider
+from mesh_assets.changes.shape import ColumnShape, Shape, of_contract, shape_of
+from mesh_assets.changes.texts import Text, text_of
+from mesh_assets.contract import Contract
+from mesh_assets.domain import Mesh, Table
+from mesh_assets.errors import Place
+
+STRUCTURE = frozenset(
+    {Kind.COLUMN_REMOVED, Kind.COLUMN_RENAMED, Kind.COLUMN_SPLIT, Kind.COLUMN_MERGED, Kind.COLUMN_ADDED}
+    | {Kind.REQUIRED_COLUMN_ADDED}
+)
+GONE = frozenset({Kind.COLUMN_REMOVED, Kind.COLUMN_RENAMED, Kind.COLUMN_SPLIT, Kind.COLUMN_MERGED})
+TYPES = frozenset({Kind.TYPE_WIDENED, Kind.TYPE_NARROWED, Kind.TYPE_CHANGED})
+
+
+class Verdict(StrEnum):
+    """What a change means for one reader. What is not known is never called compatible."""
+
+    COMPATIBLE = "compatible"
+    UNKNOWN = "unknown"
+    BREAKING = "breaking"
+
+
+WORST = (Verdict.COMPATIBLE, Verdict.UNKNOWN, Verdict.BREAKING)
+WEAKEST = (Known.PROVEN, Known.DECLARED, Known.ASSUMED)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Why, and where that is written.
+
+    Attributes:
+        change: The id of the change that it is about.
+        test: The reader's test that sees it; empty when none does.
+    """
+
+    path: str
+    line: int
+    column: int
+    why: str
+    change: str = ""
+    test: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """A table that has another shape than before."""
+
+    old: Shape
+    new: Shape
+    changes: tuple[Change, ...]
+
+    @property
+    def columns(self) -> Found:
+        """As they are now."""
+        return tuple((column.name, column.type) for column in self.new.columns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableVerdict:
+    """What the changes mean for one table that reads what has changed.
+
+    Attributes:
+        ports: The inputs through which they arrive.
+        hit: It reads something that has changed.
+        run: Only its own tests, on rows under the new shape, can tell.
+        silent: Something has changed that no test sees, so that tests that pass prove nothing.
+        moved: Its own change of shape, which its readers see.
+    """
+
+    table: str
+    domain: str
+    ports: tuple[str, ...]
+    verdict: Verdict
+    known: Known
+    evidence: tuple[Evidence, ...] = ()
+    hit: bool = False
+    run: bool = False
+    silent: bool = False
+    moved: Moved | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    verdict: Verdict
+    evidence: Evidence | None = None
+    silent: bool = False
+
+
+def moved(port: str, old: Shape, new: Shape) -> Moved:
+    """The changes between two shapes of a port."""
+    return Moved(old=old, new=new, changes=model.changes(port, old, new))
+
+
+def assess(
+    mesh: Mesh, columns: Columns, start: Mapping[str, Moved], *, cache: Path | None = None, bench: Bench | None = None
+) -> tuple[TableVerdict, ...]:
+    """The verdict of every table behind the changed ones, upstream before downstream.
+
+    Args:
+        mesh: The readers, as they are now.
+        columns: Of every table, before the change.
+        start: The tables that have changed.
+        cache: Where lineage is kept.
+        bench: To bind on; default: one of its own.
+    """
+    own = bench or Bench()
+    try:
+        return tuple(_Assessment(mesh, columns, dict(start), cache, own).run())
+    finally:
+        if bench is None:
+            own.close()
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """The worst of several; compatible when there is none."""
+    return max(verdicts, key=WORST.index, default=Verdict.COMPATIBLE)
+
+
+def weakest(known: Iterable[Known]) -> Known:
+    """The weakest way in which something is known."""
+    return max(known, key=WEAKEST.index, default=Known.PROVEN)
+
+
+@dataclass
+class _Assessment:
+    mesh: Mesh
+    columns: Columns
+    state: dict[str, Moved]
+    cache: Path | None
+    bench: Bench
+    now: dict[str, Found] = field(default_factory=dict)
+    adapted: frozenset[str] = frozenset()
+
+    def run(self) -> Iterator[TableVerdict]:
+        self.now = {**self.columns, **{name: found.columns for name, found in self.state.items()}}
+        self.adapted = frozenset(self.state)  # readers whose own files have changed with it
+        for name, table in self.mesh.tables.items():
+            ports = tuple(one for one in table.inputs if one in self.state and self.state[one].changes)
+            if ports:
+                found = self._table(table, ports)
+                if name in self.adapted:
+                    yield replace(found, moved=None)
+                    continue
+                if found.moved is not None and found.moved.changes:
+                    self.state[name] = found.moved
+                    self.now[name] = found.moved.columns
+                yield found
+
+    def _table(self, table: Table, ports: tuple[str, ...]) -> TableVerdict:
+        read = lineage(self.mesh, table, self.now if table.name in self.adapted else self.columns, self.cache)
+        text = text_of(self.mesh, table)
+        bound, failed = self._bind(table, text)
+        changes = [(port, change) for port in ports for change in self.state[port].changes]
+        findings = [found for port, change in changes for found in self._change(table, port, change, read, failed)]
+        if failed is not None and not any(found.verdict is Verdict.BREAKING for found in findings):
+            findings.append(self._unbound(text, failed, changes[0][1]))
+        if failed is None and bound is not None and table.name not in self.adapted:
+            findings += self._outputs(table, bound, changes[0][1], read)
+            findings += self._captured(table, text, ports, read)
+        verdict = worst(found.verdict for found in findings)
+        used = [read.uses[port].known for port in ports if port in read.uses]
+        after = None if verdict is Verdict.BREAKING else self._moved(table, bound, ports, read)
+        return TableVerdict(
+            table=table.name,
+            domain=table.domain,
+            ports=ports,
+            verdict=verdict,
+            known=Known.PROVEN if failed is not None else weakest(used),
+            evidence=tuple(dict.fromkeys(found.evidence for found in findings if found.evidence)),
+            hit=bool(findings),
+            run=verdict is Verdict.UNKNOWN,
+            silent=any(found.silent for found in findings),
+            moved=after,
+        )
+
+    def _bind(self, table: Table, text: Text | None) -> tuple[Found | None, DoesNotBind | None]:
+        """What the table's SQL gives on the new columns; why it does not bind, where the change is the reason."""
+        if text is None or any(name not in self.now for name in table.inputs):
+            return None, None
+        try:
+            return self.bench.bind(text, table, self.now), None
+        except DoesNotBind as error:
+            if table.name in self.adapted:
+                return None, error
+            try:
+                self.bench.bind(text, table, self.columns)
+            except DoesNotBind:
+                return None, None  # it did not stand before either: nothing can be told
+            return None, error
+
+    # -- one change, one table ---------------------------------------------------------------------------------------
+
+    def _change(
+        self, table: Table, port: str, change: Change, read: Lineage, failed: DoesNotBind | None
+    ) -> Iterator[_Finding]:
+        yield from self._contradicted(table, port, change, read)
+        if MEANINGS[change.kind].backward is Effect.COMPATIBLE and change.kind not in TYPES | STRUCTURE:
+            return
+        use = read.uses.get(port)
+        if use is None:
+            return
+        used = [column for column in change.columns if use.reads(column)]
+        if change.columns and not used and change.kind not in (Kind.COLUMN_ADDED, Kind.REQUIRED_COLUMN_ADDED):
+            return
+        spot = next((use.columns[column.lower()] for column in used if column.lower() in use.columns), read.where)
+        assumed = use.known is Known.ASSUMED
+        if change.kind in STRUCTURE:
+            yield from self._structure(table, change, read, spot, failed, assumed=assumed, starred=use.starred)
+        elif MEANINGS[change.kind].decided == "use":
+            if change.columns and {column.lower() for column in used} <= use.starred - _promised(table):
+                return  # a `*` hands it on, and nobody has promised it: whoever reads it there is asked
+            verdict = Verdict.UNKNOWN if assumed else Verdict.BREAKING
+            why = f"{_reads(change, assumed=assumed)}, and no test sees it: {said(change)}"
+            yield _Finding(verdict, _at(spot, why, change), silent=True)
+        elif change.kind is Kind.TYPE_WIDENED:
+            if failed is not None:
+                yield _Finding(Verdict.BREAKING, _at(spot, f"does not bind any more: {failed}", change))
+        elif failed is not None and change.kind in TYPES:
+            yield _Finding(Verdict.BREAKING, _at(spot, f"does not bind any more: {failed}", change))
+        else:
+            why = f"{_reads(change, assumed=assumed)}: {said(change)}; its own tests on such rows decide"
+            yield _Finding(Verdict.UNKNOWN, _at(spot, why, change))
+
+    def _structure(
+        self,
+        table: Table,
+        change: Change,
+        read: Lineage,
+        spot: Spot,
+        failed: DoesNotBind | None,
+        *,
+        assumed: bool,
+        starred: frozenset[str],
+    ) -> Iterator[_Finding]:
+        """Columns that are gone or new: the reader's SQL stands on what is left, or it does not."""
+        text = text_of(self.mesh, table)
+        if change.kind not in GONE:
+            if text is not None and assumed and failed is None:
+                yield _Finding(
+                    Verdict.UNKNOWN, _at(read.where, f"{read.why}: what the new column does to it is not known", change)
+                )
+            return
+        what = said(change)
+        if text is None:
+            verdict = Verdict.UNKNOWN if assumed else Verdict.BREAKING
+            why = f"{_reads(change, assumed=assumed)}, and {what}"
+            yield _Finding(verdict, _at(spot, why, change))
+        elif failed is not None:
+            if not assumed and not {column.lower() for column in change.columns} <= starred:
+                yield _Finding(Verdict.BREAKING, _at(spot, f"{what}: {failed}", change))
+        elif assumed:
+            yield _Finding(
+                Verdict.UNKNOWN, _at(read.where, f"{read.why}; it binds without what is gone: {what}", change)
+            )
+        elif not {column.lower() for column in change.columns} <= starred:
+            yield _Finding(Verdict.BREAKING, _at(spot, f"{what}, and the name now means another column", change))
+
+    def _unbound(self, text: Text | None, failed: DoesNotBind, change: Change) -> _Finding:
+        path = text.path if text else ""
+        return _Finding(
+            Verdict.BREAKING, Evidence(path, failed.line, 1, f"does not bind any more: {failed}", change.id)
+        )
+
+    def _captured(self, table: Table, text: Text | None, ports: Sequence[str], read: Lineage) -> Iterator[_Finding]:
+        """A name of the reader's SQL that used to mean one column, and means the new one now."""
+        added = {
+            (port, change.column.lower()): change
+            for port in ports
+            for change in self.state[port].changes
+            if change.kind in (Kind.COLUMN_ADDED, Kind.REQUIRED_COLUMN_ADDED)
+        }
+        words = {name for _, name in added}
+        if text is None or read.why or not any(name in _all_sql(text) for name in words):
+            return
+        now = lineage(self.mesh, table, self.now, self.cache)
+        for (port, name), change in added.items():
+            use = now.uses.get(port)
+            if use is None or use.known is Known.ASSUMED:
+                yield _Finding(
+                    Verdict.UNKNOWN, _at(read.where, f"whether `{name}` now means the new column is not known", change)
+                )
+            elif name in use.columns and name not in use.starred and name not in read.uses[port].columns:
+                spot = use.columns[name]
+                yield _Finding(
+                    Verdict.BREAKING, _at(spot, f"`{name}` now means the new column of {_spelt(port)}", change)
+                )
+
+    def _outputs(self, table: Table, bound: Found, change: Change, read: Lineage) -> Iterator[_Finding]:
+        """A promised column that is no longer there, or comes wider than its contract can hold."""
+        contract = table.contract
+        if contract is None:
+            return
+        before = self._bound_before(table)
+        was, now = {name.lower(): kind for name, kind in before}, {name.lower(): kind for name, kind in bound}
+        for column in contract.columns:
+            name = column.name.lower()
+            if name in was and name not in now:
+                spot = self._star(read) or _spot(column.where)
+                why = f"`{column.name}` comes by a `*` and is gone; {_spelt(table.name)} promises it"
+                yield _Finding(Verdict.BREAKING, replace(_at(spot, why, change), test="columns"))
+            elif (
+                name in was
+                and was[name] != now[name]
+                and model.width(column.type, now[name]) not in (model.Width.SAME, model.Width.NARROWED)
+            ):
+                if model.width(was[name], now[name]) is model.Width.NARROWED:
+                    continue
+                why = f"`{column.name}` comes as {now[name]} and is kept as {column.type}; its own tests on such rows decide"
+                yield _Finding(Verdict.UNKNOWN, replace(_at(_spot(column.where), why, change), test="types"))
+
+    def _bound_before(self, table: Table) -> Found:
+        text = text_of(self.mesh, table)
+        try:
+            return self.bench.bind(text, table, self.columns) if text else ()
+        except DoesNotBind:
+            return ()
+
+    @staticmethod
+    def _star(read: Lineage) -> Spot | None:
+        return next((use.columns[name] for use in read.uses.values() for name in sorted(use.starred)), None)
+
+    # -- what the reader has asked for -------------------------------------------------------------------------------
+
+    def _contradicted(self, table: Table, port: str, change: Change, read: Lineage) -> Iterator[_Finding]:
+        """What a contract of the reader's asks for, and the producer promises no longer: of the input, or of a copy of it."""
+        entry = self.mesh.port(table.domain, port)
+        if entry is not None and entry.contract is not None:
+            yield from self._asked(entry.contract, change, self.state[port].new, change.column)
+        if table.contract is None or not change.columns or change.kind in GONE | TYPES:
+            return
+        for name, source in read.copies.items():
+            if source == (port, change.column.lower()):
+                yield from self._asked(table.contract, change, self.state[port].new, name, of=change.column)
+
+    def _asked(self, contract: Contract, change: Change, new: Shape, name: str, of: str = "") -> Iterator[_Finding]:
+        asked = of_contract(contract).names.get(name.lower())
+        column = next((one for one in contract.columns if one.name.lower() == name.lower()), None)
+        if asked is None or column is None:
+            return
+        given = new.names.get((of or name).lower())
+        told = _contradiction(change, asked, given)
+        if told:
+            test, why = told
+            yield _Finding(Verdict.BREAKING, replace(_at(_spot(column.where), why, change), test=test))
+
+    # -- and on ------------------------------------------------------------------------------------------------------
+
+    def _moved(self, table: Table, bound: Found | None, ports: Sequence[str], read: Lineage) -> Moved | None:
+        """How the table itself has changed for those who read it."""
+        old = shape_of(table, self.columns.get(table.name))
+        new = shape_of(table, staged(bound, table)) if bound is not None else old
+        changes = [] if bound is None else list(model.changes(table.name, old, new))
+        changes += self._unguarded(table, ports, read)
+        return Moved(old=old, new=new, changes=tuple(dict.fromkeys(changes))) if changes else None
+
+    def _unguarded(self, table: Table, ports: Sequence[str], read: Lineage) -> Iterator[Change]:
+        """What may be in its rows now, where no contract of its own says what is in that column."""
+        promised = _promised(table)
+        for port in ports:
+            for change in self.state[port].changes:
+                if MEANINGS[change.kind].backward is Effect.COMPATIBLE or change.kind in GONE:
+                    continue
+                told = replace(change, port=table.name)
+                use = read.uses.get(port)
+                if use is not None and change.columns and not any(use.reads(column) for column in change.columns):
+                    continue
+                if not read.outputs:
+                    if not promised:
+                        yield replace(told, columns=())
+                    continue
+                for name, sources in read.outputs.items():
+                    if name not in promised and any((port, column.lower()) in sources for column in change.columns):
+                        yield replace(told, columns=(name,))
+
+
+def _promised(table: Table) -> frozenset[str]:
+    return frozenset(column.name.lower() for column in table.contract.columns) if table.contract else frozenset()
+
+
+def _all_sql(text: Text) -> str:
+    return " ".join([text.sql, text.incremental, *(_all_sql(part) for part in text.parts.values())]).lower()
+
+
+def said(change: Change) -> str:
+    """A change in words, for a person."""
+    names = ", ".join(f"`{name}`" for name in change.columns)
+    match change.kind:
+        case Kind.COLUMN_REMOVED:
+            return f"{names} is gone"
+        case Kind.COLUMN_RENAMED:
+            return f"{names} is called `{change.after}` now"
+        case Kind.COLUMN_SPLIT | Kind.COLUMN_MERGED:
+            return f"{names} became {change.after}"
+        case Kind.COLUMN_ADDED | Kind.REQUIRED_COLUMN_ADDED:
+            return f"{names} is new"
+    what = str(change.kind).replace("_", " ")
+    subject = names or (f"`{change.name}`" if change.name else "the table")
+    return f"{what} of {subject} ({change.before or 'nothing'} → {change.after or 'nothing'})"
+
+
+def _reads(change: Change, *, assumed: bool) -> str:
+    if not change.columns:
+        return "reads this table"
+    return "may read any column" if assumed else f"reads {', '.join(f'`{name}`' for name in change.columns)}"
+
+
+def _contradiction(change: Change, asked: ColumnShape, given: ColumnShape | None) -> tuple[str, str] | None:  # noqa: C901 - one case per kind
+    """The test of the reader's that the new promise does not meet, and why; None when it is met."""
+    name = asked.name
+    if change.kind in GONE:
+        return "columns", f"the contract asks for `{name}`; {said(change)}"
+    if given is None:
+        return None
+    match change.kind:
+        case Kind.TYPE_WIDENED | Kind.TYPE_NARROWED | Kind.TYPE_CHANGED if asked.type != given.type:
+            return "types", f"the contract asks for `{name}` as {asked.type}; it is {given.type} now"
+        case Kind.NULL_ALLOWED if not asked.nullable:
+            return f"{name}__required", f"the contract asks for a value of `{name}`; it may be null now"
+        case Kind.VALUES_ADDED if asked.allowed is not None:
+            if given.allowed is None or not set(given.allowed) <= set(asked.allowed):
+                return "", f"the contract lists the values of `{name}`; {said(change)}"
+        case Kind.RANGE_WIDENED:
+            if bound_is_wider(asked.minimum, given.minimum, low=True) or bound_is_wider(
+                asked.maximum, given.maximum, low=False
+            ):
+                return "", f"the contract limits `{name}`; {said(change)}"
+        case Kind.FORMAT_REMOVED if asked.format and asked.format != given.format:
+            return "", f"the contract asks for a format of `{name}`, which nobody promises now"
+        case Kind.UNIT_CHANGED if asked.unit and asked.unit != given.unit:
+            return "", f"the contract takes `{name}` in {asked.unit}; it is in {given.unit or 'no unit'} now"
+    return None
+
+
+def _at(spot: Spot, why: str, change: Change) -> Evidence:
+    return Evidence(spot.path, spot.line, spot.column, why, change.id)
+
+
+def _spot(place: Place) -> Spot:
+    return Spot(place.path, place.line, place.column)
+
+
+def _spelt(table: str) -> str:
+    return table.replace(".", "/", 1)

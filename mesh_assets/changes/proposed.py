@@ -1,0 +1,230 @@
+"""A change that is not made yet: the working tree against a git ref, or what a person asks about on the command line."""
+
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mesh_assets.changes.binding import Bench, DoesNotBind, staged
+from mesh_assets.changes.impact import Moved, moved
+from mesh_assets.changes.lineage import Columns
+from mesh_assets.changes.model import Step, declared
+from mesh_assets.changes.shape import ColumnShape, Shape, shape_of
+from mesh_assets.changes.texts import text_of
+from mesh_assets.changes.widths import canonical
+from mesh_assets.domain import Mesh, Table
+from mesh_assets.errors import Problem, UsageError, nearest
+from mesh_assets.mesh import read_mesh
+
+STOPS = "`git log` in the mesh's folder shows what there is."
+
+
+@contextmanager
+def mesh_at(root: Path, ref: str) -> Generator[Mesh]:
+    """The mesh as it was at a git ref; its files are there until the end of the block.
+
+    Raises:
+        UsageError: There is no git here, no such ref, or no mesh at it.
+    """
+    where = _git(root, "rev-parse", "--show-toplevel", why=f"{root} is in no git repository").strip()
+    if ref.startswith("-"):
+        raise UsageError(f"`{ref}` is no git ref\n    {STOPS}")
+    _git(root, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", why=f"there is no git ref `{ref}`")
+    inner = root.resolve().relative_to(Path(where).resolve()).as_posix()
+    with tempfile.TemporaryDirectory(prefix="mesh-base-") as folder:
+        place = Path(folder, "tree")
+        place.mkdir()
+        pack = Path(folder, "tree.tar")
+        paths = [f"{inner}/{name}" if inner != "." else name for name in ("mesh.yaml", "domains", "dbt_projects")]
+        known = _git(Path(where), "ls-tree", "--name-only", ref, "--", *paths).split()
+        if not any(name.endswith("mesh.yaml") for name in known):
+            raise UsageError(f"there is no mesh.yaml at `{ref}`\n    {STOPS}")
+        _git(Path(where), "archive", "--format=tar", "-o", str(pack), ref, "--", *known)
+        with tarfile.open(pack) as tar:
+            # Raw files are data: nothing is read of them here, and they may be large.
+            members = [one for one in tar.getmembers() if "/raw/" not in one.name or one.isdir()]
+            tar.extractall(place, members=members, filter="data")
+        yield read_mesh(place / inner, tolerant=True)
+
+
+def _git(root: Path, *words: str, why: str = "") -> str:
+    try:
+        done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=False)  # noqa: S603, S607 - git, on words of ours
+    except FileNotFoundError:
+        raise UsageError("git is not installed\n    Install it, or use `--port`.") from None
+    if done.returncode:
+        raise UsageError(f"{why or done.stderr.strip() or 'git failed'}\n    {STOPS}")
+    return done.stdout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposed:
+    """Changes that are not made yet.
+
+    Attributes:
+        columns: Of every table, before them.
+        start: What changes.
+        gone: Ports that are there no longer.
+    """
+
+    columns: Columns
+    start: Mapping[str, Moved]
+    gone: tuple[str, ...] = ()
+
+
+def between(base: Mesh, now: Mesh, columns: Columns) -> Proposed:
+    """What the working tree changes: contracts, SQL, dbt models, Python.
+
+    The shapes of SQL and dbt tables are found by binding them, without data. Where a table's own shape changes only because
+    one above it does, that is left to the assessment.
+
+    Args:
+        base: As it was.
+        now: As it is.
+        columns: What the lake knows, by table.
+    """
+    bench = Bench()
+    try:
+        before = _columns(base, columns, bench)
+        start: dict[str, Moved] = {}
+        for name, table in now.tables.items():
+            was = base.tables.get(name)
+            if was is None or (
+                was.code == table.code and was.contract == table.contract and was.partitions == table.partitions
+            ):
+                continue
+            old = shape_of(was, before.get(name, ()) or None)
+            new = shape_of(table, _bound(now, table, before, bench, was))
+            found = moved(name, old, new)
+            if found.changes:
+                start[name] = found
+        gone = tuple(
+            name
+            for name, was in base.tables.items()
+            if was.port and name not in now.tables and was.domain not in now.broken
+        )
+    finally:
+        bench.close()
+    return Proposed(columns=before, start=start, gone=gone)
+
+
+def _columns(mesh: Mesh, known: Columns, bench: Bench) -> Columns:
+    """The columns of every table: bound where there is SQL, else as the lake has them, else as the contract says."""
+    found: dict[str, tuple[tuple[str, str], ...]] = {}
+    for name, table in mesh.tables.items():
+        made = _bound(mesh, table, found, bench, None)
+        if made is None:
+            made = known.get(name) or (
+                tuple((c.name, canonical(c.type)) for c in table.contract.columns) if table.contract else None
+            )
+        if made is not None:
+            found[name] = tuple(made)
+    return found
+
+
+def _bound(
+    mesh: Mesh, table: Table, columns: Columns, bench: Bench, was: Table | None
+) -> Sequence[tuple[str, str]] | None:
+    """What a table's SQL gives; for other tables what they gave before, under the contract of now."""
+    text = text_of(mesh, table)
+    if text is not None and all(name in columns for name in table.inputs):
+        try:
+            return staged(bench.bind(text, table, columns), table)
+        except DoesNotBind:
+            return None
+    if was is None or table.contract is None:
+        return None
+    # Python and sources: the contract is what its author says that it gives. What it named and names no longer is gone.
+    old = was.contract
+    dropped = {c.name.lower() for c in old.columns} - {c.name.lower() for c in table.contract.columns} if old else set()
+    kept = [(name, kind) for name, kind in columns.get(table.name, ()) if name.lower() not in dropped]
+    names = {name.lower() for name, _ in kept}
+    added = [(c.name, canonical(c.type)) for c in table.contract.columns if c.name.lower() not in names]
+    return staged([*kept, *added], table)
+
+
+def asked(
+    mesh: Mesh,
+    columns: Columns,
+    port: str,
+    *,
+    drop: Sequence[str] = (),
+    rename: Sequence[str] = (),
+    retype: Sequence[str] = (),
+) -> Proposed:
+    """What a person asks about.
+
+    Raises:
+        UsageError: There is no such table or column, or the words have no form that is known.
+    """
+    name = port.replace("/", ".", 1)
+    if name not in mesh.tables:
+        raise UsageError(f"there is no table `{port}`\n    {nearest(name, mesh.tables)}")
+    table = mesh.tables[name]
+    old = shape_of(table, columns.get(name))
+    found: dict[str, ColumnShape | None] = {}
+    for word in drop:
+        found[_column(old, word).name] = None
+    for word in rename:
+        before, _, after = word.partition("=")
+        column = _column(old, before)
+        if not after or after.lower() in old.names:
+            raise UsageError(f"`{word}` renames nothing\n    Write `--rename OLD=NEW`, with a new name.")
+        found[column.name] = replace(column, name=after, came_from=(column.name,))
+    for word in retype:
+        before, _, kind = word.partition(":")
+        if not kind.strip():
+            raise UsageError(f"`{word}` is no type\n    Write `--retype COLUMN:TYPE`.")
+        column = _column(old, before)
+        found[column.name] = replace(found.get(column.name) or column, type=canonical(kind))
+    changed = tuple(new for column in old.columns if (new := found.get(column.name, column)) is not None)
+    return Proposed(
+        columns={**columns, name: tuple((c.name, c.type) for c in old.columns)},
+        start={name: moved(name, old, _without(old, changed))},
+    )
+
+
+def _column(shape: Shape, word: str) -> ColumnShape:
+    found = shape.names.get(word.strip().lower())
+    if found is None:
+        raise UsageError(f"there is no column `{word}`\n    {nearest(word, [column.name for column in shape.columns])}")
+    return found
+
+
+def _without(old: Shape, columns: tuple[ColumnShape, ...]) -> Shape:
+    """Rules go with their columns; the key follows a new name."""
+    names = {column.name.lower() for column in columns}
+    renamed = {source.lower(): column.name for column in columns for source in column.came_from}
+    key = tuple(renamed.get(name.lower(), name) for name in old.key)
+    rules = tuple(rule for rule in old.rules if all(name.lower() in names for name in rule.columns))
+    return replace(old, columns=columns, key=key, rules=rules)
+
+
+def steps(base: Mesh, now: Mesh, needed: Mapping[str, Step]) -> list[Problem]:
+    """Contracts whose version makes a smaller step than their changes need: M701."""
+    found = []
+    order = tuple(Step)
+    for name, step in needed.items():
+        was, table = base.tables.get(name), now.tables.get(name)
+        if was is None or table is None or was.contract is None or table.contract is None or table.port is None:
+            continue
+        made = declared(was.contract.version, table.contract.version)
+        if order.index(made) < order.index(step):
+            what = f"{name.replace('.', '/', 1)} needs a {step} step of its version, and goes from {was.contract.version} to {table.contract.version}"
+            mend = f"Write `version: {_next(was.contract.version, step)}`, or take the change back; `mesh impact --base REF` lists it."
+            found.append(Problem("M701", what, table.contract.where, mend))
+    return found
+
+
+def _next(version: str, step: Step) -> str:
+    numbers = [*(int(part) if part.isdigit() else 0 for part in version.split(".")[:3]), 0, 0, 0]
+    major, minor, patch = numbers[:3]
+    match step:
+        case Step.MAJOR:
+            return f"{major + 1}.0.0"
+        case Step.MINOR:
+            return f"{major}.{minor + 1}.0"
+    return f"{major}.{minor}.{patch + 1}"

@@ -1,0 +1,91 @@
+"""What keeps old readers alive beside a new version, and what they would change: SQL from new to old, and a diff."""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from mesh_assets.changes.binding import Bench, DoesNotBind
+from mesh_assets.changes.impact import Moved
+from mesh_assets.changes.lineage import Columns, Lineage, lineage
+from mesh_assets.changes.model import Kind
+from mesh_assets.changes.texts import Text, text_of
+from mesh_assets.domain import Mesh
+
+
+def shim(port: str, found: Moved, successor: str) -> str | None:
+    """SQL for the old version of a port, over its successor; None where a column cannot be had back.
+
+    Args:
+        port: `domain.table`, whose old columns are wanted.
+        found: The change.
+        successor: The table that has the new ones.
+    """
+    renamed = {c.column.lower(): c.after for c in found.changes if c.kind is Kind.COLUMN_RENAMED}
+    lines = []
+    for column in found.old.columns:
+        name, quoted = column.name.lower(), _quoted(column.name)
+        new = found.new.names.get(renamed.get(name, name).lower())
+        if new is None:
+            if not column.nullable:
+                return None  # a value that is gone cannot be made up
+            lines.append(f"    cast(null as {column.type}) as {quoted}")
+        elif new.type != column.type:
+            lines.append(f"    cast({_quoted(new.name)} as {column.type}) as {quoted}")
+        else:
+            lines.append(
+                f"    {_quoted(new.name)}" if new.name == column.name else f"    {_quoted(new.name)} as {quoted}"
+            )
+    head = f"-- {port.replace('.', '/', 1)} as its readers know it, kept alive from {successor.replace('.', '/', 1)}.\n"
+    return f"{head}select\n" + ",\n".join(lines) + f"\nfrom {successor}\n"
+
+
+def patches(
+    mesh: Mesh, columns: Columns, found: Mapping[str, Moved], tables: Iterable[str], now: Columns
+) -> dict[str, str]:
+    """A diff for each reader in SQL that can follow a new name, by table; each binds on the new columns."""
+    told = {}
+    bench = Bench()
+    try:
+        for name in tables:
+            table = mesh.tables[name]
+            text = text_of(mesh, table)
+            if text is None or text.parts or text.incremental:
+                continue
+            lines = _followed(lineage(mesh, table, columns), text, found)
+            after = replace(text, sql="".join(lines).rstrip().rstrip(";"))
+            try:
+                bench.bind(after, table, {**columns, **now})
+            except DoesNotBind:
+                continue  # to be changed by hand
+            before = text.source.splitlines(keepends=True)
+            if lines != before:
+                told[name] = "".join(difflib.unified_diff(before, lines, f"a/{text.path}", f"b/{text.path}"))
+    finally:
+        bench.close()
+    return told
+
+
+def _followed(read: Lineage, text: Text, found: Mapping[str, Moved]) -> list[str]:
+    """The text with the new names in place of the old ones: where they are the inputs' own, not an alias or another table's."""
+    lines = text.source.splitlines(keepends=True)
+    for port, moved in found.items():
+        use = read.uses.get(port)
+        for change in moved.changes:
+            if change.kind is not Kind.COLUMN_RENAMED or use is None or not use.reads(change.column):
+                continue
+            if any(name != port and other.reads(change.column) for name, other in read.uses.items()):
+                continue  # another table has a column of that name: which is meant is for a person to say
+            lines = [_renamed(line, change.column, change.after) for line in lines]
+    return lines
+
+
+def _renamed(line: str, old: str, new: str) -> str:
+    code, dashes, comment = line.partition("--")
+    word = re.compile(rf"(?<![\w.'])((?:\w+\.)?){re.escape(old)}(?![\w'])", re.IGNORECASE)
+    alone = re.fullmatch(rf"\s*(?:\w+\.)?{re.escape(old)}\s*,?\s*", code, re.IGNORECASE)
+    return word.sub(rf"\g<1>{new} as {old}" if alone else rf"\g<1>{new}", code) + dashes + comment
+
+
+def _quoted(name: str) -> str:
+    return name if name.isidentifier() and name.islower() else '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,127 @@
+"""`mesh change`: changes that were published, and those that wait for their readers."""
+
+import getpass
+from datetime import date
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mesh_assets.commands.common import AsJson, MeshDir, environment, note, print_json
+from mesh_assets.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from mesh_assets.changes.record import ChangeRecord
+    from mesh_assets.environment import Environment
+
+app = typer.Typer(help="Changes: what was published, what is proposed, and what its readers say.", no_args_is_help=True)
+Id = Annotated[str, typer.Argument(metavar="ID", help="As `mesh change list` shows it; its beginning is enough.")]
+As = Annotated[str, typer.Option("--as", metavar="DOMAIN", help="The reading domain that answers.")]
+Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="Kept with the answer.")]
+
+
+@app.command("list", epilog="Example: `mesh change list --json`")
+def list_(mesh: MeshDir = None, *, as_json: AsJson = False) -> None:
+    """Changes that wait for their readers, then those that were published, newest first."""
+    from mesh_assets.changes.pages import listed
+
+    env, record = _open(mesh)
+    report = listed(env, record)
+    if as_json:
+        print_json(report)
+        return
+    for item in report["changes"]:
+        kinds = ", ".join(f"{c['kind']} {c['column'] or ''}".strip() for c in item["changes"][:4])
+        more = f" and {len(item['changes']) - 4} more" if len(item["changes"]) > 4 else ""  # noqa: PLR2004 - a line
+        version = f"version {item['version']}" if item["version"] else ""
+        typer.echo(f"{item['id']}  {item['at'][:16]}  {item['state']:9}  {item['port']}  {version}  {kinds}{more}")
+    if not report["changes"]:
+        note("nothing has changed")
+
+
+@app.command(epilog="Example: `mesh change show 1f0c2a9b`")
+def show(id_: Id, mesh: MeshDir = None, *, as_json: AsJson = False) -> None:
+    """One change: what it is, what it means for whom, who was told when, who has said what."""
+    from mesh_assets.changes.pages import shown
+
+    env, record = _open(mesh)
+    report = shown(env, record, _whole(record, id_))
+    if as_json:
+        print_json(report)
+        return
+    typer.echo(f"{report['id']}  {report['port']}  {report['state']}")
+    for change in report["changes"]:
+        typer.echo(f"    {change['kind']}  {change['column'] or ''}  {change['from'] or ''} → {change['to'] or ''}")
+    for reader in report["readers"]:
+        typer.echo(f"{reader['domain']}: {reader['verdict']} ({reader['known']})")
+        for item in reader["evidence"]:
+            typer.echo(f"    {item['path']}:{item['line']}:{item['column']}: {item['why']}")
+    for entry in report["timeline"]:
+        typer.echo(f"{entry['at'][:19]}  {entry['what']}")
+
+
+@app.command(epilog="Example: `mesh change accept 1f0c2a9b --as marketing --why 'we do not use it'`")
+def accept(id_: Id, as_: As, why: Why = "", mesh: MeshDir = None) -> None:
+    """Say that a change may come, for one reading domain."""
+    _answer(mesh, id_, as_, "accept", why, "")
+
+
+@app.command(epilog="Example: `mesh change waive 1f0c2a9b --as marketing --until 2030-01-31 --why 'rebuilt by then'`")
+def waive(
+    id_: Id,
+    as_: As,
+    until: Annotated[str, typer.Option("--until", metavar="DATE", help="The last day on which it holds.")],
+    why: Why,
+    mesh: MeshDir = None,
+) -> None:
+    """Let a change come although it hurts, until a day. It is shown wherever the verdict is."""
+    try:
+        day = date.fromisoformat(until)
+    except ValueError:
+        raise UsageError(f"`{until}` is no date\n    Write it as 2030-01-31.") from None
+    _answer(mesh, id_, as_, "waive", why, day.isoformat())
+
+
+@app.command(epilog="Example: `mesh change rebuild`")
+def rebuild(mesh: MeshDir = None) -> None:
+    """Read every commit of the lake again, where the ledger was lost. Answers that are in the ledger stay."""
+    _, record = _open(mesh)
+    note(f"{record.rebuild()} changes found in the lake's history")
+
+
+def _open(mesh: Any) -> "tuple[Environment, ChangeRecord]":  # noqa: ANN401 - as Typer gives it
+    from mesh_assets.changes.record import ChangeRecord
+
+    env, _ = environment(mesh)
+    env.sync()
+    record = ChangeRecord(env)
+    record.sync()
+    return env, record
+
+
+def _whole(record: "ChangeRecord", start: str) -> str:
+    known = {one.id for one in (*record.proposals(), *record.events())}
+    found = sorted(name for name in known if start and name.startswith(start))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UsageError(f"`{start}` is the beginning of {len(found)} changes\n    Write more of it.")
+    raise UsageError(f"there is no change `{start}`\n    {nearest(start, known)}")
+
+
+def _answer(mesh: Any, id_: str, reader: str, word: str, why: str, until: str) -> None:  # noqa: ANN401 - as Typer gives it
+    from mesh_assets.changes.record import Answer
+
+    env, record = _open(mesh)
+    if reader not in env.mesh.domains:
+        raise UsageError(f"there is no domain `{reader}`\n    {nearest(reader, env.mesh.domains)}")
+    whole = _whole(record, id_)
+    record.answer(Answer(id=whole, reader=reader, answer=word, who=_me(), why=why, until=until))
+    port = next((one.port for one in (*record.proposals(), *record.events()) if one.id == whole), "")
+    note(f"{reader}: {word}. Where every reader has answered it is published by: mesh run {port.replace('.', '/', 1)}")
+
+
+def _me() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""

@@ -1,0 +1,150 @@
+"""`mesh impact`: what a change does to those who read it, before it is made."""
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated, Any
+from xml.sax.saxutils import escape, quoteattr
+
+import typer
+
+from mesh_assets.commands.common import AsJson, MeshDir, environment, note, print_json
+from mesh_assets.errors import UsageError
+
+if TYPE_CHECKING:
+    from mesh_assets.changes.ask import Answered
+
+FORMATS = ("text", "json", "github", "junit")
+
+
+def impact(
+    mesh: MeshDir = None,
+    *,
+    base: Annotated[
+        str, typer.Option("--base", metavar="REF", help="Compare the files with this git ref. Default: HEAD.")
+    ] = "",
+    port: Annotated[str, typer.Option("--port", metavar="DOMAIN/TABLE", help="Ask about this table instead.")] = "",
+    drop_column: Annotated[
+        list[str] | None, typer.Option("--drop-column", metavar="COLUMN", help="With --port.")
+    ] = None,
+    rename: Annotated[list[str] | None, typer.Option("--rename", metavar="OLD=NEW", help="With --port.")] = None,
+    retype: Annotated[list[str] | None, typer.Option("--retype", metavar="COLUMN:TYPE", help="With --port.")] = None,
+    run: Annotated[bool, typer.Option("--run", help="Run the readers' own tests on candidate data.")] = False,
+    format_: Annotated[
+        str, typer.Option("--format", metavar="text|json|github|junit", help="How to tell it.")
+    ] = "text",
+    as_json: AsJson = False,
+) -> None:
+    """What a change means for everyone who reads it: who breaks, where, how we know, and what to do next.
+
+    Nothing is published. Exit 1 when it breaks for someone, or when nobody can tell.
+    """
+    from mesh_assets.changes import proposed as proposals
+    from mesh_assets.changes.ask import ask
+    from mesh_assets.changes.judge import known_columns, to_json
+
+    asked = [*(drop_column or ()), *(rename or ()), *(retype or ())]
+    if bool(port) != bool(asked) or (port and base):
+        raise UsageError(
+            "a question is `--base REF`, or `--port` with `--drop-column`, `--rename` or `--retype`\n"
+            "    Example: mesh impact --port customers/physicians --drop-column zip"
+        )
+    shown = "json" if as_json else format_
+    if shown not in FORMATS:
+        raise UsageError(f"`{shown}` is no format\n    Known here: {', '.join(FORMATS)}.")
+    env, _ = environment(mesh)
+    env.sync()
+    columns = known_columns(env)
+    with ExitStack() as stack:
+        if port:
+            change = proposals.asked(
+                env.mesh, columns, port, drop=drop_column or (), rename=rename or (), retype=retype or ()
+            )
+        else:
+            before = stack.enter_context(proposals.mesh_at(env.mesh.root, base or "HEAD"))
+            change = proposals.between(before, env.mesh, columns)
+        answered = ask(env, change, run=run, made=not port)
+    told = to_json(answered.report, base="" if port else base or "HEAD")
+    told |= {"shims": _spelt(answered.shims), "patches": _spelt(answered.patches), "failed": _spelt(answered.failed)}
+    told["removed_ports"] = [name.replace(".", "/", 1) for name in change.gone]
+    {"json": print_json, "github": _github, "junit": _junit, "text": lambda report: _text(report, answered)}[shown](
+        told
+    )
+    raise typer.Exit(1 if answered.report.breaks or answered.failed else 0)
+
+
+def _spelt(found: Any) -> dict[str, str]:  # noqa: ANN401 - a mapping by table
+    return {name.replace(".", "/", 1): text for name, text in found.items()}
+
+
+def _text(told: dict[str, Any], answered: "Answered") -> None:
+    if not told["changes"]:
+        note("nothing has changed that a reader could see")
+        return
+    for change in told["changes"]:
+        about = change["column"] or change["rule"] or "the table"
+        words = " → ".join(filter(None, (change["from"], change["to"])))
+        typer.echo(f"{change['port']}  {change['kind']}  {about}  {words}  [{change['effect']}, {change['semver']}]")
+    for reader in told["readers"]:
+        tests = reader["tests"]
+        ran = f", {tests['pass']} tests passed, {tests['fail']} failed" if tests else ""
+        hit = "" if reader["hit"] else ", not hit"
+        typer.echo(f"\n{reader['domain']} (reads {reader['port']}): {reader['verdict']}{hit} ({reader['known']}{ran})")
+        for item in reader["evidence"]:
+            typer.echo(f"    {item['path']}:{item['line']}:{item['column']}: {item['why']}")
+        if reader["answer"]:
+            answer = reader["answer"]
+            until = f" until {answer['until']}" if answer["until"] else ""
+            typer.echo(f"    {answer['answer']} by {answer['who'] or 'nobody named'}{until}: {answer['why']}")
+    _next(told, answered)
+
+
+def _next(told: dict[str, Any], answered: "Answered") -> None:
+    """What the version needs, and what can be offered."""
+    for version in told["versions"]:
+        typer.echo(
+            f"\n{version['port']}: needs a {version['needed']} version step, makes {version['declared']} (compatibility: {version['compatibility']})"
+        )
+    for name, why in told["failed"].items():
+        typer.echo(f"\n{name} itself fails: {why}")
+    for name, text in told["shims"].items():
+        typer.echo(f"\nA shim that keeps {name} alive beside its next version:\n{text}")
+    for name, text in told["patches"].items():
+        typer.echo(f"\nA patch for {name}:\n{text}")
+    if any(reader.verdict == "unknown" for reader in answered.report.readers):
+        note("unknown: the readers' own tests can tell: --run")
+
+
+def _github(told: dict[str, Any]) -> None:
+    """Annotations of GitHub's workflow commands: one line each."""
+    for reader in told["readers"]:
+        if reader["verdict"] == "compatible":
+            continue
+        level = "error" if reader["verdict"] == "breaking" else "warning"
+        for item in reader["evidence"]:
+            title = _property(f"{reader['verdict']} for {reader['domain']}")
+            place = f"file={_property(item['path'])},line={item['line']},col={item['column']},title={title}"
+            typer.echo(f"::{level} {place}::{_data(item['why'])}")
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def _junit(told: dict[str, Any]) -> None:
+    """One case per reader: a breaking one failed, an unknown one is an error."""
+    readers = told["readers"]
+    counts = {word: sum(reader["verdict"] == word for reader in readers) for word in ("breaking", "unknown")}
+    typer.echo('<?xml version="1.0" encoding="UTF-8"?>')
+    typer.echo(
+        f'<testsuite name="mesh impact" tests="{len(readers)}" failures="{counts["breaking"]}" errors="{counts["unknown"]}">'
+    )
+    for reader in readers:
+        name = quoteattr(f"{reader['domain']} reads {reader['port']}")
+        why = "\n".join(f"{e['path']}:{e['line']}:{e['column']}: {e['why']}" for e in reader["evidence"])
+        tag = {"breaking": "failure", "unknown": "error"}.get(reader["verdict"])
+        inner = f"<{tag} message={quoteattr(reader['verdict'])}>{escape(why)}</{tag}>" if tag else ""
+        typer.echo(f'  <testcase classname="mesh.impact" name={name}>{inner}</testcase>')
+    typer.echo("</testsuite>")

@@ -1,0 +1,353 @@
+"""`mesh test`: execute tests; and, as a group, find and write them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from mesh_assets.commands.common import AsJson, MeshDir, Names, environment, note, print_json
+
+PLAIN = "test"
+
+
+class TestGroup(TyperGroup):
+    """A group that is a command, too: without one of its own words first, it is `mesh test [TABLE]`.
+
+    A table that is named as a command is spelt `domain/table`.
+    """
+
+    __test__ = False  # pytest: this is not a test
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - Typer's own
+        super().__init__(**settings)
+        self.plain = self.commands.pop(PLAIN)
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:  # noqa: ANN401 - Typer's own
+        """The context of the plain command, unless a word of the group comes first."""
+        if args and args[0] in self.commands:
+            return super().make_context(info_name, args, parent, **extra)
+        return self.plain.make_context(info_name, args, parent, **extra)
+
+
+tests = typer.Typer(cls=TestGroup, rich_markup_mode="markdown", help="Execute tests; find and write them.")
+
+
+@tests.command(
+    PLAIN, epilog="Examples: `mesh test`, `mesh test claims --json`, `mesh test --junit report.xml --fail-on warn`"
+)
+def execute(
+    names: Names = None,
+    mesh: MeshDir = None,
+    *,
+    junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Also write JUnit's XML.")] = None,
+    fail_on: Annotated[str, typer.Option("--fail-on", metavar="warn|error", help="What makes exit 1.")] = "error",
+    as_json: AsJson = False,
+) -> None:
+    """Execute the tests of what is published, and of candidates that are held. Exit 1 when one fails.
+
+    To find and write tests: `mesh test types`, `suggest`, `add`, `edit`, `try`, `remove`.
+    """
+    from mesh_assets import catalog, console, testing
+
+    if fail_on not in ("warn", "error"):
+        message = f"--fail-on is `warn` or `error`, not `{fail_on}`"
+        raise typer.BadParameter(message)
+    env, _ = environment(mesh)
+    chosen = catalog.named(env.mesh, names or ())
+    with console.waiting("testing"):
+        items = list(testing.test(env, chosen))
+    if as_json:
+        print_json(catalog.test_report(items))
+    else:
+        console.test_table(items)
+    if junit:
+        console.write_junit(items, junit, fail_on=fail_on)
+    raise typer.Exit(1 if any(testing.is_failure(item, fail_on=fail_on) for item in items) else 0)
+
+
+@tests.command("types", epilog="Examples: `mesh test types`, `mesh test types us_zip`, `mesh test types --json`")
+def types(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Default: all of them.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """List the kinds of tests of the library, or show one with its parameters. With --json, their JSON Schema too."""
+    from mesh_assets.audit import library
+    from mesh_assets.audit.library import schema
+    from mesh_assets.errors import UsageError, nearest
+
+    if name is not None and name not in library.TYPES:
+        raise UsageError(f"there is no test `{name}` in the library\n    {nearest(name, library.TYPES)}")
+    chosen = [library.TYPES[name]] if name else list(library.TYPES.values())
+    if as_json:
+        data = [schema.as_data(kind) for kind in chosen]
+        print_json(
+            {"schema_version": 1, "types": data, "schema": schema.implementation({one.name: one for one in chosen})}
+        )
+    elif name is None:
+        _table(("test", "of a", "fails, when"), [(one.name, str(one.scope), one.help) for one in chosen])
+    else:
+        (one,) = chosen
+        typer.echo(f"{one.name}: {one.label}\n{one.help}\n")
+        _table(
+            ("parameter", "is", "help"),
+            [(p.name + (" *" if p.needed else ""), p.form.value, p.help) for p in one.every_parameter],
+        )
+        lines = [
+            "type: custom",
+            "engine: mesh",
+            f"implementation: {{test: {one.name}{''.join(', ' + line for line in one.example.splitlines())}}}",
+        ]
+        typer.echo("\n- " + "\n  ".join(lines))
+        note("* needed")
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from mesh_assets import console
+
+    console.rows_table(head, rows)
+
+
+Table = Annotated[str, typer.Argument(metavar="TABLE", help="As `domain/table`.")]
+Write = Annotated[bool, typer.Option("--dry-run", help="Show the change, and write nothing.")]
+
+
+@tests.command(
+    "suggest", epilog="Examples: `mesh test suggest sales/reps`, `mesh test suggest sales/reps --history --accept 3`"
+)
+def suggest(
+    table: Table,
+    mesh: MeshDir = None,
+    *,
+    history: Annotated[bool, typer.Option("--history", help="Only what held on earlier versions, too.")] = False,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--accept",
+            metavar="NAME|N|all",
+            help="Write it into the contract: by name, or the first N. Again for more.",
+        ),
+    ] = None,
+    dry_run: Write = False,
+    as_json: AsJson = False,
+) -> None:
+    """Profile a table, say what is odd in it, and propose tests, the most promising first.
+
+    Each was tried on the published version, with --history on up to ten before it.
+    """
+    from datetime import UTC, datetime
+
+    from mesh_assets import console
+    from mesh_assets.profile import suggest as suggesting
+
+    env, _ = environment(mesh)
+    chosen = _one(env, table)
+    with console.waiting("looking"):
+        found = suggesting.suggest(env, chosen, look_back=history, today=datetime.now(UTC).date())
+    taken = _taken(found.proposals, accept or [])
+    edit = suggesting.accept(env, chosen, taken) if taken else None
+    if as_json:
+        print_json(_suggestion(found, edit.diff if edit else ""))
+    elif edit is None:
+        _table(("column", "looks odd", ""), [(one.column, one.screen.label, one.what) for one in found.findings])
+        rows = [(one.name, _share(one.catches), str(one.tried), one.why) for one in found.proposals]
+        _table(("test", "catches", "held on", "why"), rows)
+    else:
+        typer.echo(edit.diff, nl=False)
+    if edit is not None and not dry_run:
+        edit.write()
+        note(f"{len(taken)} tests are in {edit.shown}; try them: mesh test try {chosen.domain}/{chosen.short}")
+
+
+@tests.command(
+    "add", epilog="Example: `mesh test add sales/reps us_state --column state --set at_most=2 --severity warning`"
+)
+def add(
+    table: Table,
+    test: Annotated[str, typer.Argument(metavar="TEST", help="One of `mesh test types`.")],
+    mesh: MeshDir = None,
+    *,
+    column: Annotated[str, typer.Option("--column", metavar="NAME", help="For a test of a column.")] = "",
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter, as YAML. Again for more.")
+    ] = None,
+    name: Annotated[str, typer.Option("--id", metavar="NAME", help="Default: made of column and test.")] = "",
+    severity: Annotated[
+        str, typer.Option("--severity", metavar="error|warning", help="What a failure means.")
+    ] = "error",
+    dry_run: Write = False,
+    as_json: AsJson = False,
+) -> None:
+    """Add a test of the library to a table's contract. Exit 2 when it cannot be told so."""
+    from mesh_assets import authoring
+
+    env, _ = environment(mesh)
+    chosen = _one(env, table)
+    rule: dict[str, Any] = {
+        "id": name or "__".join(part for part in (column, test) if part),
+        "type": "custom",
+        "engine": "mesh",
+    }
+    rule |= {"implementation": {"test": test, **_settings(set_ or [])}, "severity": severity}
+    _finish(authoring.add(env.mesh, chosen, [(column, rule)]), dry_run=dry_run, as_json=as_json)
+
+
+@tests.command("edit", epilog="Example: `mesh test edit sales/reps state__us_state --set severity=error`")
+def edit(
+    table: Table,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The test's name.")],
+    mesh: MeshDir = None,
+    *,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A key of the rule, as YAML; empty: take it out."),
+    ] = None,
+    dry_run: Write = False,
+    as_json: AsJson = False,
+) -> None:
+    """Change a rule of a table's contract: a key of it, or a parameter as `implementation.KEY=VALUE`."""
+    from mesh_assets import authoring
+
+    env, _ = environment(mesh)
+    _finish(authoring.edit(env.mesh, _one(env, table), name, _settings(set_ or [])), dry_run=dry_run, as_json=as_json)
+
+
+@tests.command("remove", epilog="Example: `mesh test remove sales/reps state__us_state`")
+def remove(
+    table: Table,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The test's name.")],
+    mesh: MeshDir = None,
+    *,
+    dry_run: Write = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take a rule out of a table's contract."""
+    from mesh_assets import authoring
+
+    env, _ = environment(mesh)
+    _finish(authoring.remove(env.mesh, _one(env, table), name), dry_run=dry_run, as_json=as_json)
+
+
+@tests.command("try", epilog="Examples: `mesh test try sales/reps`, `mesh test try sales/reps us_state --column state`")
+def try_(
+    table: Table,
+    test: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="TEST", help="A test of the library that is not written yet; default: the contract's own."
+        ),
+    ] = None,
+    mesh: MeshDir = None,
+    *,
+    column: Annotated[str, typer.Option("--column", metavar="NAME", help="For a test of a column.")] = "",
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter, as YAML. Again for more.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Execute tests on the published version without keeping what they say. Exit 1 when one fails."""
+    from mesh_assets import catalog, console, testing
+
+    env, _ = environment(mesh)
+    chosen = _one(env, table)
+    rule = (
+        {"id": "tried", "type": "custom", "engine": "mesh", "implementation": {"test": test, **_settings(set_ or [])}}
+        if test
+        else None
+    )
+    items = list(testing.tried(env, chosen, column, rule))
+    if as_json:
+        print_json(catalog.test_report(items))
+    else:
+        console.test_table(items)
+    raise typer.Exit(1 if any(testing.is_failure(item) for item in items) else 0)
+
+
+def _one(env: Any, word: str) -> Any:  # noqa: ANN401 - the environment is slow to import
+    from mesh_assets import catalog
+    from mesh_assets.errors import UsageError
+
+    names = sorted(catalog.named(env.mesh, [word]))
+    if len(names) != 1:
+        raise UsageError(f"`{word}` is a domain of {len(names)} tables\n    Name one of them, as `domain/table`.")
+    return env.mesh.tables[names[0]]
+
+
+def _settings(words: Sequence[str]) -> dict[str, Any]:
+    """`key=value` as data: the value is YAML."""
+    from mesh_assets.errors import UsageError
+    from mesh_assets.reading.source import parse
+
+    found: dict[str, Any] = {}
+    for word in words:
+        key, sign, value = word.partition("=")
+        if not sign or not key:
+            raise UsageError(
+                f"`--set {word}` is no KEY=VALUE\n    Write `--set at_most=2`, or `--set columns='[a, b]'`."
+            )
+        found[key] = parse(f"value: {value}\n", f"--set {key}").root["value"]
+    return found
+
+
+def _taken(proposals: Sequence[Any], words: Sequence[str]) -> list[Any]:
+    from mesh_assets.errors import UsageError, nearest
+
+    by_name = {one.name: one for one in proposals}
+    taken: dict[str, Any] = {}
+    for word in words:
+        if word == "all":
+            taken |= by_name
+        elif word.isdigit():
+            taken |= {one.name: one for one in proposals[: int(word)]}
+        elif word in by_name:
+            taken[word] = by_name[word]
+        else:
+            raise UsageError(f"`{word}` is not proposed\n    {nearest(word, by_name)}")
+    return list(taken.values())
+
+
+def _share(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def _suggestion(found: Any, diff: str) -> dict[str, object]:  # noqa: ANN401 - as suggested
+    return {
+        "schema_version": 1,
+        "table": found.table.replace(".", "/", 1),
+        "version": found.version,
+        "rows": found.profile.rows,
+        "proposals": [
+            {
+                "name": one.name,
+                "column": one.column or None,
+                "rule": dict(one.rule),
+                "why": one.why,
+                "catches": one.catches,
+                "held_on": one.tried,
+            }
+            for one in found.proposals
+        ],
+        "findings": [
+            {
+                "column": one.column,
+                "screen": one.screen.name,
+                "label": one.screen.label,
+                "likelihood": one.screen.likelihood,
+                "what": one.what,
+            }
+            for one in found.findings
+        ],
+        "diff": diff,
+    }
+
+
+def _finish(edit: Any, *, dry_run: bool, as_json: bool) -> None:  # noqa: ANN401 - an Edit
+    if as_json:
+        print_json({"schema_version": 1, "file": edit.shown, "diff": edit.diff, "written": not dry_run})
+    else:
+        typer.echo(edit.diff, nl=False)
+    if not dry_run:
+        edit.write()
+        note(f"{edit.shown} is written; `mesh run` tests the next version by it")

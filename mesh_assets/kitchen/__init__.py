@@ -1,0 +1,1 @@
+"""Kitchens: the whole mesh as a sandbox. Open, work, test, compare, promote, revert, close."""

@@ -1,0 +1,120 @@
+"""What a kitchen has changed against its base, by content: code, contracts, configuration, data."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+
+from mesh_assets import graph, order
+from mesh_assets.domain import Mesh
+from mesh_assets.environment import Environment
+from mesh_assets.kitchen.place import Site
+
+BASE = "base.json"
+PACKAGES_FILE = "packages.json"
+PACKAGES = ("mesh_assets", "duckdb", "dagster", "dbt-core", "dbt-duckdb", "polars", "pandas", "pandera", "pyarrow")
+"""Versions of these are compared; others are told by the lock file, which is compared as a file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What differs from the base.
+
+    Attributes:
+        code: Tables whose code differs.
+        contracts: Tables whose contract, or whose input ports' contracts, differ.
+        added: Tables that the base does not have.
+        removed: Tables that only the base has.
+    """
+
+    code: tuple[str, ...] = ()
+    contracts: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+    @property
+    def tables(self) -> frozenset[str]:
+        """Every table that is changed or new."""
+        return frozenset((*self.code, *self.contracts, *self.added))
+
+    def __bool__(self) -> bool:
+        return bool(self.tables or self.removed)
+
+
+def hashes(mesh: Mesh) -> dict[str, list[str]]:
+    """What decides each table: hash of its code, and of what it and its input ports promise."""
+    return {name: [table.code, order.promises(mesh, name)] for name, table in mesh.tables.items()}
+
+
+def keep_base(site: Site, mesh: Mesh) -> None:
+    """Remember with what the kitchen began."""
+    (site.folder / BASE).write_text(json.dumps(hashes(mesh)), encoding="utf-8")
+    (site.folder / PACKAGES_FILE).write_text(json.dumps(packages()), encoding="utf-8")
+
+
+def base(site: Site) -> Mapping[str, list[str]]:
+    """With what the kitchen began."""
+    return json.loads((site.folder / BASE).read_text(encoding="utf-8"))
+
+
+def changes(before: Mapping[str, list[str]], mesh: Mesh) -> Changes:
+    """What differs between hashes kept before and a mesh as it is."""
+    after = hashes(mesh)
+    both = sorted(before.keys() & after.keys())
+    return Changes(
+        code=tuple(name for name in both if before[name][0] != after[name][0]),
+        contracts=tuple(name for name in both if before[name][1] != after[name][1]),
+        added=tuple(sorted(after.keys() - before.keys())),
+        removed=tuple(sorted(before.keys() - after.keys() - _broken(mesh, before))),
+    )
+
+
+def _broken(mesh: Mesh, names: Iterable[str]) -> set[str]:
+    """Tables of domains that cannot be loaded are not gone."""
+    return {name for name in names if name.partition(".")[0] in mesh.broken}
+
+
+def affected(mesh: Mesh, changed: Iterable[str], downstream: str) -> frozenset[str]:
+    """The changed tables, and what rests on them: `all`, `direct` (one step) or `none`."""
+    start = frozenset(name for name in changed if name in mesh.tables)
+    if downstream == "none":
+        return start
+    if downstream == "direct":
+        readers = graph.readers_of(graph.graph_of(mesh))
+        return start.union(*(readers.get(name, ()) for name in start))
+    return graph.downstream(graph.graph_of(mesh), start, include_self=True)
+
+
+def rebuilt(env: Environment, site: Site) -> dict[str, int]:
+    """Tables that have a version of the kitchen's own, and the newest of it."""
+    env.sync()
+    return {
+        name: version.version
+        for name, version in sorted(env.ledger.versions().items())
+        if version.version > site.snapshot
+    }
+
+
+def state(env: Environment, site: Site) -> str:
+    """A hash of everything that a test depends on: it is out of date when this is another one."""
+    told = {
+        "tables": hashes(env.mesh),
+        "broken": sorted(env.mesh.broken),
+        "versions": rebuilt(env, site),
+        "snapshot": site.snapshot,
+        "variables": sorted(site.variables.items()),
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def packages() -> dict[str, str]:
+    """Versions of Python and of what computes and tests tables."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

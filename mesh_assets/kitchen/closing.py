@@ -1,0 +1,75 @@
+"""End a kitchen: what would be lost by it, and then nothing of it is left. Knows no Dagster."""
+
+from pathlib import Path
+
+from mesh_assets.catalog import spelt
+from mesh_assets.environment import Environment
+from mesh_assets.errors import UsageError
+from mesh_assets.kitchen import changes, git, opening, place
+from mesh_assets.kitchen.place import Site
+from mesh_assets.kitchen.records import Records
+from mesh_assets.mesh import find_mesh, read_mesh
+from mesh_assets.settings import Settings
+
+
+def close(root: Path, settings: Settings, name: str, *, force: bool = False, keep_branch: bool = False) -> None:
+    """Close a kitchen, also one that a kill has left half made."""
+    env = production(root, settings)
+    row = Records(env.ledger).get(place.checked(name))
+    if row is not None and row.state == "open" and (Path(row.folder) / place.FILE).is_file():
+        close_site(env, place.find(env.home, name), settings, force=force, keep_branch=keep_branch)
+    else:
+        opening.close_kitchen(env, name, keep_branch=keep_branch)
+
+
+def close_site(
+    env: Environment, site: Site, settings: Settings, *, force: bool = False, keep_branch: bool = False
+) -> None:
+    """Leave nothing of a kitchen that is whole.
+
+    Args:
+        env: Production.
+        site: The kitchen.
+        settings: Production's.
+        force: Although it holds what was never promoted.
+        keep_branch: Keep its git branch.
+
+    Raises:
+        UsageError: It holds what was never promoted, and `force` was not said.
+    """
+    kitchen = opening.environment(site, settings)
+    if not force and (lost := unpromoted(kitchen, site, Records(env.ledger))):
+        raise UsageError(
+            f"kitchen `{site.name}` holds what was never promoted: {'; '.join(lost)}\n"
+            f"    Promote it (mesh kitchen promote {site.name}), or close it with --force."
+        )
+    kitchen.lake.close()
+    opening.close_kitchen(env, site.name, keep_branch=keep_branch)
+
+
+def unpromoted(env: Environment, site: Site, records: Records) -> list[str]:
+    """What would be lost by closing a kitchen, in words: files, commits, tables."""
+    found = []
+    standing = records.promotions(site.name)
+    repository = git.repository(site.root) if site.has_code else None
+    if repository:
+        if files := repository.changed():
+            found.append(f"{len(files)} changed file{'s' * (len(files) > 1)} ({', '.join(files[:3])})")
+        theirs = git.repository(place.find(site.production_home, site.parent).root if site.parent else site.production)
+        if theirs and not theirs.is_ancestor(repository.head(), "HEAD"):
+            found.append(f"commits of branch {site.branch}")
+    promoted = {name for each in standing for name in each.record["tables"] if each.at > site.opened}
+    changed = changes.changes(changes.base(site), env.mesh)
+    lost = sorted(set(changes.rebuilt(env, site)) - promoted)
+    if lost and (changed or not site.has_code):
+        found.append(f"{len(lost)} built table{'s' * (len(lost) > 1)} ({', '.join(map(spelt, lost[:3]))})")
+    return found
+
+
+def production(root: Path | None, settings: Settings) -> Environment:
+    """Production as an environment, also when asked in a kitchen's work tree."""
+    folder = root or find_mesh(settings.dir or Path.cwd())
+    if within := place.around(folder.resolve()):
+        folder = within.production
+        settings = settings.model_copy(update={"home": within.production_home})
+    return Environment.open(read_mesh(folder, tolerant=True), settings)

@@ -1,0 +1,429 @@
+"""Bring what was tested in a kitchen into production: the same files, in one commit of the lake, then the code."""
+
+import hashlib
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from mesh_assets.catalog import Json, spelt
+from mesh_assets.environment import Environment
+from mesh_assets.errors import RunError, Superseded, UsageError
+from mesh_assets.kitchen import changes, git
+from mesh_assets.kitchen.place import Site
+from mesh_assets.kitchen.records import Promotion, Records, Row
+from mesh_assets.lake import Commit, Mode, Publication
+from mesh_assets.lake.sqltext import in_lake
+from mesh_assets.ledger import Attempt, Record, Version
+from mesh_assets.store import now
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why something is not promoted; `table` is empty where it is about all of it."""
+
+    reason: str
+    table: str = ""
+
+    def told(self) -> Json:
+        """As JSON."""
+        return {"reason": self.reason, "table": spelt(self.table)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a promotion would do.
+
+    Attributes:
+        tables: To promote, with the kitchen's versions of them.
+        confirmed: Tables that came out unchanged in the kitchen: production need not build them either.
+        dropped: Tables that the kitchen's code does not have any more.
+        inputs: Everything else that was read: it must not have moved either.
+    """
+
+    tables: Mapping[str, Version]
+    confirmed: Mapping[str, Attempt]
+    dropped: tuple[str, ...]
+    inputs: frozenset[str]
+    refused: tuple[Refusal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promoted:
+    """What became of a promotion."""
+
+    version: int | None = None
+    tables: tuple[Json, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+    commit: str = ""
+    rewritten: int = 0
+    finished: bool = False
+
+
+def plan(env: Environment, kitchen: Environment, site: Site, row: Row, *, waive: str = "", pr: bool = False) -> Plan:
+    """What would be promoted, and everything that speaks against it.
+
+    Args:
+        env: What is promoted into: production, or the kitchen that this one was opened from.
+        kitchen: The kitchen.
+        site: Where it is.
+        row: What is on record of it.
+        waive: Why failed tests do not count, in words that are kept.
+        pr: The branch is merged by somebody else.
+    """
+    env.sync()
+    kitchen.sync()
+    mine = changes.rebuilt(kitchen, site)
+    newest = kitchen.ledger.versions()
+    tables = {name: newest[name] for name in kitchen.mesh.tables if name in mine}
+    found = changes.changes(changes.base(site), kitchen.mesh)
+    base = env.ledger.versions(upto=site.snapshot)
+    dropped = tuple(name for name in found.removed if name in base)
+    confirmed = _confirmed(kitchen, site, tables)
+    read = {name for version in (*tables.values(), *confirmed.values()) for name in version.record.get("inputs", {})}
+    inputs = frozenset(read - tables.keys() - set(dropped))
+    refused = [
+        *_not_tested(kitchen, site, row, waive, tables, found),
+        *_moved(env, site, {*tables, *inputs, *dropped}, base),
+        *([] if pr else _code(env, site)),
+    ]
+    return Plan(tables=tables, confirmed=confirmed, dropped=dropped, inputs=inputs, refused=tuple(refused))
+
+
+def promote(
+    env: Environment,
+    kitchen: Environment,
+    site: Site,
+    records: Records,
+    *,
+    waive: str = "",
+    pr: bool = False,
+) -> Promoted:
+    """Publish the tested files in production, all of them in one commit; then merge the code.
+
+    What a kill has left half done is finished by the next call.
+
+    Raises:
+        RunError: The lake, git or the ledger cannot be used. Production is as it was, or a second call finishes it.
+    """
+    row = records.get(site.name)
+    if row is None:
+        raise UsageError(f"kitchen `{site.name}` is not on record\n    Open it again.")
+    if row.promotion and (commit := _commit_of(env, site, str(row.promotion["run"]))):
+        return _finish(env, site, records, row.promotion, commit, finished=True)
+    planned = plan(env, kitchen, site, row, waive=waive, pr=pr)
+    if planned.refused:
+        return Promoted(refused=planned.refused)
+    repository = None if pr or not site.has_code else git.repository(site.root)
+    target = git.repository(env.mesh.root) if repository else None
+    commit = repository.commit(f"Kitchen {site.name}") if repository else ""
+    promotion: dict[str, Any] = {
+        "run": f"kitchen {site.name} {uuid.uuid4()}",
+        "commit": {"before": target.head() if target else "", "tested": commit, "after": ""},
+        "waived": waive,
+        "tables": _before(env, [*planned.tables, *planned.dropped]),
+        "confirmed": {name: dict(attempt.record) for name, attempt in planned.confirmed.items()},
+    }
+    records.update(site.name, promotion=promotion)
+    try:
+        published = _publish(env, kitchen, site, row, planned, promotion)
+    except Superseded as error:
+        records.update(site.name, promotion={})
+        return Promoted(refused=(Refusal(reason=_first_line(error)),))
+    if published is None and not planned.confirmed and not commit:
+        records.update(site.name, promotion={})
+        return Promoted()
+    return _finish(env, site, records, promotion, published)
+
+
+def foreseen(planned: Plan) -> tuple[Json, ...]:
+    """What a dry run says of each table."""
+    return tuple(
+        {
+            "table": spelt(name),
+            "version": None,
+            "files": [],
+            "rows": version.record.get("rows") or 0,
+            "hash_equal": None,
+        }
+        for name, version in planned.tables.items()
+    )
+
+
+# -- what speaks against it ------------------------------------------------------------------------------------------------
+
+
+def _not_tested(
+    kitchen: Environment, site: Site, row: Row, waive: str, tables: Mapping[str, Version], found: changes.Changes
+) -> list[Refusal]:
+    if not tables and not found:
+        return []
+    command = f"mesh kitchen test {site.name}"
+    if not row.tested:
+        return [Refusal(reason=f"the kitchen was never tested: {command}")]
+    refused = []
+    if row.tested.get("state") != changes.state(kitchen, site):
+        refused.append(Refusal(reason=f"something has changed since the last test: {command}"))
+    if row.tested.get("downstream") != "all":
+        refused.append(Refusal(reason=f"the tests of domains downstream were left out: {command}"))
+    if not row.tested.get("ok") and not waive:
+        bad = [domain["domain"] for domain in row.tested.get("domains", ()) if domain["verdict"] == "fail"]
+        refused.append(Refusal(reason=f"tests failed in {', '.join(bad)}: mend them, or give a reason with --waive"))
+    if site.masked:
+        touched = sorted(set(tables) & _resting_on(kitchen, site.masked))
+        refused += [Refusal(reason="it was made from masked values; production builds it", table=t) for t in touched]
+    return refused
+
+
+def _resting_on(kitchen: Environment, masked: Mapping[str, object]) -> set[str]:
+    return set(changes.affected(kitchen.mesh, masked, "all"))
+
+
+def _moved(env: Environment, site: Site, tables: set[str], base: Mapping[str, Version]) -> list[Refusal]:
+    mend = f"mesh kitchen rebase {site.name}"
+    refused = []
+    for name in sorted(tables):
+        moved = env.lake.moved(name)
+        if moved is None and name in base:
+            refused.append(
+                Refusal(reason=f"it was dropped in production since the kitchen was opened: {mend}", table=name)
+            )
+        elif moved is not None and moved > site.snapshot:
+            what = f"production published version {moved} after the kitchen's base {site.snapshot}: {mend}"
+            refused.append(Refusal(reason=what, table=name))
+    return refused
+
+
+def _code(env: Environment, site: Site) -> list[Refusal]:
+    """What keeps the kitchen's code from being merged; asked before anything is published."""
+    mine, theirs = git.repository(site.root), git.repository(env.mesh.root)
+    if not site.has_code or mine is None or theirs is None:
+        return []
+    if why := theirs.refuses(mine.head()):
+        return [Refusal(reason=why)]
+    if mine.changed():
+        if not theirs.branch():
+            return [
+                Refusal(reason="production's work tree is on no branch (a detached head): check one out, or use --pr")
+            ]
+        touched = set(mine.changed()) & set(theirs.changed())
+        if touched:
+            return [Refusal(reason=f"production's work tree has changes of its own: {', '.join(sorted(touched)[:5])}")]
+    if not theirs.is_ancestor(site.commit, "HEAD"):
+        return [Refusal(reason="production's branch does not contain the commit that the kitchen began with")]
+    meanwhile = [file for file in theirs.between(site.commit, "HEAD") if _matters(file, theirs.prefix)]
+    is_merged = mine.head() != site.commit and theirs.is_ancestor(mine.head(), "HEAD")
+    if meanwhile and not is_merged:
+        files = ", ".join(meanwhile[:3])
+        return [Refusal(reason=f"production's code has changed since: {files}: mesh kitchen rebase {site.name}")]
+    return []
+
+
+def _matters(file: str, prefix: str) -> bool:
+    return file.startswith((f"{prefix}domains/", f"{prefix}dbt_projects/", f"{prefix}mesh.yaml"))
+
+
+# -- the one commit --------------------------------------------------------------------------------------------------------
+
+
+def _publish(
+    env: Environment, kitchen: Environment, site: Site, row: Row, planned: Plan, promotion: Mapping[str, Any]
+) -> Commit | None:
+    if not planned.tables and not planned.dropped:
+        return None
+    run = str(promotion["run"])
+    publications: list[Publication] = []
+    lease = env.ledger.lease([*planned.tables, *planned.dropped], run, wait=30.0)
+    try:
+        with lease, env.lake.session() as con, kitchen.lake.session() as theirs:
+            publications += _publications(env, kitchen, site, planned, theirs)
+            touched = {*planned.tables, *planned.dropped, *planned.inputs}
+            there = set(env.lake.tables())
+            env.lake.publish(
+                con,
+                publications,
+                run=run,
+                pin=env.lake.head(),
+                message=f"Kitchen {site.name}: {', '.join(map(spelt, sorted(planned.tables)))}"[:500],
+                about={
+                    "kitchen": {
+                        "name": site.name,
+                        "base": site.snapshot,
+                        "commit": promotion["commit"]["tested"],
+                        "tests": row.tested.get("domains", []),
+                        "waived": promotion["waived"],
+                    }
+                },
+                unmoved={name: site.snapshot if name in there else None for name in sorted(touched)},
+                dropped=planned.dropped,
+                audit=lambda inside: _audit(inside, publications),
+            )
+    except BaseException:
+        # After a commit that was cut off the files may be published: then they are named, and stay.
+        if _commit_of(env, site, run) is None:
+            for publication in publications:
+                env.lake.discard(publication.staged)
+        raise
+    return _commit_of(env, site, run)
+
+
+def _publications(
+    env: Environment, kitchen: Environment, site: Site, planned: Plan, con: "duckdb.DuckDBPyConnection"
+) -> list[Publication]:
+    found = []
+    for name, version in planned.tables.items():
+        made = kitchen.lake.harvest(con, name, into=env.lake, base=site.snapshot)
+        if made is None:
+            continue
+        staged, mode = made
+        base = site.snapshot if mode is not Mode.REPLACE else None
+        record = _in_production(version.record, site, planned.tables, staged.files)
+        found.append(Publication(staged=staged, record=cast("Mapping[str, object]", record), mode=mode, base=base))
+    return found
+
+
+def _in_production(record: Record, site: Site, together: Mapping[str, Version], files: Sequence[str]) -> Record:
+    """The kitchen's record of a version; inputs that are promoted in the same commit get their number from it."""
+    inputs = {
+        name: {
+            **item,
+            "version": None if name in together and (item["version"] or 0) > site.snapshot else item["version"],
+        }
+        for name, item in record["inputs"].items()
+    }
+    told = {**record, "inputs": inputs, "files": [Path(file).name for file in files] if record["rows"] else []}
+    return cast("Record", told)
+
+
+def _audit(con: "duckdb.DuckDBPyConnection", publications: Sequence[Publication]) -> None:
+    """Asked inside the transaction: is what readers would get what was tested?"""
+    for publication in publications:
+        table = publication.staged.table
+        (rows,) = con.execute(f"SELECT count(*) FROM {in_lake(table)}").fetchone() or (None,)
+        if rows != publication.record["rows"]:
+            raise RunError(
+                f"{table} would have {rows} rows, {publication.record['rows']} were tested\n    Nothing was published."
+            )
+
+
+# -- what comes after ------------------------------------------------------------------------------------------------------
+
+
+def _finish(
+    env: Environment,
+    site: Site,
+    records: Records,
+    promotion: Mapping[str, Any],
+    published: Commit | None,
+    *,
+    finished: bool = False,
+) -> Promoted:
+    """Merge the code, keep what was promoted. Everything here may be done twice."""
+    env.sync()
+    version = published.version if published else env.lake.head()
+    tested = promotion["commit"]["tested"]
+    target = git.repository(env.mesh.root) if tested else None
+    commit = target.merge(tested, f"Kitchen {site.name}") if target else ""
+    for name, record in promotion["confirmed"].items():
+        env.ledger.attempted(
+            Attempt(
+                table=name,
+                run=str(promotion["run"]),
+                outcome="unchanged",
+                head=env.lake.head(),
+                record=cast("Record", _renumbered(env, record)),
+            )
+        )
+    tables = {name: {"before": was, "after": version} for name, was in promotion["tables"].items()}
+    records.promoted(
+        Promotion(
+            run=str(promotion["run"]),
+            kitchen=site.name,
+            at=now(),
+            version=version,
+            reverted=None,
+            record={
+                "tables": tables,
+                "commit": {**promotion["commit"], "after": commit},
+                "waived": promotion["waived"],
+            },
+        )
+    )
+    records.update(site.name, promotion={})
+    told = [_told(env, site, name, version) for name in sorted(published.tables)] if published else []
+    return Promoted(
+        version=version,
+        tables=tuple(told),
+        commit=commit,
+        rewritten=sum(row["rows"] for row in told if not row["hash_equal"]),
+        finished=finished,
+    )
+
+
+def _renumbered(env: Environment, record: Mapping[str, Any]) -> dict[str, Any]:
+    """A confirmation, with production's numbers of what it read."""
+    versions = env.ledger.versions()
+    inputs = {
+        name: {**item, "version": versions[name].version if name in versions else item["version"]}
+        for name, item in record.get("inputs", {}).items()
+    }
+    return {**record, "inputs": inputs}
+
+
+def _told(env: Environment, site: Site, table: str, version: int) -> Json:
+    record = next(item for item in env.ledger.history(table) if item.version == version).record
+    kitchens = {path.stat().st_ino: path for path in (site.home / "lake" / "data").rglob("*.parquet")}
+    by_hash: set[str] = set()
+    files = []
+    for name in cast("dict[str, Any]", record).get("files", ()):
+        path = env.lake.folder(table) / name
+        hash_ = sha256(path)
+        if path.stat().st_ino not in kitchens and not by_hash:
+            by_hash |= {sha256(file) for file in kitchens.values()}
+        same = path.stat().st_ino in kitchens or hash_ in by_hash
+        files.append({"file": name, "sha256": hash_, "tested": same})
+    return {
+        "table": spelt(table),
+        "version": version,
+        "files": files,
+        "rows": record.get("rows") or 0,
+        "hash_equal": all(file["tested"] for file in files),
+    }
+
+
+def sha256(path: Path) -> str:
+    """Of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _confirmed(kitchen: Environment, site: Site, tables: Mapping[str, Version]) -> dict[str, Attempt]:
+    """What was built in the kitchen and came out as it was."""
+    versions = kitchen.ledger.versions()
+    return {
+        name: attempt
+        for name, attempt in kitchen.ledger.attempts(outcomes=("unchanged", "held", "failed")).items()
+        if attempt.outcome == "unchanged"
+        and name in kitchen.mesh.tables
+        and name not in tables
+        and name in versions
+        and attempt.at > site.opened
+    }
+
+
+def _before(env: Environment, tables: Sequence[str]) -> dict[str, int | None]:
+    versions = env.ledger.versions()
+    there = set(env.lake.tables())
+    return {name: versions[name].version if name in versions and name in there else None for name in sorted(tables)}
+
+
+def _commit_of(env: Environment, site: Site, run: str) -> Commit | None:
+    return next((commit for commit in env.lake.commits(after=site.snapshot) if commit.run == run), None)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0]

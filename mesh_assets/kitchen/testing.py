@@ -1,0 +1,179 @@
+"""Test a kitchen in system context: rebuild what has changed and what rests on it, in every domain."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from mesh_assets.catalog import Json, plain, spelt
+from mesh_assets.environment import Environment, contract_hash
+from mesh_assets.kitchen import changes, comparing
+from mesh_assets.kitchen.place import Site
+from mesh_assets.ledger import Attempt, Version
+from mesh_assets.order import Seen
+from mesh_assets.store import now
+
+COUNTS = ("pass", "warn", "fail")
+CHOICES = ("all", "direct", "none")
+
+
+def moment() -> str:
+    """When a test ended, in UTC."""
+    return now()
+
+
+def scope(env: Environment, site: Site, downstream: str) -> frozenset[str]:
+    """What is to be tested: what has changed, what was built in the kitchen already, and what rests on either."""
+    found = changes.changes(changes.base(site), env.mesh)
+    mine = {name for name in changes.rebuilt(env, site) if name in env.mesh.tables}
+    return changes.affected(env.mesh, found.tables | mine, downstream)
+
+
+def report(env: Environment, site: Site, tables: frozenset[str], rows: Sequence[Json], downstream: str) -> Json:
+    """The JSON of `mesh kitchen test`, after everything was built.
+
+    Args:
+        env: The kitchen.
+        site: Where it is.
+        tables: What was to be tested.
+        rows: What `mesh run` says of each of them.
+        downstream: How far it went.
+    """
+    built = {row["table"].replace("/", ".", 1): row for row in rows}
+    before, after = env.ledger.versions(upto=site.snapshot), env.ledger.versions()
+    last = env.ledger.attempts()
+    domains = [
+        _domain(env, name, [table for table in env.mesh.tables if table in tables], built, before, after, last)
+        for name in sorted({table.partition(".")[0] for table in tables})
+    ]
+    domains += [_broken(name, told) for name, told in sorted(env.mesh.broken.items())]
+    found = changes.changes(changes.base(site), env.mesh)
+    return {
+        "schema_version": 1,
+        "kitchen": site.name,
+        "downstream": downstream,
+        "changed": sorted(map(spelt, found.tables)),
+        "removed": sorted(map(spelt, found.removed)),
+        "rebuilt": [spelt(name) for name in env.mesh.tables if built.get(name, {}).get("status") == "published"],
+        "domains": domains,
+        "differences": comparing.tables(env, site, [name for name in env.mesh.tables if name in tables], sampled=3),
+        "ok": all(domain["verdict"] != "fail" for domain in domains),
+    }
+
+
+def _domain(
+    env: Environment,
+    domain: str,
+    tables: Iterable[str],
+    built: Mapping[str, Json],
+    before: Mapping[str, Version],
+    after: Mapping[str, Version],
+    last: Mapping[str, Attempt],
+) -> Json:
+    own = [name for name in tables if name.partition(".")[0] == domain]
+    then, now = dict.fromkeys(COUNTS, 0), dict.fromkeys(COUNTS, 0)
+    failing: list[Json] = []
+    rows = []
+    for name in own:
+        _add(then, before[name].record.get("tests", {}) if name in before else {})
+        told, results = _after(env, name, after.get(name), last.get(name))
+        _add(now, told)
+        failing += [_finding(name, item) for item in results if item["status"] not in ("pass", "warn")]
+        row = built.get(name, {})
+        rows.append(
+            {
+                "table": spelt(name),
+                "status": row.get("status", "unchanged"),
+                "message": row.get("message", ""),
+                "version": {"before": _number(before.get(name)), "after": _number(after.get(name))},
+                "rows": {"before": _rows(before.get(name)), "after": _rows(after.get(name))},
+            }
+        )
+    for reader, port in _ports(env, domain, own):
+        _add(then, _count(_judged(env, reader, port, before)))
+        found = _judged(env, reader, port, after)
+        _add(now, _count(found))
+        named = f"{reader}/in/{port.replace('.', '__', 1)}"
+        failing += [_finding(named, item) for item in found if item["status"] not in ("pass", "warn")]
+    stopped = [row for row in rows if row["status"] in ("held", "failed")]
+    verdict = "fail" if stopped or failing or now["fail"] else "warn" if now["warn"] > then["warn"] else "ok"
+    # `readers` is where the verdict of a change per reader goes: compatible or breaking, for whom.
+    return {
+        "domain": domain,
+        "before": then,
+        "after": now,
+        "verdict": verdict,
+        "tables": rows,
+        "failing": failing,
+        "readers": None,
+    }
+
+
+def _broken(domain: str, problems: Iterable[object]) -> Json:
+    none = dict.fromkeys(COUNTS, 0)
+    failing = [{"table": domain, "test": "domain_loads", "status": "error", "message": str(each)} for each in problems]
+    return {
+        "domain": domain,
+        "before": none,
+        "after": {**none, "fail": 1},
+        "verdict": "fail",
+        "tables": [],
+        "failing": failing,
+        "readers": None,
+    }
+
+
+def _after(
+    env: Environment, name: str, version: Version | None, last: Attempt | None
+) -> tuple[Mapping[str, int], Sequence[Mapping[str, Any]]]:
+    """Counts and results of the tests as they are now: of a candidate that is held, else of the last version."""
+    if last is not None and last.outcome == "held" and (version is None or last.head >= version.version):
+        return last.record.get("tests", {}), last.record.get("results", ())
+    if version is None:
+        return {}, ()
+    kept = env.ledger.results(name, version.version, contract_hash(env.mesh.tables[name]))
+    return (_count(kept), kept) if kept else (version.record.get("tests", {}), ())
+
+
+def _ports(env: Environment, domain: str, tables: Iterable[str]) -> list[tuple[str, str]]:
+    """Input ports with a contract of their own that these tables read through."""
+    read = {name for table in tables for name in env.mesh.tables[table].inputs}
+    ports = [port for port in env.mesh.domains[domain].inputs if port.contract and port.table in read]
+    return [(domain, port.table) for port in ports]
+
+
+def _judged(
+    env: Environment, reader: str, table: str, versions: Mapping[str, Version | Seen]
+) -> list[Mapping[str, Any]]:
+    port = env.mesh.port(reader, table)
+    if port is None or port.contract is None or table not in versions:
+        return []
+    verdict = env.ledger.judged(reader, table, versions[table].version, port.contract.hash)
+    return list(verdict.results) if verdict else []
+
+
+def _count(results: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    counts = dict.fromkeys(COUNTS, 0)
+    for item in results:
+        counts["fail" if item["status"] == "error" else str(item["status"])] += 1
+    return counts
+
+
+def _add(counts: dict[str, int], more: Mapping[str, int]) -> None:
+    for name in COUNTS:
+        counts[name] += int(more.get(name, 0))
+
+
+def _finding(table: str, item: Mapping[str, Any]) -> Json:
+    return {
+        "table": spelt(table),
+        "test": str(item["name"]),
+        "status": str(item["status"]),
+        "message": str(plain(item.get("message") or "")),
+    }
+
+
+def _number(version: Version | None) -> int | None:
+    return version.version if version else None
+
+
+def _rows(version: Version | None) -> int | None:
+    return version.record.get("rows") if version else None

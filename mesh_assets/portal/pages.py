@@ -1,0 +1,206 @@
+"""Every reading page: its address, and the plain data on it. The HTML, the JSON and the static export are made of the same."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+from mesh_assets import address as names
+from mesh_assets.address import QUESTIONS, Address, NotFound
+from mesh_assets.catalog import answers, overview, trust
+from mesh_assets.catalog.reports import SCHEMA_VERSION, Json
+from mesh_assets.portal.site import View
+
+Query = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A page before it is drawn.
+
+    Attributes:
+        data: What the JSON is, and all that the template shows.
+        section: The line of the menu that it belongs to.
+        crumbs: (label, path) of what is above it.
+        path: Its own address, without ending or query.
+    """
+
+    template: str
+    title: str
+    data: Json
+    path: str
+    section: str = "domains"
+    crumbs: tuple[tuple[str, str], ...] = field(default=(("Domains", "/mesh/"),))
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Moved(Exception):  # noqa: N818 - what it is
+    """The page is at another address."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(path)
+
+
+def find(view: View, path: str, query: Query | None = None) -> Page:
+    """The page at an address.
+
+    Raises:
+        NotFound: There is none, with what is near.
+        Moved: It is elsewhere.
+    """
+    for pattern, make in ROUTES:
+        if found := pattern.fullmatch(path):
+            words = {key: unquote(value) for key, value in found.groupdict().items() if value is not None}
+            return make(view, query or {}, **words)
+    raise NotFound(f"there is no page {path}\n    The domains are at /mesh/.")
+
+
+def home(view: View, query: Query) -> Page:
+    """All domains."""
+    data = overview.domains(view.env, view.standing, search=query.get("q", ""), page=_number(query))
+    return Page(template="home.html", title="Domains", data=data, path="/mesh/", crumbs=())
+
+
+def tables(view: View, query: Query) -> Page:
+    """All tables."""
+    ports = query.get("ports") == "1"
+    data = overview.tables(view.env, view.standing, search=query.get("q", ""), page=_number(query), ports=ports)
+    return Page(template="tables.html", title="Tables", data=data, path="/mesh/tables", section="tables", crumbs=())
+
+
+def status(view: View, _query: Query) -> Page:
+    """What needs somebody, and the day."""
+    data = overview.status(view.env, view.standing)
+    return Page(template="status.html", title="Status", data=data, path="/mesh/status", section="status", crumbs=())
+
+
+def domain(view: View, _query: Query, domain: str) -> Page:
+    """A domain: the five questions on one page; what is wrong, where it could not be loaded."""
+    mesh = view.env.mesh
+    if domain in mesh.broken:
+        problems = next(item["problems"] for item in overview.broken(mesh) if item["domain"] == domain)
+        data = {"schema_version": SCHEMA_VERSION, "domain": domain, "problems": problems}
+        return Page(template="broken.html", title=domain, data=data, path=names.path(domain))
+    address = names.parse(mesh, domain)
+    made = trust.score(view.env, view.standing, domain)
+    data = {
+        "schema_version": SCHEMA_VERSION,
+        **answers.summary(view.env, view.standing, domain),
+        "urls": names.urls(address),
+        "trust": made,
+        "trust_history": trust.history(view.env, view.standing, domain, made),
+        "access": answers.access(mesh.domains[domain]),
+        "neighbours": _neighbours(view, domain),
+        "standards": {"odps": f"{names.path(address)}.odps.yaml"},
+    }
+    return Page(template="domain.html", title=str(data["title"]), data=data, path=names.path(address))
+
+
+def question(view: View, _query: Query, domain: str, question: str) -> Page:
+    """One of the five, of a domain."""
+    address = _address(view, domain)
+    data = answers.answer(view.env, view.standing, address, question)
+    return Page(
+        template=f"domain_{question}.html",
+        title=f"{data['title']}: {question}",
+        data=data,
+        path=names.path(address, question),
+        crumbs=(("Domains", "/mesh/"), (data["domain_title"], names.path(domain))),
+    )
+
+
+def table(view: View, _query: Query, domain: str, table: str) -> Page:
+    """A table's page is its first question."""
+    raise Moved(names.path(_address(view, f"{domain}/{table}"), "what"))
+
+
+def table_question(view: View, _query: Query, domain: str, table: str, question: str) -> Page:
+    """One of the five, of a table or of one version of it."""
+    address = _address(view, f"{domain}/{table}")
+    data = answers.answer(view.env, view.standing, address, question)
+    return Page(
+        template=f"table_{question}.html",
+        title=f"{data['name']}: {question}",
+        data=data,
+        path=names.path(address, question),
+        crumbs=(("Domains", "/mesh/"), (data["domain_title"], names.path(domain))),
+    )
+
+
+def tests(view: View, query: Query, domain: str) -> Page:
+    """What is tested in a domain, table by table."""
+    address = _address(view, domain)
+    own = view.standing.own.get(domain, ())
+    shown, page = overview.paged(own, _number(query), size=10)
+    data = {
+        "schema_version": SCHEMA_VERSION,
+        "domain": domain,
+        "page": page,
+        "tables": [{**view.standing.of(table), "tests": answers.results_over_time(view.env, table)} for table in shown],
+    }
+    title = view.env.mesh.domains[domain].title or domain
+    crumbs = (("Domains", "/mesh/"), (title, names.path(domain)))
+    return Page(
+        template="tests.html", title=f"{title}: tests", data=data, path=f"{names.path(address)}/tests", crumbs=crumbs
+    )
+
+
+def table_tests(view: View, _query: Query, domain: str, table: str) -> Page:
+    """What is tested of one table."""
+    address = _address(view, f"{domain}/{table}")
+    item = view.env.mesh.tables[address.name]
+    data = {
+        "schema_version": SCHEMA_VERSION,
+        "domain": domain,
+        "page": {"number": 1, "last": 1, "size": 1},
+        "tables": [{**view.standing.of(item), "tests": answers.results_over_time(view.env, item)}],
+    }
+    title = view.env.mesh.domains[domain].title or domain
+    crumbs = (("Domains", "/mesh/"), (title, names.path(domain)))
+    return Page(
+        template="tests.html", title=f"{table}: tests", data=data, path=f"{names.path(address)}/tests", crumbs=crumbs
+    )
+
+
+def _address(view: View, text: str) -> Address:
+    return names.parse(view.env.mesh, text)
+
+
+def _neighbours(view: View, domain: str) -> Json:
+    """Those who feed it and those it feeds."""
+    mesh = view.env.mesh
+    whole = overview.graph_of_domains(mesh, {})
+    edges = [edge for edge in whole["edges"] if domain in edge]
+    near = sorted({name for edge in edges for name in edge} | {domain})
+    nodes = []
+    for name in near:
+        stands = answers.summary(view.env, view.standing, name)
+        nodes.append({"domain": name, "title": stands["title"], "status": stands["status"]})
+    return {"nodes": nodes, "edges": edges, "drawn": len(nodes) <= overview.GRAPH}
+
+
+def _number(query: Query) -> int:
+    text = query.get("page", "1")
+    return int(text) if text.isdigit() and len(text) < 6 else 1  # noqa: PLR2004 - digits of a page
+
+
+_DOMAIN = r"(?P<domain>[^/]+)"
+_TABLE = r"(?P<table>[^/]+)"
+_QUESTION = rf"(?P<question>{'|'.join(QUESTIONS)})"
+Make = Callable[..., Page]
+ROUTES: tuple[tuple[re.Pattern[str], Make], ...] = tuple(
+    (re.compile(f"/mesh{pattern}"), make)
+    for pattern, make in (
+        (r"/", home),
+        (r"/tables", tables),
+        (r"/status", status),
+        (rf"/domains/{_DOMAIN}", domain),
+        (rf"/domains/{_DOMAIN}/{_QUESTION}", question),
+        (rf"/domains/{_DOMAIN}/tests", tests),
+        (rf"/domains/{_DOMAIN}/{_TABLE}/{_QUESTION}", table_question),
+        (rf"/domains/{_DOMAIN}/{_TABLE}/tests", table_tests),
+        (rf"/domains/{_DOMAIN}/{_TABLE}", table),
+    )
+)

@@ -1,0 +1,59 @@
+"""`mesh portal`: the portal alone, on a port of its own."""
+
+import logging
+import signal
+import socket
+from collections.abc import Collection
+from pathlib import Path
+
+from mesh_assets.errors import RunError
+from mesh_assets.portal.app import create
+from mesh_assets.portal.security import LOOPBACK, Guard
+from mesh_assets.portal.site import Site
+from mesh_assets.settings import Settings
+
+
+def application(
+    root: Path,
+    settings: Settings,
+    *,
+    host: str = "127.0.0.1",
+    prefix: str = "",
+    dagster: str | None = None,
+    read_only: bool = False,
+) -> Guard:
+    """The portal of a mesh, as it is served at this address."""
+    site = Site(root, settings, prefix=prefix, dagster=dagster, read_only=read_only)
+    return create(site, hosts=tuple(sorted(hosts_of(host, settings))))
+
+
+def hosts_of(host: str, settings: Settings) -> Collection[str]:
+    """Names that the portal answers to: those configured, and this machine's own when it listens nowhere else."""
+    named = {name.strip() for name in settings.portal_hosts.split(",") if name.strip()}
+    if host in LOOPBACK | {"::1"}:
+        return named | LOOPBACK
+    return named | {host} if named else frozenset()
+
+
+def serve(root: Path, settings: Settings, *, host: str, port: int, read_only: bool, dagster: str | None) -> None:
+    """Until it is stopped.
+
+    Raises:
+        RunError: Somebody else listens there.
+    """
+    import uvicorn
+
+    app = application(root, settings, host=host, dagster=dagster, read_only=read_only)
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise RunError(
+            f"{host}:{port} cannot be listened at: {error.strerror}\n    Name another with --port."
+        ) from None
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent shell may have left it ignored
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", server_header=False, lifespan="off"))
+    server.run(sockets=[listener])

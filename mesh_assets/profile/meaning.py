@@ -1,0 +1,101 @@
+"""What a column means, judged by its name and its values."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from enum import StrEnum
+
+from mesh_assets.audit.values import NUMBERS, Family
+from mesh_assets.profile.measure import FEW, Figures
+
+
+class Meaning(StrEnum):
+    """What a column is for."""
+
+    ID = "id"
+    CODE = "code"
+    CATEGORY = "category"
+    FLAG = "flag"
+    MEASURE = "measure"
+    COUNT = "count"
+    DATE = "date"
+    EMAIL = "e-mail"
+    PHONE = "phone"
+    STATE = "state"
+    ZIP = "zip"
+    NAME = "name"
+    TEXT = "text"
+    NOTHING = "nothing"
+    OTHER = "other"
+
+
+PERSONAL = frozenset({Meaning.EMAIL, Meaning.PHONE, Meaning.NAME})
+_WORDS = {
+    Meaning.EMAIL: r"e?_?mail", Meaning.PHONE: r"phone|mobile|fax", Meaning.STATE: r"state", Meaning.ZIP: r"zip|postal",
+    Meaning.NAME: r"(first|last|given|family|full|middle)_?name|surname",
+}  # fmt: skip
+_ID = re.compile(r"(^|_)(id|key|uuid|npi|sku|ean|iban|no|number)$")
+MOST = 0.95
+
+
+def meaning(one: Figures) -> Meaning:
+    """What the column most probably is for."""
+    name, family = one.name.lower(), one.type.family
+    if not one.given:
+        return Meaning.NOTHING
+    if family in (Family.DATE, Family.TIMESTAMP, Family.TIMESTAMPTZ):
+        return Meaning.DATE
+    if family is Family.BOOLEAN:
+        return Meaning.FLAG
+    if family in NUMBERS:
+        return _of_number(one, name)
+    if family is Family.UUID:
+        return Meaning.ID
+    return _of_text(one, name) if family is Family.TEXT else Meaning.OTHER
+
+
+def _of_number(one: Figures, name: str) -> Meaning:
+    if _ID.search(name) and one.type.family is Family.INTEGER:
+        return Meaning.ID if one.distinct >= MOST * one.given else Meaning.CODE
+    if one.type.family is Family.INTEGER:
+        return Meaning.CATEGORY if one.distinct <= FEW / 4 else Meaning.COUNT
+    return Meaning.MEASURE
+
+
+def _of_text(one: Figures, name: str) -> Meaning:
+    for meant, words in _WORDS.items():
+        if re.search(rf"(^|_)({words})($|_)", name):
+            return meant
+    if one.sample and sum("@" in text and "." in text for text in one.sample) >= MOST * len(one.sample):
+        return Meaning.EMAIL
+    if _ID.search(name) or shape(one.sample):
+        return Meaning.ID if one.distinct >= MOST * one.given else Meaning.CODE
+    few = one.distinct <= FEW and one.given >= 5 * one.distinct
+    return Meaning.CATEGORY if few else Meaning.TEXT
+
+
+def shape(texts: Sequence[str]) -> str:
+    """A pattern of letters, digits and marks that every text has; empty when they have none, or it says nothing.
+
+    Runs of one length become `{3}`, others `{2,5}`.
+    """
+    if not texts:
+        return ""
+    forms = Counter(re.sub(r"[a-z]+", "a", re.sub(r"[A-Z]+", "A", re.sub(r"[0-9]+", "9", text))) for text in texts)
+    form, times = forms.most_common(1)[0]
+    if times < len(texts) or len(form) > 12 or "9" not in form or not form.isascii():  # noqa: PLR2004 - longer is prose
+        return ""
+    groups = [re.findall(r"[0-9]+|[A-Z]+|[a-z]+|[^0-9A-Za-z]", text) for text in texts]
+    parts = []
+    for place, one in enumerate(form):
+        runs = [group[place] for group in groups]
+        if one not in "9Aa":
+            parts.append(re.escape(one) if one in r"\.^$*+?{}[]()|" else one)
+        elif len(set(runs)) == 1 and one != "9":
+            parts.append(runs[0])
+        else:
+            short, long = min(map(len, runs)), max(map(len, runs))
+            letters = {"9": "0-9", "A": "A-Z", "a": "a-z"}[one]
+            # What has been longer may be longer still, unless all are of one length.
+            parts.append(f"[{letters}]{{{short}}}" if short == long else f"[{letters}]+")
+    return f"^{''.join(parts)}$"

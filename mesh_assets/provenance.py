@@ -1,0 +1,61 @@
+"""What a version was made with: the commit of the code, the packages. Kept in its record, so that it can be made again."""
+
+import platform
+import subprocess
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from mesh_assets.domain import Mesh, Table
+
+PACKAGES = ("mesh-assets", "duckdb", "dagster", "dbt-core", "dbt-duckdb", "polars", "pandas", "pyarrow")
+
+
+def of(mesh: Mesh, table: Table) -> dict[str, Any]:
+    """Commit and packages that build a table now.
+
+    Returns:
+        `commit`: empty without git. `changed`: the domain's files are not as that commit has them. `packages`: by name.
+    """
+    head = commit(mesh.root)
+    return {
+        "commit": head,
+        "changed": bool(head) and changed(mesh.root, table.domain),
+        "packages": dict(packages()),
+    }
+
+
+@cache
+def commit(root: Path) -> str:
+    """The commit that is checked out in a folder, empty when there is none; asked once per process."""
+    return _git(root, "rev-parse", "HEAD").strip()
+
+
+@cache
+def changed(root: Path, domain: str) -> bool:
+    """Whether a domain's files are not as the commit has them; asked once per process."""
+    return bool(_git(root, "status", "--porcelain", "--", f"domains/{domain}", f"dbt_projects/{domain}").strip())
+
+
+@cache
+def packages() -> tuple[tuple[str, str], ...]:
+    """Python, and the packages that decide what a table holds, with their versions."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return tuple(found.items())
+
+
+def _git(root: Path, *words: str) -> str:
+    try:
+        done = subprocess.run(  # noqa: S603 - our own words
+            ["git", "-C", str(root), *words],  # noqa: S607 - the person's own git
+            capture_output=True, text=True, check=False, timeout=20,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout if done.returncode == 0 else ""

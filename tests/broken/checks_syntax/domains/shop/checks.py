@@ -1,0 +1,6 @@
+import mesh_assets
+
+
+@mesh_assets.schema_for("shop/sales"
+def sales():
+    return None

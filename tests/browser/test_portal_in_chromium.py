@@ -1,0 +1,149 @@
+"""The portal in a real browser: seen, read aloud, reached by the keyboard, without scripts, and as a steward uses it."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.conftest import free_port, missing
+from tests.making import Place
+from tests.portal_mesh import app_of, served, small
+
+ROOT = Path(__file__).parents[2]
+AXE = ROOT / ".venv" / "axe-4.14.1.min.js"
+PAGES = (
+    "/mesh/", "/mesh/tables", "/mesh/status", "/mesh/domains/shop", "/mesh/domains/shop/tests", "/mesh/domains/shop/none",
+    *(f"/mesh/domains/{what}/{word}" for what in ("shop", "shop/orders") for word in ("what", "where", "when", "with", "how")),
+)  # fmt: skip
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+@pytest.fixture(scope="module")
+def browser(base) -> Iterator[Browser]:
+    """Started when the mesh is built: while Playwright's loop runs in this thread, Dagster could not use one."""
+    assert base
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        missing("Chromium")
+    with sync_playwright() as play:
+        started = play.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Place:
+    made = small(tmp_path_factory.mktemp("browser"))
+    made.run()
+    return made
+
+
+@pytest.fixture(scope="module")
+def base(place) -> Iterator[str]:
+    with served(app_of(place), free_port()) as address:
+        yield address
+
+
+@pytest.fixture
+def open_page(browser, base):
+    """Opens pages; at the end nothing was asked of another host, and the console is empty."""
+    contexts, asked, said = [], [], []
+
+    def make(**options) -> Page:
+        context = browser.new_context(base_url=base, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert all(url.startswith((base, "data:")) for url in asked)
+    assert [
+        text for text in said if "status of 404" not in text
+    ] == []  # Chromium writes a line for each page that is none
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(open_page, scheme):
+    if not AXE.exists():
+        missing("axe-core")
+    page = open_page(color_scheme=scheme, viewport={"width": 1200, "height": 900})
+    found = {}
+    for path in PAGES:
+        page.goto(path)
+        page.evaluate(AXE.read_text())
+        told = page.evaluate("rules => axe.run({runOnly: rules})", RULES)
+        for item in told["violations"]:
+            found[path, item["id"]] = [node["html"][:200] for node in item["nodes"]][:3]
+    assert found == {}
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_fits_a_narrow_window_and_80_kilobytes_uncompressed(open_page, path):
+    page = open_page(viewport={"width": 320, "height": 800})
+    page.goto(path, wait_until="networkidle")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    loaded = "['navigation', 'resource'].flatMap(kind => performance.getEntriesByType(kind))"
+    assert 2_000 < page.evaluate(f"{loaded}.reduce((sum, entry) => sum + entry.decodedBodySize, 0)") < 80 * 1024
+
+
+def test_the_keyboard_reaches_every_link(open_page):
+    page = open_page()
+    page.goto("/mesh/domains/shop")
+    wanted = page.evaluate(
+        "[...document.querySelectorAll('a[href], button, summary')].filter(e => e.checkVisibility()).length"
+    )
+    reached = set()
+    for _ in range(wanted + 20):  # regions that scroll are stops, too
+        page.keyboard.press("Tab")
+        mark = page.evaluate(
+            "(() => {const all = [...document.querySelectorAll('a[href], button, summary')]; return all.indexOf(document.activeElement)})()"
+        )
+        if mark >= 0:
+            reached.add(mark)
+    assert len(reached) == wanted
+    page.goto("/mesh/")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "To the content"
+
+
+def test_a_reader_finds_the_code_and_it_gives_the_right_rows(open_page, place):
+    page = open_page()
+    page.goto("/mesh/")
+    page.get_by_role("rowheader").get_by_role("link", name="Money").click()
+    page.get_by_role("link", name="money/revenue").click()
+    page.get_by_role("link", name="Where", exact=True).click()
+    code = page.get_by_role("region", name="polars").inner_text()
+    environment = {"MESH_HOME": str(place.root / ".mesh"), "PATH": "/usr/bin:/bin", "HOME": str(place.root)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=place.root, env=environment, capture_output=True, text=True, check=True
+    )
+    assert "60" in done.stdout
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_tests_are_run_from_the_page_and_the_job_is_followed(open_page, scripts):
+    page = open_page(java_script_enabled=scripts)
+    page.goto("/mesh/domains/shop/orders/when")
+    page.get_by_role("button", name="Run its tests").click()
+    page.wait_for_url("**/mesh/jobs/*")
+    page.wait_for_selector("text=mesh test shop/orders")
+    page.wait_for_selector("[role=status]:has-text('done')", timeout=120_000)
+    page.get_by_role("link", name="Back").click()
+    assert page.url.endswith("/mesh/domains/shop/orders/what")
+
+
+def test_hostile_text_runs_nothing(open_page):
+    page = open_page()
+    page.on("dialog", lambda _: pytest.fail("a script ran"))
+    for path in ("/mesh/domains/shop/what", "/mesh/domains/shop/orders/what", "/mesh/domains/shop/tests"):
+        page.goto(path)
+        assert page.evaluate("document.querySelectorAll('img').length") == 0

@@ -1,0 +1,178 @@
+"""A mesh of 20 domains and 60 ports with labelled changes: each label is known from how its readers were made.
+
+Readers are made of a list of columns that they use; the label follows from that list alone, not from reading their SQL.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from mesh_assets.changes.impact import moved
+from mesh_assets.changes.shape import ColumnShape, shape_of
+from tests.making import Place
+
+DOMAINS, PORTS = 20, 3
+COLUMNS = {
+    "id": "INTEGER; required: true",
+    "amount": "DECIMAL(10,2); logicalTypeOptions: {minimum: 0, maximum: 100}; customProperties: [{property: unit, value: EUR}]",
+    "code": "VARCHAR; quality: [{id: code_known, metric: invalidValues, arguments: {validValues: [a, b]}, mustBe: 0}]",
+    "name": "VARCHAR; required: true",
+    '"Order"': "INTEGER",
+    "Day": "DATE",
+    "spare": "VARCHAR; customProperties: [{property: nullMeaning, value: unknown}]",
+    "other": "BIGINT",
+}  # fmt: skip
+NAMES = [name.strip('"') for name in COLUMNS]
+SQL = {
+    "plain": "select {columns} from {port}",
+    "upper": "SELECT {upper} FROM {port}",
+    "cte": "with c as (select * from {port}) select {columns} from c where id > 0",
+    "join": "with n as (select 1 as n) select {dotted} from {port} as p cross join n",
+    "union": "select {columns} from {port} union all select {columns} from {port}",
+    "window": "select {columns}, row_number() over (partition by id order by id) as place from {port}",
+    "subquery": "select {columns} from (select * from {port}) where id in (select id from {port})",
+}
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A domain that reads a port, and exactly these columns of it; `asks` are those that its own contract speaks of."""
+
+    domain: str
+    port: str
+    uses: frozenset
+    asks: frozenset
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A change, and the domains that it breaks."""
+
+    port: str
+    what: str
+    moved: object
+    breaks: frozenset
+    readers: frozenset
+
+
+def quoted(name: str) -> str:
+    return f'"{name}"' if name == "Order" else name
+
+
+def make(place: Place, seed: int = 7) -> list[Reader]:
+    """Write the mesh; later domains read the ports of earlier ones."""
+    pick = random.Random(seed)
+    readers = []
+    for number in range(DOMAINS):
+        domain = f"d{number:02}"
+        own = [f"{domain}.p{n}" for n in range(PORTS)]
+        earlier = [f"d{n:02}.p{k}" for n in range(number) for k in range(PORTS)]
+        read = sorted(pick.sample(earlier, min(len(earlier), 4)))
+        inputs = []
+        for port in read:
+            uses = frozenset([*pick.sample(NAMES[1:], pick.randint(1, 3)), "id"])
+            asks = frozenset(pick.sample(sorted(uses), 1)) if pick.random() < 0.4 else frozenset()
+            readers.append(Reader(domain, port, uses, asks))
+            contract = f"in_{port.replace('.', '_')}"
+            line = f"  - port: {port}\n"
+            if asks:
+                short = port.partition(".")[2]
+                columns = {quoted(name): COLUMNS[quoted(name)] for name in NAMES if name in asks}
+                place.contract(f"{domain}.{short}", columns, name=contract)
+                path = place.root / f"domains/{domain}/contracts/{contract}.odcs.yaml"
+                path.write_text(path.read_text().replace(f"name: {contract}", f"name: {short}"))
+                line += f"    contract: {contract}.odcs.yaml\n"
+            inputs.append(line)
+            write_reader(place, pick, domain, port, uses)
+        outputs = "".join(f"  - port: {name.partition('.')[2]}\n" for name in own)
+        place.domain(domain, ("inputs:\n" + "".join(inputs) if inputs else "") + "outputs:\n" + outputs)
+        for name in own:
+            values = "1 as id, cast(1 as decimal(10,2)) as amount, 'a' as code, 'n' as name, 1 as \"Order\""
+            place.sql(name, f"select {values}, date '2025-01-01' as Day, 'x' as spare, cast(1 as bigint) as other")
+            place.contract(name, COLUMNS)
+    return readers
+
+
+def write_reader(place: Place, pick: random.Random, domain: str, port: str, uses: frozenset) -> None:
+    """One of: a SELECT of some form; a private `*` with a table behind it; a function with `columns=`."""
+    short = port.replace(".", "_")
+    names = [quoted(name) for name in NAMES if name in uses]
+    form = pick.choice([*SQL, "hops", "python"])
+    if form == "python":
+        path = place.root / f"domains/{domain}/assets.py"
+        head = path.read_text() if path.exists() else "import mesh_assets\nimport pandas as pd\n"
+        listed = [name for name in NAMES if name in uses]
+        param = port.partition(".")[2]
+        place.write(
+            f"domains/{domain}/assets.py",
+            f'{head}\n\n@mesh_assets.table(inputs=["{port}"], columns={{"{port}": {listed!r}}})\n'
+            f"def r_{short}({param}: pd.DataFrame) -> pd.DataFrame:\n    return {param}\n",
+        )
+    elif form == "hops":
+        place.sql(f"{domain}.m_{short}", f"select * from {port}")
+        place.sql(f"{domain}.r_{short}", f"select {', '.join(names)} from {domain}.m_{short}")
+    else:
+        text = SQL[form].format(
+            port=port,
+            columns=", ".join(names),
+            upper=", ".join(name.upper() for name in names),
+            dotted=", ".join(f"p.{name}" for name in names),
+        )
+        place.sql(f"{domain}.r_{short}", text)
+
+
+def labelled(mesh, readers: list[Reader], seed: int = 11) -> Iterator[Labelled]:
+    """Six changes of each port; about half of them harm nobody."""
+    pick = random.Random(seed)
+    for name in sorted(name for name, table in mesh.tables.items() if table.port):
+        mine = [reader for reader in readers if reader.port == name]
+        old = shape_of(mesh.tables[name])
+        for what in ("drop", "rename", "retype", "unit", "semantics", "promise", "add", "tighten"):
+            column, new, hits = change(pick, what, old)
+            broken = {r.domain for r in mine if hits(r)}
+            yield Labelled(
+                name, f"{what} {column}", moved(name, old, new), frozenset(broken), frozenset(r.domain for r in mine)
+            )
+
+
+def change(pick: random.Random, what: str, old):
+    """A column, the new shape, and whether a reader is hit: by what it was made of."""
+    by_name = {column.name: column for column in old.columns}
+
+    def put(name, new):
+        columns = tuple(one for column in old.columns if (one := new if column.name == name else column) is not None)
+        return replace(old, columns=columns)
+
+    name = pick.choice(NAMES[1:])
+    used = lambda reader: name in reader.uses
+    asked = lambda reader: name in reader.asks
+    match what:
+        case "drop":
+            return name, put(name, None), used
+        case "rename":
+            return name, put(name, replace(by_name[name], name=f"{name}_2", came_from=(name,))), used
+        case "retype":
+            return name, put(name, replace(by_name[name], type="BLOB")), used
+        case "unit":
+            name = "amount"
+            return name, put(name, replace(by_name[name], unit="cent")), used
+        case "semantics":
+            if pick.random() < 0.5:
+                name = "spare"
+                return name, put(name, replace(by_name[name], null_meaning="not asked")), used
+            return "grain", replace(old, key=("id",), description="other words"), lambda _reader: False
+        case "promise":  # what readers ask for in their own contracts is promised no longer
+            name = pick.choice(["name", "code", "amount"])
+            looser = {
+                "name": {"nullable": True},
+                "code": {"allowed": ("a", "b", "c")},
+                "amount": {"maximum": ("200", False)},
+            }[name]
+            return name, put(name, replace(by_name[name], **looser)), asked
+        case "add":
+            extra = ColumnShape(name=pick.choice(["extra", "group", "n"]), type="VARCHAR")
+            return extra.name, replace(old, columns=(*old.columns, extra)), lambda _reader: False
+    tighter = pick.choice(
+        [("amount", {"maximum": ("50", False)}), ("code", {"allowed": ("a",)}), ("spare", {"nullable": False})]
+    )
+    return tighter[0], put(tighter[0], replace(by_name[tighter[0]], **tighter[1])), lambda _reader: False

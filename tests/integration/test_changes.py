@@ -1,0 +1,190 @@
+"""A change that would hurt a reader is refused before anybody sees it; the reader's own tests are asked first."""
+
+import subprocess
+
+import pytest
+
+from mesh_assets.build import build
+from mesh_assets.changes.ask import ask
+from mesh_assets.changes.judge import known_columns
+from mesh_assets.changes.pages import listed, shown
+from mesh_assets.changes.proposed import asked, between, mesh_at, steps
+from mesh_assets.changes.record import Answer, ChangeRecord
+from mesh_assets.errors import UsageError
+from mesh_assets.orchestration.tables import make_of
+from tests.making import Place
+
+COLUMNS = {"id": "INTEGER; required: true", "name": "VARCHAR", "grade": "VARCHAR", "age": "INTEGER"}
+ROWS = "(values (1, 'Ada', 'a', 30), (2, 'Bo', 'b', 40)) as t(id, name, grade, age)"
+
+
+@pytest.fixture
+def place(tmp_path):
+    """`crm` gives `people`; `mail` reads their names, `stats` their grades by way of a private table."""
+    place = Place(tmp_path)
+    place.domain("crm", "outputs: [{port: people}]\n")
+    place.sql("crm.people", f"select * from {ROWS}")
+    place.contract("crm.people", COLUMNS)
+    place.domain("mail", "inputs: [{port: crm.people}]\noutputs: [{port: letters}]\n")
+    place.sql("mail.letters", "select id, 'Dear ' || name as greeting\nfrom crm.people")
+    place.contract("mail.letters", {"id": "INTEGER; required: true", "greeting": "VARCHAR; required: true"})
+    place.domain("stats", "inputs: [{port: crm.people}]\noutputs: [{port: grades}]\n")
+    place.sql("stats.mirror", "select * from crm.people")
+    place.sql("stats.grades", "select grade, count(*) as people from stats.mirror group by grade")
+    place.contract("stats.grades", {"grade": "VARCHAR; required: true", "people": "BIGINT"})
+    return place
+
+
+def built(place, *tables):
+    """Build tables one after the other, each in a run of its own: what `mesh run` does, without Dagster."""
+    outcomes = {}
+    env = place.env()
+    for name in tables or env.mesh.tables:
+        table = env.mesh.tables[name]
+        run = f"{name} {len(env.ledger.attempts())} {env.lake.head()}"
+        outcomes[name] = build(env, table, make_of(env.mesh, table, {}), run=run, closure=True, retry=True)
+    return outcomes
+
+
+def record(place):
+    env = place.env()
+    env.sync()
+    found = ChangeRecord(env)
+    found.sync()
+    return found
+
+
+def test_a_dropped_column_is_refused_for_whom_it_breaks_and_nobody_else_is_named(place):
+    built(place)
+    place.sql("crm.people", f"select id, grade, age from {ROWS}")
+    place.contract("crm.people", {name: COLUMNS[name] for name in ("id", "grade", "age")})
+    outcome = built(place, "crm.people")["crm.people"]
+    assert outcome.status == "held"
+    assert "it would break mail at domains/mail/sql/letters.sql:1: `name` is gone" in outcome.message
+    assert "stats" not in outcome.message
+    (proposal,) = record(place).proposals()
+    readers = {reader["domain"]: reader for reader in proposal.report["readers"]}
+    assert (readers["mail"]["verdict"], readers["mail"]["known"]) == ("breaking", "proven")
+    assert readers["stats"]["verdict"] == "compatible"  # its `*` takes the name along, and nobody uses it
+    assert place.rows("select count(name) from crm.people") == [(2,)]
+
+
+def test_what_nobody_reads_may_go_and_what_is_new_may_come(place):
+    built(place)
+    place.sql("crm.people", f"select id, name, grade, 'x' as extra from {ROWS}")
+    place.contract("crm.people", {name: COLUMNS[name] for name in ("id", "name", "grade")})
+    assert built(place, "crm.people")["crm.people"].status == "published"
+    (event,) = record(place).events(port="crm.people")
+    assert {change.kind for change in event.changes} == {"column_removed", "column_added"}
+
+
+def test_a_table_behind_a_star_is_hit_two_steps_on(place):
+    built(place)
+    place.sql("crm.people", f"select id, name, age from {ROWS}")
+    place.contract("crm.people", {name: COLUMNS[name] for name in ("id", "name", "age")})
+    outcome = built(place, "crm.people")["crm.people"]
+    assert outcome.status == "held"
+    assert "stats at domains/stats/sql/grades.sql:1" in outcome.message
+
+
+def test_what_only_values_can_tell_is_told_by_the_readers_own_tests(place):
+    """`name` may be null now. With a null in it, a test of `mail` fails; without, nobody is asked."""
+    place.contract("crm.people", COLUMNS | {"name": "VARCHAR; required: true"})
+    built(place)
+    place.contract("crm.people", COLUMNS | {"age": "BIGINT"})
+    place.sql("crm.people", "select * from (values (1, 'Ada', 'a', 30), (2, null, 'b', 40)) as t(id, name, grade, age)")
+    outcome = built(place, "crm.people")["crm.people"]
+    assert outcome.status == "held"
+    assert "have no `greeting`" in outcome.message
+    (proposal,) = record(place).proposals()
+    (mail,) = [reader for reader in proposal.report["readers"] if reader["domain"] == "mail"]
+    assert mail["tests"]["fail"] == 1
+    assert mail["failing"][0]["name"] == "greeting__required"
+    place.sql("crm.people", f"select * from {ROWS}")
+    assert built(place, "crm.people")["crm.people"].status in ("published", "unchanged")
+
+
+def test_what_no_test_sees_is_broken_for_who_uses_it(place):
+    place.contract("crm.people", COLUMNS | {"grade": "VARCHAR; customProperties: [{property: unit, value: letters}]"})
+    built(place)
+    place.contract("crm.people", COLUMNS | {"grade": "VARCHAR; customProperties: [{property: unit, value: points}]"})
+    place.sql("crm.people", f"select id, name, grade, age + 0 as age from {ROWS} order by id")
+    outcome = built(place, "crm.people")["crm.people"]
+    # Only the words of the contract have changed, the rows are the same: it is judged all the same.
+    assert outcome.status == "held"
+    assert "stats at domains/stats/sql/grades.sql:1" in outcome.message
+
+
+def test_a_waiver_lets_it_come_and_expires(place):
+    built(place)
+    place.sql("crm.people", f"select id, grade, age from {ROWS}")
+    place.contract("crm.people", {name: COLUMNS[name] for name in ("id", "grade", "age")})
+    assert built(place, "crm.people")["crm.people"].status == "held"
+    book = record(place)
+    (proposal,) = book.proposals()
+    late = Answer(id=proposal.id, reader="mail", answer="waive", who="x", why="soon", until="2001-01-01")
+    book.answer(late)
+    assert built(place, "crm.people")["crm.people"].status == "held"
+    book.answer(Answer(id=proposal.id, reader="mail", answer="waive", who="x", why="soon", until="2999-01-01"))
+    assert built(place, "crm.people")["crm.people"].status == "published"
+    told = shown(place.env(), record(place), proposal.id)
+    assert told["state"] == "published"
+    assert [answer["holds"] for answer in told["answers"]] == [True]
+    assert any("until 2999-01-01" in entry["what"] for entry in told["timeline"])
+
+
+def test_a_lost_ledger_is_read_again_from_the_lake(place):
+    built(place)
+    place.sql("crm.people", f"select *, 1 as extra from {ROWS}")
+    assert built(place, "crm.people")["crm.people"].status == "published"
+    before = [(e.id, e.version) for e in record(place).events()]
+    for file in place.root.glob(".mesh/ledger.sqlite*"):
+        file.unlink()
+    assert [(e.id, e.version) for e in record(place).events()] == before
+    assert len(before) == 1  # the private mirror has `extra` too, and is nobody's port
+    assert [row["state"] for row in listed(place.env(), record(place))["changes"]] == ["published"] * len(before)
+
+
+def test_a_rename_is_offered_with_a_shim_and_a_patch_that_stand(place):
+    built(place)
+    env = place.env()
+    env.sync()
+    answered = ask(
+        env, asked(env.mesh, known_columns(env), "crm/people", rename=["name=full_name"]), run=True, made=False
+    )
+    (mail,) = [reader for reader in answered.report.readers if reader.domain == "mail"]
+    assert mail.verdict == "breaking"
+    assert "full_name as name" in answered.shims["crm.people"]
+    assert "+select id, 'Dear ' || full_name as greeting" in answered.patches["mail.letters"]
+
+
+def test_the_working_tree_against_a_ref(place):
+    git = ["git", "-C", str(place.root), "-c", "user.name=t", "-c", "user.email=t@example.com"]
+    with pytest.raises(UsageError, match="no git repository"), mesh_at(place.root, "HEAD"):
+        pass
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "-qm", "one"], check=True)
+    with pytest.raises(UsageError, match="no git ref `nope`"), mesh_at(place.root, "nope"):
+        pass
+    place.sql("crm.people", f"select id, grade, cast(age as bigint) as years, age from {ROWS}")
+    place.contract("crm.people", {name: COLUMNS[name] for name in ("id", "grade", "age")})
+    env = place.env()
+    with mesh_at(place.root, "HEAD") as base:
+        proposed = between(base, env.mesh, known_columns(env))
+        found = ask(env, proposed).report
+        problems = steps(base, env.mesh, found.needed)
+    assert {(c.kind, c.column) for c in found.changes if c.port == "crm.people"} == {
+        ("column_removed", "name"),
+        ("column_added", "years"),
+    }
+    assert {reader.domain: str(reader.verdict) for reader in found.readers} == {
+        "mail": "breaking",
+        "stats": "compatible",
+    }
+    assert [problem.code for problem in problems] == ["M701"]
+    assert "`version: 2.0.0`" in problems[0].mend
+    place.sql("mail.letters", "select id, 'Dear ' || grade as greeting\nfrom crm.people")  # the reader goes along
+    env = place.env()
+    with mesh_at(place.root, "HEAD") as base:
+        assert not ask(env, between(base, env.mesh, known_columns(env))).report.breaks

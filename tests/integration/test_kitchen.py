@@ -1,0 +1,405 @@
+"""Kitchens, end to end on a small mesh: open, change, test, promote, revert, close; and what must never happen to production."""
+
+import hashlib
+import os
+import subprocess
+import uuid
+from pathlib import Path
+
+import pytest
+
+from mesh_assets.errors import UsageError
+from mesh_assets.kitchen import maintenance
+from mesh_assets.kitchen.api import Kitchen, revert
+from mesh_assets.kitchen.records import Records
+from mesh_assets.ledger import _pins
+from tests.making import Place
+
+
+def git(root: Path, *words: str) -> str:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    done = subprocess.run(["git", "-C", root, *words], capture_output=True, text=True, check=True, env=environment)
+    return done.stdout.strip()
+
+
+def make(root: Path, **settings: object) -> Place:
+    """Orders, revenue that rests on them in another domain, and a table that nobody touches; committed and run."""
+    place = Place(root)
+    place.settings = place.settings.model_copy(update=settings)
+    place.write(".gitignore", ".mesh/\n__pycache__/\n")
+    place.domain("shop", "inputs: [{source: raw/orders/*.csv, as: raw_orders}]\noutputs: [{port: orders}]\n")
+    place.write("domains/shop/raw/orders/1.csv", "id,amount,mail\n1,10,a@x.org\n2,20,b@x.org\n3,30,c@x.org\n4,40,\n")
+    place.contract(
+        "shop.raw_orders", {"id": "BIGINT; required: true", "amount": "BIGINT", "mail": "VARCHAR; tags: [pii]"}
+    )
+    place.sql("shop.orders", "select id, amount, mail from shop.raw_orders")
+    place.contract(
+        "shop.orders",
+        {"id": "BIGINT; required: true; unique: true", "amount": "BIGINT", "mail": "VARCHAR; tags: [pii]"},
+    )
+    place.domain("finance", "inputs: [{port: shop.orders}]\noutputs: [{port: revenue}]\n")
+    place.sql("finance.revenue", "select sum(amount)::bigint as total from shop.orders")
+    place.contract("finance.revenue", {"total": "BIGINT; logicalTypeOptions: {minimum: 50}"})
+    place.domain("quiet", "")
+    place.sql("quiet.one", "select 1 as n")
+    git(root, "init", "-q", "-b", "main")
+    git(root, "config", "user.email", "t@example.org")
+    git(root, "config", "user.name", "Tess")
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", "base")
+    assert set(place.statuses().values()) == {"published"}
+    return place
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request, tmp_path):
+    """On each kind of catalog."""
+    if request.param == "sqlite":
+        return make(tmp_path / "mesh")
+    conninfo = request.getfixturevalue("postgres")
+    (tmp_path / "mesh").mkdir()
+    return make(
+        tmp_path / "mesh",
+        lake_catalog=f"postgres:{conninfo}",
+        lake_data=str(tmp_path / "data"),
+        lake_schema=f"lake_{uuid.uuid4().hex[:8]}",
+    )
+
+
+@pytest.fixture
+def small(tmp_path):
+    """For what does not depend on the catalog."""
+    return make(tmp_path / "mesh")
+
+
+def open_(place: Place, name: str = "k1", **words: object) -> Kitchen:
+    return Kitchen.open(name, root=place.root, settings=place.settings, **words)
+
+
+def rule(kitchen: Kitchen, query: str) -> None:
+    (kitchen.root / "domains/shop/sql/orders.sql").write_text(query)
+
+
+def files(place: Place) -> dict[str, tuple[int, int, str]]:
+    """Production's data files, their times and contents."""
+    data = place.env().lake.data
+    return {
+        str(path.relative_to(data)): (
+            path.stat().st_mtime_ns,
+            path.stat().st_size,
+            hashlib.sha256(path.read_bytes()).hexdigest(),
+        )
+        for path in sorted(data.rglob("*.parquet"))
+    }
+
+
+def revenue(place: Place) -> int:
+    return place.rows("select total from finance.revenue")[0][0]
+
+
+def test_the_whole_way(place):
+    """Open, change, test, compare, promote, revert, close: and then everything is as it was."""
+    before, head = files(place), git(place.root, "rev-parse", "HEAD")
+    with open_(place) as kitchen:
+        assert kitchen.status()["matches_production"]
+        rule(
+            kitchen,
+            "select id, case when id = 2 then 25 else amount end as amount, mail from shop.raw_orders where id < 4",
+        )
+        told = kitchen.test()
+        assert told["ok"]
+        assert told["rebuilt"] == ["shop/orders", "finance/revenue"]
+        assert [domain["domain"] for domain in told["domains"]] == ["finance", "shop"]
+        orders = next(table for table in kitchen.diff("shop.orders")["tables"])
+        assert orders["rows"] == {"before": 4, "after": 3, "added": 0, "removed": 1, "changed": 1}
+        assert orders["columns"] == {"amount": 1}
+        assert {"what": "changed", "key": {"id": 2}, "values": {"amount": [20, 25]}} in orders["sample"]
+        assert revenue(place) == 100
+        assert files(place) == before
+        assert not kitchen.status()["matches_production"]
+
+        tested = {
+            hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in (kitchen.site.home / "lake" / "data").rglob("*.parquet")
+        }
+        done = kitchen.promote()
+        assert done["refused"] == []
+        assert done["rows_recomputed"] == done["rows_rewritten"] == 0
+        assert {row["table"] for row in done["promoted"]} == {"shop/orders", "finance/revenue"}
+        for row in done["promoted"]:
+            assert row["hash_equal"]
+            for file in row["files"]:
+                path = place.env().lake.folder(row["table"].replace("/", ".")) / file["file"]
+                assert hashlib.sha256(path.read_bytes()).hexdigest() == file["sha256"]
+                assert file["sha256"] in tested
+        assert revenue(place) == 65
+        assert "id < 4" in (place.root / "domains/shop/sql/orders.sql").read_text()
+        assert git(place.root, "status", "--porcelain") == ""
+        assert set(place.statuses().values()) == {"unchanged"}, "production need not build anything again"
+        commit = place.env().lake.commits()[-1]
+        assert commit.info["kitchen"]["name"] == "k1"
+        assert commit.info["kitchen"]["commit"] == git(place.root, "rev-parse", "HEAD")
+        assert kitchen.promote()["promoted"] == []
+
+        back = kitchen.revert()
+        assert {row["table"] for row in back["reverted"]} == {"shop/orders", "finance/revenue"}
+        assert revenue(place) == 100
+        assert "id < 4" not in (place.root / "domains/shop/sql/orders.sql").read_text()
+        assert set(place.statuses().values()) == {"unchanged"}
+    assert git(place.root, "diff", "--stat", head, "HEAD") == ""
+    assert git(place.root, "worktree", "list").count("\n") == 0
+    assert git(place.root, "branch", "--list", "kitchen/*") == ""
+    assert not (place.root / ".mesh" / "kitchens").exists()
+    assert before.items() <= files(place).items()
+    env = place.env()
+    assert Records(env.ledger).all() == ()
+    if env.lake.catalog.uri.startswith("postgres"):
+        schemas = env.lake.catalog.rows("SELECT nspname FROM pg_namespace WHERE nspname LIKE '%_fork_%'")
+        assert not [name for (name,) in schemas if name.startswith(env.lake.catalog.schema)]
+
+
+def test_promotion_is_refused_in_words(small):
+    """Not tested; changed since; a test fails; production moved; then waived, then rebased."""
+    kitchen = open_(small)
+    rule(kitchen, "select id, amount + 1 as amount, mail from shop.raw_orders")
+    assert "never tested" in kitchen.promote()["refused"][0]["reason"]
+    assert kitchen.test(downstream="none")["ok"]
+    assert "left out" in kitchen.promote()["refused"][0]["reason"]
+    assert kitchen.test()["ok"]
+    rule(kitchen, "select id, 1::bigint as amount, mail from shop.raw_orders")
+    assert "since the last test" in kitchen.promote()["refused"][0]["reason"]
+    told = kitchen.test()
+    assert not told["ok"]
+    finance = next(domain for domain in told["domains"] if domain["domain"] == "finance")
+    assert finance["verdict"] == "fail"
+    assert finance["failing"][0]["table"] == "finance/revenue"
+    assert "finance" in kitchen.promote()["refused"][0]["reason"]
+    rule(kitchen, "select id, amount + 1 as amount, mail from shop.raw_orders")
+    assert kitchen.test()["ok"]
+    small.write("domains/shop/raw/orders/2.csv", "id,amount,mail\n5,50,e@x.org\n")
+    git(small.root, "add", "-A")
+    git(small.root, "commit", "-qm", "more orders")
+    small.run()
+    refused = kitchen.promote()["refused"]
+    assert {row["table"] for row in refused} == {"shop/raw_orders", "shop/orders", "finance/revenue", ""}
+    assert all("rebase" in row["reason"] for row in refused)
+    assert revenue(small) == 150
+    assert kitchen.rebase()["ok"]
+    assert [row["table"] for row in kitchen.promote()["promoted"]] == ["finance/revenue", "shop/orders"]
+    assert revenue(small) == 155
+    kitchen.close()
+
+
+def test_a_failed_test_can_be_waived_and_that_is_kept(small):
+    kitchen = open_(small)
+    rule(kitchen, "select id, 1::bigint as amount, mail from shop.raw_orders")
+    assert not kitchen.test()["ok"]
+    done = kitchen.promote(waive="agreed with finance")
+    assert [row["table"] for row in done["promoted"]] == ["shop/orders"]
+    assert small.env().lake.commits()[-1].info["kitchen"]["waived"] == "agreed with finance"
+    assert revenue(small) == 100, "what failed is still held"
+    kitchen.close(force=True)
+
+
+def test_revert_is_refused_when_later_versions_stand_on_it(small):
+    kitchen = open_(small)
+    rule(kitchen, "select id, amount + 1 as amount, mail from shop.raw_orders")
+    kitchen.test()
+    kitchen.promote()
+    small.sql("finance.revenue", "select sum(amount)::bigint * 2 as total from shop.orders")
+    git(small.root, "commit", "-qam", "double")
+    small.run()
+    env = small.env()
+    assert [row["table"] for row in revert(env, Records(env.ledger), "k1")["refused"]] == ["finance/revenue"]
+    assert revenue(small) == 208
+    back = revert(env, Records(env.ledger), "k1", downstream=True, code=False)
+    assert {row["table"] for row in back["reverted"]} == {"shop/orders", "finance/revenue"}
+    assert revenue(small) == 100
+    kitchen.close(force=True)
+
+
+@pytest.mark.parametrize("name", ["a/b", "with space", "x" * 300, "'; drop table kitchens; --", "", "..", "-x", "Ä"])
+def test_a_name_that_cannot_be_one(small, name):
+    with pytest.raises(UsageError, match="cannot be a kitchen's name"):
+        open_(small, name)
+    assert not (small.root / ".mesh" / "kitchens").exists()
+
+
+def test_bad_input_leaves_nothing(small):
+    open_(small).close()
+    with open_(small):
+        with pytest.raises(UsageError, match="there is a kitchen `k1`"):
+            open_(small)
+        with pytest.raises(UsageError, match="there is no kitchen `k0`"):
+            open_(small, "k2", source="k0")
+        with pytest.raises(UsageError, match="is no time to live"):
+            open_(small, "k2", ttl="soon")
+        assert len(Records(small.env().ledger).all()) == 1
+    git(small.root, "checkout", "-q", "--detach")
+    with open_(small) as kitchen:
+        rule(kitchen, "select id, amount + 1 as amount, mail from shop.raw_orders")
+        kitchen.test()
+        assert "detached" in kitchen.promote()["refused"][0]["reason"]
+        assert [row["table"] for row in kitchen.promote(pr=True)["promoted"]] == ["finance/revenue", "shop/orders"]
+
+
+def test_without_git_and_with_secrets(tmp_path, monkeypatch):
+    place = make(tmp_path / "mesh")
+    place.write("mesh.yaml", "mesh: test\nkitchen: {secrets: {CRM_PASSWORD: CRM_TEST, PAY_KEY: ''}}\n")
+    for name in ("CRM_PASSWORD", "CRM_TEST", "PAY_KEY"):
+        monkeypatch.setenv(name, f"value of {name}")
+    (place.root / ".git").rename(tmp_path / "gone")
+    with pytest.raises(UsageError, match="--no-code"):
+        open_(place)
+    with open_(place, code=False, variables={"MESH_TEST_COLOUR": "red"}) as kitchen:
+        assert kitchen.root == place.root
+        assert kitchen.status()["differences"] == [
+            "variable MESH_TEST_COLOUR is set",
+            "secret CRM_PASSWORD is that of CRM_TEST",
+            "secret PAY_KEY is not there",
+        ]
+        with kitchen.site.entered():
+            assert os.environ["CRM_PASSWORD"] == "value of CRM_TEST"
+            assert "PAY_KEY" not in os.environ
+        assert os.environ["PAY_KEY"] == "value of PAY_KEY"
+        assert "value of" not in (kitchen.site.folder / "kitchen.json").read_text()
+    assert "MESH_TEST_COLOUR" not in os.environ
+
+
+def test_a_kitchen_of_a_kitchen(small):
+    outer = open_(small, "outer")
+    rule(outer, "select id, amount + 1 as amount, mail from shop.raw_orders")
+    outer.test()
+    outer_repository = outer.root
+    git(outer_repository, "commit", "-qam", "plus one")
+    inner = open_(small, "inner", source="outer")
+    assert inner.sql("select total from finance.revenue") == [(104,)]
+    rule(inner, "select id, amount + 2 as amount, mail from shop.raw_orders")
+    inner.test()
+    with pytest.raises(UsageError, match="`inner` was opened from `outer`"):
+        outer.close(force=True)
+    assert {row["table"] for row in inner.promote()["promoted"]} == {"shop/orders", "finance/revenue"}
+    assert outer.sql("select total from finance.revenue") == [(108,)]
+    assert revenue(small) == 100
+    inner.close()
+    outer.test()
+    outer.promote()
+    outer.close()
+    assert revenue(small) == 108
+
+
+def test_nothing_in_a_kitchen_touches_production(place):
+    """Every route that DuckLake and SQL offer."""
+    before = files(place)
+    versions = place.env().lake.head()
+    with open_(place) as kitchen:
+        lake = kitchen.environment().lake
+        con = lake.connect()
+        con.execute("DELETE FROM mesh.shop.orders WHERE id = 1")
+        con.execute("UPDATE mesh.shop.orders SET amount = 0")
+        con.execute("DROP TABLE mesh.finance.revenue")
+        con.execute("CREATE OR REPLACE TABLE mesh.shop.raw_orders AS SELECT 1 AS id")
+        con.execute("CALL ducklake_expire_snapshots('mesh', older_than => now() + INTERVAL 1 DAY)")
+        con.execute("CALL ducklake_merge_adjacent_files('mesh')")
+        con.execute("CALL ducklake_rewrite_data_files('mesh')")
+        con.execute("CALL ducklake_cleanup_old_files('mesh', cleanup_all => true)")
+        con.execute("CALL ducklake_delete_orphaned_files('mesh', cleanup_all => true)")
+        con.close()
+        attack = place.env().lake.data
+        for query in (
+            f"ATTACH '{attack.parent / 'catalog.sqlite'}' AS production",
+            f"COPY (SELECT 1) TO '{attack / 'x.parquet'}'",
+            f"SELECT * FROM read_parquet('{attack}/**/*.parquet')",
+            f"FROM '{attack}/shop/orders/*.parquet'",
+            "CALL ducklake_cleanup_old_files('mesh', cleanup_all => true)",
+            "DROP TABLE shop.orders",
+            "DELETE FROM shop.orders",
+        ):
+            with pytest.raises(UsageError):
+                kitchen.sql(query)
+        link = kitchen.root / "domains" / "shop" / "raw" / "orders" / "9.csv"
+        link.symlink_to(place.root / "domains" / "shop" / "raw" / "orders" / "1.csv")
+        kitchen.run()
+    assert files(place) == before
+    assert place.env().lake.head() == versions
+    assert revenue(place) == 100
+    assert (place.root / "domains/shop/raw/orders/1.csv").is_file()
+
+
+def test_maintenance_spares_open_kitchens(place):
+    """Production expires and cleans up; a kitchen reads on, with its whole history, and closes; then files go."""
+    kitchen = open_(place)
+    for amount in (1, 2, 3):
+        place.sql("shop.orders", f"select id, amount + {amount} as amount, mail from shop.raw_orders")
+        place.run()
+    old = len(files(place))
+    told = maintenance.maintain(place.env(), keep=maintenance.timedelta(0), grace=maintenance.timedelta(0))
+    assert told["expired"] > 0
+    assert told["deleted"] == 0
+    assert len(files(place)) == old
+    assert kitchen.sql("select total from finance.revenue") == [(100,)]
+    assert revenue(place) == 112
+    assert set(place.statuses().values()) == {"unchanged"}
+    kitchen.close(force=True)
+    with place.env().ledger.store.writing() as db:
+        db.execute(_pins.delete())  # as a day later: what a run has read at is spared until then
+    told = maintenance.maintain(place.env(), keep=maintenance.timedelta(0), grace=maintenance.timedelta(0))
+    if place.env().lake.catalog.uri.startswith("postgres"):
+        assert told["deleted"] > 0
+        assert len(files(place)) < old
+    assert revenue(place) == 112
+    assert set(place.statuses().values()) == {"unchanged"}
+
+
+def test_expired_kitchens_are_closed_but_not_what_they_hold(small):
+    open_(small, "idle", ttl="0m")
+    busy = open_(small, "busy", ttl="0m")
+    rule(busy, "select id, amount + 1 as amount, mail from shop.raw_orders")
+    open_(small, "young")
+    told = maintenance.close_expired(small.root, small.settings)
+    assert told == {"closed": ["idle"], "kept": ["busy"]}
+    assert [row.name for row in Records(small.env().ledger).all()] == ["busy", "young"]
+    assert maintenance.close_expired(small.root, small.settings, force=True) == {"closed": ["busy"], "kept": []}
+    Kitchen.of("young", root=small.root, settings=small.settings).close()
+
+
+def test_a_production_table_that_was_dropped_or_retyped(small):
+    kitchen = open_(small)
+    rule(kitchen, "select id, amount + 1 as amount, mail from shop.raw_orders")
+    kitchen.test()
+    con = small.env().lake.connect()
+    con.execute("ALTER TABLE mesh.shop.raw_orders ADD COLUMN extra INTEGER")
+    con.execute("DROP TABLE mesh.finance.revenue")
+    con.close()
+    reasons = {row["table"]: row["reason"] for row in kitchen.promote()["refused"]}
+    assert set(reasons) == {"shop/raw_orders", "finance/revenue"}
+    assert "dropped" in reasons["finance/revenue"]
+    kitchen.close(force=True)
+
+
+def test_empty_and_small_tables_and_deleted_rows(small):
+    """0 rows, 7 rows, an incremental table with rows that were replaced: promoted with every row."""
+    small.domain(
+        "shop",
+        "inputs: [{source: raw/orders/*.csv, as: raw_orders}]\noutputs: [{port: orders}]\n"
+        "tables: {kept: {load: upsert, key: [id]}}\n",
+    )
+    small.sql("shop.none", "select id from shop.raw_orders where false")
+    small.sql("shop.seven", "select unnest(generate_series(1, 7))::bigint as n from shop.raw_orders where id = 1")
+    small.sql("shop.kept", "select id, amount from shop.orders where id < 3")
+    git(small.root, "add", "-A")
+    git(small.root, "commit", "-qm", "more")
+    small.run()
+    with open_(small) as kitchen:
+        sql = kitchen.root / "domains/shop/sql"
+        (sql / "none.sql").write_text("select id from shop.raw_orders where id > 100")
+        (sql / "seven.sql").write_text(
+            "select unnest(generate_series(1, 7))::bigint * 2 as n from shop.raw_orders where id = 1"
+        )
+        (sql / "kept.sql").write_text("select id, amount + 1 as amount from shop.orders where id > 1")
+        assert kitchen.test()["ok"]
+        done = kitchen.promote()
+        assert done["refused"] == []
+    assert small.rows("select count(*) from shop.none") == [(0,)]
+    assert small.rows("select count(*), sum(n) from shop.seven") == [(7, 56)]
+    assert small.rows("select id, amount from shop.kept order by id") == [(1, 10), (2, 21), (3, 31), (4, 41)]

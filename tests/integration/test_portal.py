@@ -1,0 +1,383 @@
+"""The portal without a browser: the same for people and programs, nothing that must not be there, and what may be sent."""
+
+import hashlib
+import json
+import re
+import shutil
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from mesh_assets.address import QUESTIONS
+from mesh_assets.portal import render
+from mesh_assets.portal.export import export
+from mesh_assets.portal.site import Site
+from tests.making import Place
+from tests.portal_mesh import EVIL, SECRET, Client, app_of, small
+
+ADDRESSES = ("shop", "money", "shop/orders", "shop/raw_orders", "money/revenue")
+READING = (
+    "/mesh/", "/mesh/tables", "/mesh/status", "/mesh/domains/shop", "/mesh/domains/shop/tests", "/mesh/domains/shop/orders/tests",
+    *(f"/mesh/domains/{address}/{question}" for address in ADDRESSES for question in QUESTIONS),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Place:
+    """Built once; nobody may change it."""
+    place = small(tmp_path_factory.mktemp("portal"))
+    assert set(place.statuses().values()) == {"published"}
+    return place
+
+
+@pytest.fixture
+def place(built, tmp_path) -> Place:
+    """A copy to change."""
+    shutil.copytree(built.root, tmp_path / "mesh")
+    return Place(tmp_path / "mesh")
+
+
+@pytest.fixture(scope="module")
+def client(built) -> Client:
+    return Client(app_of(built))
+
+
+class Strict(HTMLParser):
+    """Collects links and texts, and that every element that was opened is closed."""
+
+    EMPTY = ("meta", "link", "input", "br", "img", "hr")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links, self.stack, self.tags, self.attributes = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [name for name, _ in attrs]
+        self.links += [value for name, value in attrs if name in ("href", "src", "action")]
+        if tag not in self.EMPTY:
+            self.stack.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.stack.pop() == tag
+
+    def handle_startendtag(self, tag, attrs):
+        self.links += [value for name, value in attrs if name in ("href", "src")]
+
+
+@pytest.mark.parametrize("path", READING)
+def test_a_page_is_sound_and_says_the_same_to_programs(client, built, path):
+    page = client.get(path, accept="text/html")
+    assert page.status_code == 200, page.text
+    read = Strict(page.text)
+    assert read.stack == []
+    assert len(page.content) < 60 * 1024
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
+    name = "/mesh/api/domains" if path == "/mesh/" else f"{path}.json"
+    machine = client.get(name)
+    assert machine.headers["content-type"] == "application/json"
+    assert machine.json()["schema_version"] == 1
+    assert client.get(path, accept="application/json").json() == machine.json()
+    if "question" in machine.json():
+        assert machine.json()["question"] == path.rsplit("/", 1)[1]
+
+
+@pytest.mark.parametrize("path", READING)
+def test_nothing_is_on_a_page_that_must_not_be(client, built, path):
+    for answer in (client.get(path), client.get(path, accept="application/json")):
+        assert SECRET not in answer.text
+        assert str(built.root) not in answer.text
+        assert str(built.root.parent) not in answer.text
+    html = client.get(path).text
+    assert "<script>alert" not in html
+    assert "<img src=x" not in html
+    read = Strict(html)
+    assert not [name for name in read.attributes if name.startswith("on") or name == "style"]
+    assert read.tags.count("script") <= 2
+    assert all(link.startswith(("/mesh/", "#", "mailto:", "data:,")) for link in read.links)
+
+
+def test_every_link_of_the_portal_leads_somewhere(client):
+    todo, seen = ["/mesh/"], set()
+    while todo:
+        path = todo.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        answer = client.get(path)
+        assert answer.status_code in (200, 302), path
+        if answer.headers["content-type"].startswith("text/html"):
+            found = [link for link in Strict(answer.text).links if link.startswith("/mesh/")]
+            actions = re.findall(r'action="([^"]+)"', answer.text)
+            todo += [link for link in found if link not in actions or link in ("/mesh/", "/mesh/tables")]
+    assert len(seen) > 60
+
+
+def test_hostile_text_is_shown_as_it_is_written(client):
+    html = client.get("/mesh/domains/shop/orders/what").text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
+    assert "49" not in re.sub(r"\s|[^{}0-9]", "", EVIL)
+    assert "{{7*7}}" in html
+
+
+@pytest.mark.parametrize(
+    ("path", "mend"),
+    [
+        ("/mesh/domains/shp", "Did you mean `shop`?"),
+        ("/mesh/domains/shop/ordes/what", "Did you mean `orders`?"),
+        ("/mesh/domains/shop/orders@999/what", "Its versions near that: "),
+        ("/mesh/domains/shop/orders@x/what", "Write a number after the table"),
+        ("/mesh/nothing/here", "The domains are at /mesh/."),
+        ("/mesh/domains/shop/<script>/what", "Known here"),
+    ],
+)
+def test_what_is_not_there_is_said_with_what_is_near(client, path, mend):
+    page, machine = client.get(path, accept="text/html"), client.get(path, accept="application/json")
+    assert page.status_code == machine.status_code == 404
+    assert machine.json()["mend"].startswith(mend)
+    assert "<script>" not in page.text.replace("<script src", "")
+
+
+def test_a_table_leads_to_its_first_question(client):
+    assert client.get("/mesh/domains/shop/orders").headers["location"] == "/mesh/domains/shop/orders/what"
+
+
+def test_profile_and_sample_hide_what_is_masked(client):
+    found = client.get("/mesh/domains/shop/orders/what.json").json()
+    by_name = {column["name"]: column for column in found["columns"]}
+    assert by_name["amount"]["profile"]["min"] == "10"
+    assert by_name["amount"]["profile"]["max"] == "30"
+    assert sum(bar["count"] for bar in by_name["amount"]["profile"]["histogram"]) == 3
+    assert by_name["buyer"]["profile"] == {
+        "type": "VARCHAR", "nulls": 0, "distinct": 1, "min": "•••", "max": "•••", "histogram": [],
+    }  # fmt: skip
+    assert [row[2] for row in found["sample"]["rows"]] == ["•••"] * 3
+
+
+def test_with_what_names_every_input_and_the_files_with_their_hashes(client, built):
+    orders = client.get("/mesh/domains/shop/orders/with.json").json()
+    (entry,) = orders["inputs"]
+    assert (entry["table"], entry["version"]) == ("shop/raw_orders", built.version("shop.raw_orders"))
+    assert entry["urls"]["what"] == f"/mesh/domains/shop/raw_orders@{entry['version']}/what"
+    assert [item["column"] for item in orders["lineage_columns"]] == ["id", "amount", "buyer", "note"]
+    (file,) = client.get("/mesh/domains/shop/raw_orders/with.json").json()["files"]
+    content = (built.root / "domains/shop/raw/orders.csv").read_bytes()
+    assert file == {"file": "raw/orders.csv", "sha256": hashlib.sha256(content).hexdigest()[:32]}
+
+
+def test_a_version_keeps_its_address(place):
+    first = place.version("money.revenue")
+    place.write("domains/shop/raw/orders.csv", "id,amount,buyer,note\n1,70,x,y\n")
+    place.run()
+    client = Client(app_of(place))
+    old = client.get(f"/mesh/domains/money/revenue@{first}/what.json").json()
+    new = client.get("/mesh/domains/money/revenue/what.json").json()
+    assert (old["version"], old["newest"], old["pinned"]) == (first, new["version"], True)
+    assert (old["sample"]["rows"], new["sample"]["rows"]) == ([[60]], [[70]])
+    assert "The newest is" in client.get(f"/mesh/domains/money/revenue@{first}/what").text
+
+
+def test_the_code_to_copy_reads_the_version_that_it_names(built, monkeypatch):
+    found = Client(app_of(built)).get("/mesh/domains/money/revenue/where.json").json()
+    (polars,) = [item["code"] for item in found["code"] if item["title"] == "polars"]
+    monkeypatch.chdir(built.root)
+    monkeypatch.setenv("MESH_HOME", str(built.root / ".mesh"))
+    names = {}
+    exec(polars.replace("print(revenue)", ""), names)
+    assert names["revenue"].rows() == [(60,)]
+
+
+def test_a_domain_that_is_broken_by_hand_shows_its_problems_and_nothing_else_breaks(place):
+    client = Client(app_of(place))
+    assert client.get("/mesh/domains/money").status_code == 200
+    place.write("domains/money/domain.yaml", "domain: money\ninpts: []\n")
+    time.sleep(1.1)  # files are looked at once a second
+    broken = client.get("/mesh/domains/money")
+    assert broken.status_code == 200
+    assert "inpts" in broken.text
+    assert "M002" in broken.text
+    assert client.get("/mesh/domains/shop/orders/what").status_code == 200
+    assert client.get("/mesh/").status_code == 200
+    assert "could not be loaded" in client.get("/mesh/").text
+
+
+def test_a_mesh_that_cannot_be_read_is_said(place):
+    place.write("mesh.yaml", "mesh: [\n")
+    client = Client(app_of(place))
+    assert client.get("/mesh/healthz").status_code == 503
+    page = client.get("/mesh/")
+    assert page.status_code == 500
+    assert str(place.root) not in page.text
+
+
+def test_what_failed_and_why_is_on_the_first_page(place):
+    place.write("domains/shop/raw/orders.csv", "id,amount,buyer,note\n1,7000,x,y\n")
+    place.run()
+    client = Client(app_of(place))
+    rows = {row["domain"]: row for row in client.get("/mesh/api/domains").json()["domains"]}
+    assert next(iter(rows)) == "shop"
+    assert rows["shop"]["status"] == "fail"
+    assert "amount__maximum failed" in rows["shop"]["reason"]
+    assert rows["shop"]["trust"] < rows["money"]["trust"]
+    tests = client.get("/mesh/domains/shop/orders/tests.json").json()["tables"][0]["tests"]
+    (maximum,) = [test for test in tests if test["name"] == "amount__maximum"]
+    assert [item["status"] for item in maximum["history"]] == ["pass", "fail"]
+    assert client.get("/mesh/status.json").json()["counts"]["fail"] == 1
+
+
+def test_trust_is_the_sum_of_its_parts(client):
+    trust = client.get("/mesh/domains/shop.json").json()["trust"]
+    assert trust["score"] == round(sum(part["share"] * part["weight"] for part in trust["parts"]))
+    assert sum(part["weight"] for part in trust["parts"]) == 100
+
+
+# -- who may send what ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"accept": "*/*"},
+        {"origin": "http://evil.example"},
+        {"origin": "http://127.0.0.1", "sec_fetch_site": "cross-site"},
+        {"sec_fetch_site": "same-site"},
+        {"origin": "null"},
+    ],
+)
+def test_only_a_page_of_the_portal_may_start_anything(client, headers):
+    assert client.post("/mesh/domains/shop/run", **headers).status_code == 403
+
+
+def test_a_portal_on_this_machine_answers_to_no_other_name(built):
+    assert Client(app_of(built), host="evil.example").get("/mesh/").status_code == 421
+    assert Client(app_of(built), host="localhost").get("/mesh/healthz").status_code == 200
+    assert Client(app_of(built, host="0.0.0.0"), host="mesh.example").get("/mesh/healthz").status_code == 200
+
+
+def test_read_only_starts_nothing_and_offers_nothing(built):
+    client = Client(app_of(built, read_only=True))
+    assert client.post("/mesh/domains/shop/test").status_code == 403
+    assert "<button>Build" not in client.get("/mesh/domains/shop").text
+
+
+def test_a_table_is_tested_from_its_page(place):
+    client = Client(app_of(place))
+    begun = client.post("/mesh/domains/shop/orders/test")
+    assert begun.status_code == 303
+    where = begun.headers["location"]
+    for _ in range(600):
+        job = client.get(f"{where}.json").json()
+        if job["state"] != "running":
+            break
+        time.sleep(0.1)
+    assert (job["state"], job["exit_code"], job["command"]) == ("done", 0, "mesh test shop/orders")
+    assert "0 fail" in job["output"]
+    assert str(place.root) not in job["output"]
+    assert "Run its tests: shop/orders" in client.get(where).text
+
+
+def test_access_is_asked_for_and_kept_with_who_asked(place):
+    settings = place.settings.model_copy(update={"user_header": "x-user"})
+    place.settings = settings
+    client = Client(app_of(place))
+    form = {"who": EVIL, "why": "to count"}
+    page = client.get(client.post("/mesh/domains/shop/orders/access", form).headers["location"])
+    assert "to count" in page.text
+    assert "<img src=x" not in page.text
+    named = client.post("/mesh/domains/shop/orders/access", {"why": "again"}, origin="http://127.0.0.1", x_user="ada")
+    assert "Asked by ada: again" in client.get(named.headers["location"]).text
+    assert client.post("/mesh/domains/shop/orders/access", {"who": "me"}).status_code == 422
+    assert client.post("/mesh/domains/shop/orders/drop").status_code == 404
+
+
+# -- programs -----------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_unchanged_is_not_sent_again(client):
+    first = client.get("/mesh/api/domains/shop/orders/what")
+    assert client.get("/mesh/api/domains/shop/orders/what", if_none_match=first.headers["etag"]).status_code == 304
+    page = client.get("/mesh/domains/shop/orders/how")
+    assert client.get("/mesh/domains/shop/orders/how", if_none_match=page.headers["etag"]).status_code == 304
+
+
+def test_the_api_is_as_its_openapi_says(client):
+    from jsonschema import Draft202012Validator
+
+    described = client.get("/mesh/api/openapi.json").json()
+    assert described["openapi"] == "3.1.0"
+    names = {"domain": "shop", "table": "orders", "question": "when"}
+    for path, item in described["paths"].items():
+        answer = client.get(path.format(**names))
+        assert answer.status_code == 200, path
+        schema = item["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+        Draft202012Validator(schema).validate(answer.json())
+
+
+def test_the_catalogue_as_dcat_names_every_port(client):
+    found = client.get("/mesh/catalog.jsonld").json()
+    assert [item["dct:identifier"] for item in found["dcat:dataset"]] == ["shop.orders", "money.revenue"]
+
+
+def test_a_contract_is_given_as_it_was_written(client, built):
+    written = (built.root / "domains/shop/contracts/orders.odcs.yaml").read_text()
+    assert client.get("/mesh/domains/shop/orders.odcs.yaml").text == written
+
+
+# -- files ---------------------------------------------------------------------------------------------------------------
+
+
+def test_every_link_of_the_exported_site_resolves(built, tmp_path):
+    target = tmp_path / "site"
+    written = export(Site(built.root, built.settings).view(), target)
+    pages = sorted(target.rglob("*.html"))
+    assert written.pages == len(pages) > 30
+    for page in pages:
+        text = page.read_text()
+        assert SECRET not in text
+        assert str(built.root) not in text
+        for link in Strict(text).links:
+            parts = urlsplit(link)
+            if parts.scheme or link.startswith("#"):
+                assert parts.scheme in ("mailto", "data", "")
+                continue
+            assert (page.parent / unquote(parts.path)).resolve().is_file(), (page, link)
+    assert "<form" not in "".join(page.read_text() for page in pages)
+
+
+def test_an_export_never_writes_over_what_it_did_not_write(built, tmp_path):
+    from mesh_assets.errors import UsageError
+
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(UsageError, match="holds something else"):
+        export(Site(built.root, built.settings).view(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+# -- what is vendored ------------------------------------------------------------------------------------------------------
+
+
+def test_htmx_is_the_file_that_its_checksum_names_and_has_its_licence():
+    told = (render.STATIC / "htmx-4.0.1.sha256").read_text().strip()
+    assert hashlib.sha256((render.STATIC / render.HTMX).read_bytes()).hexdigest() == told
+    assert "Zero-Clause BSD" in (render.STATIC / "htmx-4.0.1.LICENSE.txt").read_text()
+
+
+def test_nothing_that_is_served_names_another_host():
+    for file in (render.STYLE, render.SCRIPT):
+        assert "://" not in (render.STATIC / file).read_text()
+    for template in (Path(render.HERE) / "templates").iterdir():
+        assert not re.findall(r"(?:src|href)=\"https?:", template.read_text())
+
+
+def test_json_of_a_page_is_what_the_command_line_prints(built, capsys):
+    from mesh_assets import catalog
+
+    env = built.env()
+    states = {row["table"]: row["version"] for row in catalog.status(env)["tables"]}
+    shown = Client(app_of(built)).get("/mesh/tables.json").json()
+    assert {row["table"]: row["version"] for row in shown["tables"]} == states
+    json.dumps(shown)
