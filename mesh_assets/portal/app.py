@@ -12,9 +12,11 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from mesh_assets import address as names
 from mesh_assets.address import NotFound
+from mesh_assets.authoring import Overtaken
 from mesh_assets.errors import MeshError, RunError
-from mesh_assets.portal import actions, api, jobs, pages, render
+from mesh_assets.portal import actions, api, jobs, pages, render, steward
 from mesh_assets.portal.pages import Moved, Page
 from mesh_assets.portal.security import Guard
 from mesh_assets.portal.site import Site, View
@@ -61,6 +63,7 @@ def create(site: Site, *, hosts: tuple[str, ...] = ()) -> Guard:
         Route("/mesh/static/{file}", portal.static),
         *api.routes(site),
         Route("/mesh/jobs/{job}", portal.job),
+        Route("/mesh/domains/{domain}/{table}/tests/{step}", portal.write, methods=["POST"]),
         Route("/mesh/domains/{where:path}/{action}", portal.act, methods=["POST"]),
         Route("/mesh/{path:path}", portal.page),
     ]
@@ -73,6 +76,7 @@ class _Portal:
     def __init__(self, site: Site) -> None:
         self.site = site
         self.links = LiveLinks(site)
+        self.reloading = steward.Reloading(site.reload)
 
     def page(self, request: Request) -> Response:
         """Any reading page, as HTML or as JSON."""
@@ -84,7 +88,7 @@ class _Portal:
             if document := api.document(view, path):
                 return document
             try:
-                page = pages.find(view, path, request.query_params)
+                page = pages.find(view, path, request.query_params, more=steward.PAGES)
             except Moved as moved:
                 suffix = ".json" if machine else ""
                 return RedirectResponse(self.links(moved.path) + suffix, 302)
@@ -134,6 +138,28 @@ class _Portal:
 
         return await run_in_threadpool(self._told, request, make, machine=False)
 
+    async def write(self, request: Request) -> Response:
+        """One step of a form that changes the tests of a table."""
+        from starlette.concurrency import run_in_threadpool
+
+        sent = parse_qs((await request.body()).decode("utf-8", "replace"), keep_blank_values=True)
+        words = request.path_params
+
+        def make(view: View) -> Response:
+            address = names.parse(view.env.mesh, f"{words['domain']}/{words['table']}")
+            by = self._user(request)
+            said = steward.perform(view, address, words["step"], sent, by=by, reloading=self.reloading)
+            if said.page is None:
+                self.site.forget()
+                if wants_json(request):
+                    return JSONResponse(said.data, 200, {"location": self.links(said.to)})
+                return RedirectResponse(self.links(said.to), 303)
+            if wants_json(request):
+                return JSONResponse(said.page.data, said.status)
+            return self._html(request, view, said.page, status=said.status)
+
+        return await run_in_threadpool(self._told, request, make, machine=False)
+
     def health(self, _request: Request) -> Response:
         """Whether the mesh can be read."""
         try:
@@ -160,6 +186,8 @@ class _Portal:
             return make(view)
         except NotFound as error:
             return self._problem(request, view, 404, error, machine=machine)
+        except Overtaken as error:
+            return self._problem(request, view, 409, error, machine=machine)
         except jobs.Busy as error:
             return self._problem(request, view, 429, error, machine=machine)
         except RunError as error:
@@ -178,7 +206,7 @@ class _Portal:
         data = {"schema_version": 1, "error": what, "mend": mend.strip(), "status": status}
         if machine or wants_json(request):
             return JSONResponse(data, status)
-        title = {404: "Not found", 429: "Busy"}.get(status, "It cannot be shown")
+        title = {404: "Not found", 409: "Changed in the meantime", 429: "Busy"}.get(status, "It cannot be shown")
         page = Page(template="problem.html", title=title, data=data, path=_path(request), section="", crumbs=())
         return self._html(request, view, page, status=status)
 
@@ -188,7 +216,7 @@ class _Portal:
         title = (view.env.mesh.title or view.env.mesh.name) if view else "mesh"
         text = render.html(
             page, self.links, mesh_title=title, read_only=self.site.read_only, refresh=refresh, root_dagster=self.links.dagster("/asset-groups"),
-            query=dict(request.query_params), snapshot=view.standing.head if view else None,
+            query=dict(request.query_params), reload_state=self.reloading.state, snapshot=view.standing.head if view else None,
         )  # fmt: skip
         return tagged(request, HTMLResponse(text, status))
 

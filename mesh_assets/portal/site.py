@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +39,7 @@ class Site:
         prefix: Before `/mesh` in every address, where Dagster has a path prefix.
         dagster: Address of Dagster's own pages, such as `` beside the portal or `http://host:3000`; None: there are none.
         read_only: Nothing can be changed from here.
+        reload: Makes Dagster read the mesh again; None: there is no Dagster here.
     """
 
     root: Path
@@ -46,6 +47,7 @@ class Site:
     prefix: str = ""
     dagster: str | None = None
     read_only: bool = False
+    reload: Callable[[], None] | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _looked: float = 0.0
     _stamp: str = ""
