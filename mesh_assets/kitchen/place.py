@@ -101,6 +101,11 @@ class Site:
         new.replace(self.folder / FILE)
 
 
+def suggested(text: str) -> str:
+    """A name that a kitchen can have, as near to the text as may be."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower())[:LONGEST].strip("-") or "tasting"
+
+
 def checked(name: str) -> str:
     """The name, when it can be one.
 
@@ -109,10 +114,9 @@ def checked(name: str) -> str:
     """
     if _NAME.fullmatch(name):
         return name
-    can = re.sub(r"[^a-z0-9]+", "-", name.lower())[:LONGEST].strip("-") or "tasting"
     raise UsageError(
         f"`{textwrap.shorten(name, LONGEST + 20, placeholder='…')}` cannot be a kitchen's name\n"
-        f"    Take up to {LONGEST} small letters, digits, `-` and `_`, as in `{can}`."
+        f"    Take up to {LONGEST} small letters, digits, `-` and `_`, as in `{suggested(name)}`."
     )
 
 

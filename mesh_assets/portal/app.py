@@ -16,12 +16,13 @@ from mesh_assets import address as names
 from mesh_assets.address import NotFound
 from mesh_assets.authoring import Overtaken
 from mesh_assets.errors import MeshError, RunError
-from mesh_assets.portal import actions, api, jobs, pages, render, steward
+from mesh_assets.portal import actions, api, jobs, pages, render, sandboxes, steward, telling
 from mesh_assets.portal.pages import Moved, Page
 from mesh_assets.portal.security import Guard
 from mesh_assets.portal.site import Site, View
 
 FOR_EVER = "public, max-age=31536000, immutable"
+LIVE = (*steward.PAGES, *telling.ROUTES, *sandboxes.PAGES)
 FILES = {
     render.STYLE: "text/css; charset=utf-8",
     render.SCRIPT: "text/javascript; charset=utf-8",
@@ -65,6 +66,9 @@ def create(site: Site, *, hosts: tuple[str, ...] = ()) -> Guard:
         Route("/mesh/jobs/{job}", portal.job),
         Route("/mesh/domains/{domain}/{table}/tests/{step}", portal.write, methods=["POST"]),
         Route("/mesh/domains/{where:path}/{action}", portal.act, methods=["POST"]),
+        Route("/mesh/changes/{change}/{word}", portal.answer, methods=["POST"]),
+        Route("/mesh/kitchens/{action}", portal.kitchen, methods=["POST"]),
+        Route("/mesh/kitchens/{name}/{action}", portal.kitchen, methods=["POST"]),
         Route("/mesh/{path:path}", portal.page),
     ]
     return Guard(Starlette(routes=routes), hosts=hosts, read_only=site.read_only)
@@ -88,7 +92,7 @@ class _Portal:
             if document := api.document(view, path):
                 return document
             try:
-                page = pages.find(view, path, request.query_params, more=steward.PAGES)
+                page = pages.find(view, path, request.query_params, more=LIVE)
             except Moved as moved:
                 suffix = ".json" if machine else ""
                 return RedirectResponse(self.links(moved.path) + suffix, 302)
@@ -125,18 +129,43 @@ class _Portal:
         """Begin something, and lead to its page."""
         from starlette.concurrency import run_in_threadpool
 
-        form = {key: values[0] for key, values in parse_qs((await request.body()).decode("utf-8", "replace")).items()}
+        form = await _form(request)
 
         def make(view: View) -> Response:
             where, action = request.path_params["where"], request.path_params["action"]
-            job = actions.perform(view, where, action, form, by=self._user(request))
-            if wants_json(request):
-                return JSONResponse(
-                    {"schema_version": 1, "job": job}, 202, {"location": self.links(f"/mesh/jobs/{job}")}
-                )
-            return RedirectResponse(self.links(f"/mesh/jobs/{job}"), 303)
+            return self._begun(request, actions.perform(view, where, action, form, by=self._user(request)))
 
         return await run_in_threadpool(self._told, request, make, machine=False)
+
+    async def kitchen(self, request: Request) -> Response:
+        """Begin something with a kitchen; a new one is named in the form."""
+        from starlette.concurrency import run_in_threadpool
+
+        form, words = await _form(request), request.path_params
+
+        def make(view: View) -> Response:
+            name = words.get("name", form.get("name", "")).strip()
+            return self._begun(request, sandboxes.perform(view, name, words["action"], form, by=self._user(request)))
+
+        return await run_in_threadpool(self._told, request, make, machine=False)
+
+    async def answer(self, request: Request) -> Response:
+        """Keep what a reading domain says of a change."""
+        from starlette.concurrency import run_in_threadpool
+
+        form, words = await _form(request), request.path_params
+
+        def make(view: View) -> Response:
+            to = telling.answer(view, words["change"], words["word"], form, by=self._user(request))
+            return RedirectResponse(self.links(to), 303)
+
+        return await run_in_threadpool(self._told, request, make, machine=False)
+
+    def _begun(self, request: Request, job: str) -> Response:
+        to = self.links(f"/mesh/jobs/{job}")
+        if wants_json(request):
+            return JSONResponse({"schema_version": 1, "job": job}, 202, {"location": to})
+        return RedirectResponse(to, 303)
 
     async def write(self, request: Request) -> Response:
         """One step of a form that changes the tests of a table."""
@@ -224,6 +253,12 @@ class _Portal:
         """Who asks, as the proxy says; only where a header is configured for it."""
         header = self.site.settings.user_header
         return request.headers.get(header, "")[:200] if header else ""
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """What a form says, the first value of each field."""
+    sent = parse_qs((await request.body()).decode("utf-8", "replace"))
+    return {key: values[0] for key, values in sent.items()}
 
 
 def wants_json(request: Request) -> bool:

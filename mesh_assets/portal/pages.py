@@ -63,6 +63,11 @@ def find(view: View, path: str, query: Query | None = None, *, more: Routes = ()
     raise NotFound(f"there is no page {path}\n    The domains are at /mesh/.")
 
 
+def route(address: str, make: Callable[..., Page]) -> tuple[re.Pattern[str], Callable[..., Page]]:
+    """An entry of `Routes`: a pattern of addresses, whose named groups are what `make` is given."""
+    return re.compile(address), make
+
+
 def home(view: View, query: Query) -> Page:
     """All domains."""
     data = overview.domains(view.env, view.standing, search=query.get("q", ""), page=_number(query))
@@ -196,7 +201,7 @@ _DOMAIN = r"(?P<domain>[^/]+)"
 _TABLE = r"(?P<table>[^/]+)"
 _QUESTION = rf"(?P<question>{'|'.join(QUESTIONS)})"
 ROUTES: Routes = tuple(
-    (re.compile(f"/mesh{pattern}"), make)
+    route(f"/mesh{pattern}", make)
     for pattern, make in (
         (r"/", home),
         (r"/tables", tables),

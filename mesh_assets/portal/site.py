@@ -28,6 +28,7 @@ class View:
     env: Environment
     standing: Standing
     mark: str
+    settings: Settings = field(default_factory=Settings)
 
 
 @dataclass(slots=True)
@@ -65,7 +66,7 @@ class Site:
             env = self._environment()
             mark = f"{self._stamp}:{env.ledger.mark()}:{env.lake.head()}"
             if self._view is None or self._view.mark != mark:
-                self._view, self._at = View(env, stand(env), mark), time.monotonic()
+                self._view, self._at = View(env, stand(env), mark, self.settings), time.monotonic()
             elif time.monotonic() - self._at > STALE:
                 self._at = time.monotonic()
                 threading.Thread(target=self._again, args=(env, mark), daemon=True).start()
@@ -74,7 +75,7 @@ class Site:
     def _again(self, env: Environment, mark: str) -> None:
         """Look again without keeping anybody waiting; what cannot be read now is told by the next page that needs it."""
         with suppress(MeshError):
-            fresh = View(env, stand(env), mark)
+            fresh = View(env, stand(env), mark, self.settings)
             with self._lock:
                 if self._view is not None and self._view.mark == mark:
                     self._view = fresh

@@ -3,7 +3,6 @@
 What is written is written by `authoring`; what is offered is in `offered`. The command line uses the same.
 """
 
-import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ from mesh_assets.errors import ConfigError, MeshError, UsageError, nearest
 from mesh_assets.offered import OFFERS, Offer, chosen, column_of, recognised
 from mesh_assets.portal import edits, forms, pages
 from mesh_assets.portal.forms import Sent
-from mesh_assets.portal.pages import Page, Query
+from mesh_assets.portal.pages import Page, Query, Routes, route
 from mesh_assets.portal.site import View
 from mesh_assets.reading.testwords import slug
 
@@ -280,8 +279,8 @@ def _write(view: View, address: Address, table: Table, edit: Edit, what: str, *,
     return Said(303, to=f"{names.path(address)}/tests?saved={kept}", data=data)
 
 
-PAGES: tuple[tuple[re.Pattern[str], Callable[..., Page]], ...] = tuple(
-    (re.compile(rf"/mesh/domains/(?P<domain>[^/]+)/(?P<table>[^/]+)/tests{ending}"), make)
+PAGES: Routes = tuple(
+    route(rf"/mesh/domains/(?P<domain>[^/]+)/(?P<table>[^/]+)/tests{ending}", make)
     for ending, make in (("", tests), ("/new", new), ("/change", change), ("/suggest", suggestions))
 )
 """For `pages.find`, before its own; not among the files of an export."""
