@@ -82,12 +82,16 @@ def judge(
         return Admission(reader=reader, table=port.table, version=version, contract="", admitted=True, run=run)
     if known := env.ledger.judged(reader, port.table, version, contract.hash):
         return known
+    known = env.known(
+        con, (port.table, version), contract, lambda name: (name, seen[name].version) if name in seen else None
+    )
     results = audit(
         con,
         env.lake.relation(port.table, version),
         contract,
         related=relations(env, seen),
         past=history.of(env, port.table, con, before=version),
+        known=known,
     )
     verdict = Admission(
         reader=reader,

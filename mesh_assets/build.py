@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from mesh_assets import history, order, provenance, raw
 from mesh_assets.admission import Reading, relations, spelt
+from mesh_assets.audit.contents import NOTHING_KNOWN, Knowledge
+from mesh_assets.audit.execute import planned
+from mesh_assets.audit.plan import Plan
 from mesh_assets.audit.result import Result, Status
 from mesh_assets.audit.words import result_json
 from mesh_assets.changes import judge
@@ -155,19 +158,65 @@ def test(
     *,
     version: int | None = None,
     candidate: Publication | None = None,
+    cached: bool = True,
 ) -> tuple[Result, ...]:
-    """The table's tests on a published version, or on a candidate as it would be once published."""
+    """The table's tests on a published version, or on a candidate as it would be once published.
+
+    Args:
+        env: Where it is.
+        table: Whose tests.
+        con: Of the environment's lake.
+        version: The published version.
+        candidate: What is tested instead.
+        cached: What statistics and earlier verdicts say is used; else every row is read.
+    """
     if table.contract is None:
         return ()
-    relation = env.lake.candidate(candidate) if candidate else env.lake.relation(table.name, version or 0)
-    others = relations(env, env.seen())
+    relation, related, known = _tested(env, table, con, candidate or (table.name, version or 0), cached=cached)
     return audit(
         con,
         relation,
         table.contract,
-        related=lambda name: relation if name == table.name else others(name),
+        related=related,
         past=history.of(env, table.name, con, before=None if candidate else version),
+        known=known,
     )
+
+
+def explain(
+    env: Environment,
+    table: Table,
+    con: "duckdb.DuckDBPyConnection",
+    *,
+    version: int | None = None,
+    candidate: Publication | None = None,
+    cached: bool = True,
+) -> Plan | None:
+    """How `test` would answer each test; nothing is read. None for a table without a contract."""
+    if table.contract is None:
+        return None
+    relation, related, known = _tested(env, table, con, candidate or (table.name, version or 0), cached=cached)
+    return planned(con, relation, table.contract, related=related, known=known)
+
+
+def _tested(
+    env: Environment,
+    table: Table,
+    con: "duckdb.DuckDBPyConnection",
+    of: Publication | tuple[str, int],
+    *,
+    cached: bool,
+) -> tuple[str, Callable[[str], str | None], Knowledge]:
+    """The relation to test, other tables beside it, and what is known of them."""
+    relation = env.lake.candidate(of) if isinstance(of, Publication) else env.lake.relation(*of)
+    seen = env.seen()
+    others = relations(env, seen)
+
+    def read_at(name: str) -> Publication | tuple[str, int] | None:
+        return of if name == table.name else (name, seen[name].version) if name in seen else None
+
+    known = env.known(con, of, table.contract, read_at) if cached and table.contract else NOTHING_KNOWN
+    return relation, lambda name: relation if name == table.name else others(name), known
 
 
 def summary(results: Sequence[Result]) -> dict[str, int]:
@@ -274,6 +323,7 @@ def _audit(step: Step, candidate: Candidate, built: Mapping[str, Candidate]) -> 
     if publication is None and candidate.table.name not in step.seen:
         return candidate.results
     relation, others = _relation(step, candidate), relations(step.env, step.seen, candidate.readings)
+    of = publication or (candidate.table.name, step.seen[candidate.table.name].version)
     found = audit(
         step.con,
         relation,
@@ -283,8 +333,21 @@ def _audit(step: Step, candidate: Candidate, built: Mapping[str, Candidate]) -> 
         lost=publication.staged.lost if publication else {},
         lost_sample=publication.staged.lost_sample if publication else {},
         past=history.of(step.env, candidate.table.name, step.con, before=step.pin + 1),
+        known=step.env.known(step.con, of, contract, lambda name: _read_at(step, candidate, built, name)),
     )
     return (*found, *candidate.results)
+
+
+def _read_at(
+    step: Step, candidate: Candidate, built: Mapping[str, Candidate], name: str
+) -> Publication | tuple[str, int] | None:
+    """What stands behind the relation of another table that a test refers to."""
+    if _is_there(step, built, name) and built[name].publication:
+        return built[name].publication
+    reading = None if name in built else candidate.readings.get(name)
+    if reading is not None and reading.version is not None:
+        return name, reading.version
+    return (name, step.seen[name].version) if name in step.seen else None
 
 
 def _is_there(step: Step, built: Mapping[str, Candidate], name: str) -> bool:

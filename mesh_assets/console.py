@@ -168,6 +168,22 @@ def test_table(items: Sequence[Mapping]) -> None:
     console.print(f"{len(items)} tests: {', '.join(counts)}")
 
 
+def plan_table(steps: Sequence[Mapping]) -> None:
+    """How each test would be answered, by table."""
+    console = _stdout()
+    heading = None
+    width = max((len(str(step["name"])) for step in steps), default=0)
+    for step in steps:
+        if heading != (heading := f"{step['table']}, {step['subject']}"):
+            console.print(Text(heading, style="bold"))
+        reads, of = step["reads_files"], step["of_files"]
+        read = "whole table" if reads is None else f"{reads} of {of} files" if of is not None else f"{reads} files"
+        line = f"  {step['name']:{width}}  {step['rung']:11}  {read:14}  {step['how']}"
+        console.print(Text(line), soft_wrap=True)
+    free = sum(step["reads_files"] == 0 for step in steps)
+    console.print(f"{len(steps)} tests, {free} of them without reading a row")
+
+
 def status_table(report: Mapping) -> None:
     """Where every table stands."""
     console = _stdout()

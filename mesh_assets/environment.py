@@ -1,17 +1,23 @@
 """One environment: a mesh with its lake and its ledger, and what the three say together."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from mesh_assets import order, raw
+from mesh_assets.audit.contents import Contents, Knowledge
+from mesh_assets.contract import Contract
 from mesh_assets.domain import InputPort, LakeConfig, Mesh, OnFailure, Table, Toolchain
 from mesh_assets.errors import RunError
-from mesh_assets.lake import Commit, Lake
+from mesh_assets.lake import Commit, Lake, Publication
 from mesh_assets.ledger import Attempt, Ledger, Record, Version
 from mesh_assets.settings import Settings
+from mesh_assets.verdicts import Verdicts
+
+if TYPE_CHECKING:
+    import duckdb
 
 TRIED = ("unchanged", "held", "failed")
 """Outcomes of an attempt that count as tried, beside a version."""
@@ -39,6 +45,31 @@ class Environment:
         lake = Lake(home, config, author=settings.author)
         lake.create()
         return cls(mesh, home, lake, Ledger(home, config, lease_seconds=settings.lease_seconds))
+
+    def known(
+        self,
+        con: "duckdb.DuckDBPyConnection",
+        of: Publication | tuple[str, int],
+        contract: Contract,
+        related: Callable[[str], Publication | tuple[str, int] | None] = lambda _: None,
+    ) -> Knowledge:
+        """What the audit of a candidate, or of a table's version, may use instead of reading rows.
+
+        Args:
+            con: Of this environment's lake.
+            of: What is audited.
+            contract: Whose tests.
+            related: What another table is read at, by `domain.table`.
+        """
+        columns = {column for test in contract.tests for column in test.columns}
+
+        def other(table: str) -> Contents | None:
+            found = related(table)
+            return self.lake.contents(con, found, ()) if found else None
+
+        return Knowledge(
+            contents=self.lake.contents(con, of, columns), related=other, memory=Verdicts(self.ledger.store)
+        )
 
     def sync(self) -> None:
         """Bring the ledger's index of versions up to the lake's commits."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mesh_assets import authoring, build
 from mesh_assets.admission import judge
+from mesh_assets.audit import plan as plans
 from mesh_assets.audit.words import result_json
 from mesh_assets.domain import Table
 from mesh_assets.environment import Environment, contract_hash
@@ -20,8 +21,10 @@ Item = dict[str, object]
 """One test's result: as `audit.words.result_json`, with `subject`: what was tested, in words."""
 
 
-def test(env: Environment, tables: Iterable[str]) -> Iterator[Item]:
+def test(env: Environment, tables: Iterable[str], *, cached: bool = True) -> Iterator[Item]:  # noqa: PT028 - no test of pytest's
     """Execute the tests of these tables, one table after the other.
+
+    With `cached`, statistics of data files and earlier verdicts on the same files stand for reading them.
 
     A published version is tested as it is. Where a newer candidate is held, the candidate is tested instead: it is what
     its owner has to mend. Tests of a toolchain's own (dbt's) are those of the last build. The input ports through which a
@@ -31,7 +34,7 @@ def test(env: Environment, tables: Iterable[str]) -> Iterator[Item]:
     wanted = [env.mesh.tables[name] for name in env.mesh.tables if name in set(tables)]
     versions, last = env.ledger.versions(), env.ledger.attempts(outcomes=("published", "unchanged", "held", "failed"))
     for table in wanted:
-        yield from _table(env, table, versions.get(table.name), last.get(table.name))
+        yield from _table(env, table, versions.get(table.name), last.get(table.name), cached=cached)
     yield from _ports(env, wanted)
 
 
@@ -67,7 +70,7 @@ def is_failure(item: Mapping[str, object], *, fail_on: str = "error") -> bool:
     return item["status"] in (("fail", "error", "warn") if fail_on == "warn" else ("fail", "error"))
 
 
-def published(env: Environment, table: Table, version: int, run: str) -> tuple[Item, ...]:
+def published(env: Environment, table: Table, version: int, run: str, *, cached: bool = True) -> tuple[Item, ...]:
     """The tests of one published version, and what they say is kept; not executed twice within one run.
 
     What only its toolchain can execute (dbt's own tests) is as the last build found it.
@@ -76,22 +79,45 @@ def published(env: Environment, table: Table, version: int, run: str) -> tuple[I
     if (known := env.ledger.results(table.name, version, contract, run=run)) is not None:
         return known
     with env.lake.session() as con:
-        results = build.test(env, table, con, version=version)
+        results = build.test(env, table, con, version=version, cached=cached)
     kept = env.ledger.results(table.name, version, contract) or ()
     items = _with_toolchains_own([result_json(result, table.name) for result in results], kept)
     env.ledger.keep_results(table.name, version, contract, items, run)
     return items
 
 
-def _table(env: Environment, table: Table, version: Version | None, last: Attempt | None) -> Iterator[Item]:
+def explain(env: Environment, tables: Iterable[str], *, cached: bool = True) -> list[Item]:
+    """How `test` would answer each test of these tables, without executing any."""
+    env.sync()
+    versions, last = env.ledger.versions(), env.ledger.attempts(outcomes=("published", "unchanged", "held", "failed"))
+    items: list[Item] = []
+    for table in (env.mesh.tables[name] for name in env.mesh.tables if name in set(tables)):
+        version, attempt = versions.get(table.name), last.get(table.name)
+        files = _held(version, attempt)
+        if not files and version is None:
+            continue
+        candidate = build.kept(table.name, files, attempt.record) if files and attempt else None
+        with env.lake.session() as con:
+            number = version.version if version else None
+            plan = build.explain(env, table, con, version=number, candidate=candidate, cached=cached)
+        subject = "candidate, held" if candidate else f"version {number}"
+        steps = plans.explain(plan) if plan else []
+        items += [{"table": table.name.replace(".", "/", 1), "subject": subject, **step} for step in steps]
+    return items
+
+
+def _table(
+    env: Environment, table: Table, version: Version | None, last: Attempt | None, *, cached: bool
+) -> Iterator[Item]:
     if last is not None and (files := _held(version, last)):
         with env.lake.session() as con:
-            results = build.test(env, table, con, candidate=build.kept(table.name, files, last.record))
+            candidate = build.kept(table.name, files, last.record)
+            results = build.test(env, table, con, candidate=candidate, cached=cached)
         items = [result_json(result, table.name) for result in results]
         subject = f"candidate of run {last.run}, held"
         items = _as_staged(_with_toolchains_own(items, last.record.get("results", ())), last)
     elif version is not None:
-        items = published(env, table, version.version, f"mesh test {now()}")
+        items = published(env, table, version.version, f"mesh test {now()}", cached=cached)
         subject = f"version {version.version}"
     else:
         return

@@ -1,10 +1,11 @@
 """Is this table what its contract says? Every test of the contract, answered by DuckDB.
 
-The meaning is that of the pandera schema (`schema.py`); this is the executor: a pushed-down `count(*)` per test, those
-that need one pass and no memory in a single statement, and samples only of what fails. No test can take another down:
-what cannot be executed is a result of its own, which says why and stops the version as a failure does.
+The meaning is that of the pandera schema (`schema.py`); this is the executor of the plan (`plan.py`): proofs first, then
+one statement of pushed-down filters for all tests of single rows, then keys. No test can take another down: what cannot
+be executed is a result of its own, which says why and stops the version as a failure does.
 """
 
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -13,18 +14,41 @@ from decimal import Decimal
 import duckdb
 
 from mesh_assets.audit import library, measured
+from mesh_assets.audit.contents import NOTHING_KNOWN, Knowledge
 from mesh_assets.audit.guard import TABLE, Guarded, guarded, time_limit
+from mesh_assets.audit.keys import repeats
+from mesh_assets.audit.lasting import basis
 from mesh_assets.audit.metric import compares, demand, holds, measure, numbers
+from mesh_assets.audit.plan import Plan, Rung, Step, plan
+from mesh_assets.audit.proofs import contiguous
 from mesh_assets.audit.questions import Question, Target, question
 from mesh_assets.audit.result import Result, Status
 from mesh_assets.audit.sample import MASK, plain, shown
-from mesh_assets.audit.values import CannotAnswer, ColumnType, column_type
+from mesh_assets.audit.scan import Counted, NotAsKnownError, scan, shown_rows
+from mesh_assets.audit.values import CannotAnswer, ColumnType, Family, column_type, quoted
 from mesh_assets.audit.words import broken, demanded, named
 from mesh_assets.audit.words import measured as told
 from mesh_assets.contract import Contract, Kind, Severity, Test
 from mesh_assets.errors import UsageError, nearest
 
 METRICS = (Kind.ROW_COUNT, Kind.NULL_VALUES, Kind.MISSING_VALUES, Kind.INVALID_VALUES, Kind.DUPLICATE_VALUES)
+CHEAP = frozenset(
+    {
+        "PROJECTION",
+        "FILTER",
+        "SEQ_SCAN",
+        "TABLE_SCAN",
+        "READ_PARQUET",
+        "PARQUET_SCAN",
+        "COLUMN_DATA_SCAN",
+        "ARROW_SCAN",
+        "UNION",
+        "DUMMY_SCAN",
+        "EMPTY_RESULT",
+        "DUCKLAKE_SCAN",
+    }
+)
+"""What a relation may be made of and still be read filter by filter."""
 STORED_AS = {"TIMESTAMP_S": "TIMESTAMP", "TIMESTAMP_MS": "TIMESTAMP", "BIT": "VARCHAR", "TIME_NS": "VARCHAR"}
 """Types that Parquet has not, and what they are read back as."""
 
@@ -41,6 +65,7 @@ def audit(
     sample: int = 10,
     seconds: float = 30.0,
     past: library.Past | None = None,
+    known: Knowledge = NOTHING_KNOWN,
 ) -> tuple[Result, ...]:
     """One result per test, in the contract's order.
 
@@ -55,6 +80,7 @@ def audit(
         sample: Failing rows to show, at most.
         seconds: How long a `type: sql` rule may take.
         past: Earlier versions of the table, for tests that compare with them; default: there are none.
+        known: What may be used instead of reading rows. It must be of this very relation; results are the same without it.
 
     Raises:
         UsageError: `tests` names one that the contract has not.
@@ -70,8 +96,38 @@ def audit(
         sample=sample,
         seconds=seconds,
         past=past or library.Nothing(datetime.now(UTC)),
+        known=known,
     )
     return once.run(chosen)
+
+
+def planned(
+    con: duckdb.DuckDBPyConnection,
+    relation: str,
+    contract: Contract,
+    *,
+    related: Callable[[str], str | None] = lambda _: None,
+    known: Knowledge = NOTHING_KNOWN,
+) -> Plan:
+    """How `audit` would answer each test. No rows are read.
+
+    Raises:
+        duckdb.Error: The relation cannot be read.
+    """
+    once = _Audit(
+        con=con,
+        relation=relation,
+        contract=contract,
+        related=related,
+        lost={},
+        lost_sample={},
+        sample=0,
+        seconds=0,
+        past=library.Nothing(datetime.now(UTC)),
+        known=known,
+        dry=True,
+    )
+    return once.plan(contract.tests)
 
 
 def _chosen(contract: Contract, tests: Collection[str] | None) -> tuple[Test, ...]:
@@ -95,19 +151,40 @@ class _Audit:
     sample: int
     seconds: float
     past: library.Past
+    known: Knowledge
+    dry: bool = False
     types: Mapping[str, ColumnType] = field(default_factory=dict)
     total: int = 0
+    samples: dict[str, str] = field(default_factory=dict)  # by test, what shows its failing rows
+    aside: list[str] = field(default_factory=list)  # temporary tables
 
     def run(self, tests: Sequence[Test]) -> tuple[Result, ...]:
         try:
-            self.types = _types(self.con, self.relation)
-            asked = [self.ask(test) for test in tests]
-            counts = self.count(asked)
+            steps = self.plan(tests)
+            try:
+                counts = self.count(steps)
+            except NotAsKnownError:
+                self.known = NOTHING_KNOWN
+                steps = self.plan(tests)
+                counts = self.count(steps)
         except duckdb.InterruptException:  # somebody wants this to end
             raise
         except duckdb.Error as error:
             return tuple(self.unanswered(test, f"the table cannot be read: {self.reason(error)}") for test in tests)
-        return tuple(self.answer(*each) for each in zip(tests, asked, counts, strict=True))
+        try:
+            return tuple(self.answer(*each) for each in zip(steps.steps, counts, strict=True))
+        finally:
+            for aside in self.aside:
+                self.con.execute(f"DROP TABLE IF EXISTS temp.{aside}")
+
+    def plan(self, tests: Sequence[Test]) -> Plan:
+        self.types = _types(self.con, self.relation)
+        asked = [self.ask(test) for test in tests]
+        dear = self.known.contents is None and is_dear(self.con, self.relation)
+        return plan(tests, asked, self.relation, self.types, self.known, dear=dear, lasting=self.lasting)
+
+    def lasting(self, condition: str) -> tuple[str, ...] | None:
+        return basis(self.con, condition, self.types)
 
     def ask(self, test: Test) -> Question | CannotAnswer | None:
         """The test as SQL, or why there is none; None for tests that need no such query."""
@@ -118,42 +195,107 @@ class _Audit:
         if test.kind in (Kind.ROW_COUNT, Kind.SQL) or measured.measures(test):
             return None
         try:
-            return question(test, self.relation, self.types, self.target)
+            asked = question(test, self.relation, self.types, self.target)
+            return self.range_of(test, asked) if test.kind is Kind.REFERENCE and not self.dry else asked
         except CannotAnswer as why:
             return why
 
-    def count(self, asked: Sequence[Question | CannotAnswer | None]) -> list[int | CannotAnswer | None]:
-        """What each question counts, and the table's rows; the light ones and the rows in one statement."""
-        light = {number: each.count for number, each in enumerate(asked) if isinstance(each, Question) and each.light}
-        parts = {-1: f"SELECT count(*) FROM {self.relation}", **light}
+    def range_of(self, test: Test, asked: Question) -> Question:
+        """A reference to a column that holds every whole number of a range asks for no more than the range."""
+        ends = self.ends(test)
+        if ends is None:
+            return asked
+        name = quoted(test.columns[0])
+        return replace(asked, condition=f"{name} < {ends[0]} OR {name} > {ends[1]}", target="")
+
+    def ends(self, test: Test) -> tuple[int, int] | None:
+        theirs = test.arguments.get("to_columns")
+        if not isinstance(theirs, list | tuple) or len(theirs) != 1:
+            return None
+        target = self.target(str(test.arguments.get("to_table")))
+        ours, there = self.types[test.columns[0]], target.types[theirs[0]]
+        if ours.family is not Family.INTEGER or there.family is not Family.INTEGER:
+            return None
+        found = contiguous(self.con, target.sql, theirs[0], there)
+        return found if found and ours.low <= found[0] and found[1] <= ours.high else None
+
+    def count(self, planned: Plan) -> list[int | CannotAnswer | None]:
+        """What each test counts; None for one that counts nothing."""
+        steps = planned.steps
+        of_rows = [number for number, step in enumerate(steps) if step.rows and (planned.contents or not step.keys)]
+        found = self.scanned(planned, of_rows)
+        counts = [self.count_one(planned, number, found.get(number)) for number in range(len(steps))]
+        self.keep(planned, {number: each for number, each in found.items() if isinstance(each, Counted)})
+        return counts
+
+    def scanned(self, planned: Plan, numbers: Sequence[int]) -> dict[int, Counted | CannotAnswer]:
+        """All at once; when one of them is at fault, each on its own."""
+        found: dict[int, Counted | CannotAnswer] = {}
         try:
-            union = " UNION ALL ".join(f"SELECT {number} AS i, ({sql}) AS n" for number, sql in parts.items())
-            found: dict[int, int] = dict(self.con.execute(union).fetchall())
+            found.update(scan(self.con, planned, numbers, self.sample))
         except duckdb.InterruptException:
             raise
-        except duckdb.Error:  # one of them is at fault: each is asked on its own
-            found = {-1: self.one(parts[-1])}
-        self.total = found[-1]
-        return [
-            found[number] if number in found else self.count_one(each) if isinstance(each, Question) else None
-            for number, each in enumerate(asked)
-        ]
+        except duckdb.Error:
+            alone = scan(self.con, planned, (), self.sample)
+            self.total = alone[-1].total
+            return {number: self.scanned_alone(planned, number) for number in numbers}
+        self.total = found[-1].total if isinstance(found[-1], Counted) else 0
+        return found
 
-    def count_one(self, question: Question) -> int | CannotAnswer:
+    def scanned_alone(self, planned: Plan, number: int) -> Counted | CannotAnswer:
         try:
-            return self.one(question.count)
+            return scan(self.con, planned, [number], self.sample)[number]
         except duckdb.InterruptException:
             raise
         except duckdb.Error as error:
             return CannotAnswer(self.reason(error))
 
+    def count_one(self, planned: Plan, number: int, rows: Counted | CannotAnswer | None) -> int | CannotAnswer | None:
+        step = planned.steps[number]
+        if step.keys and not isinstance(rows, CannotAnswer):
+            try:
+                found = repeats(self.con, planned, number, rows, self.known.memory, self.sample)
+            except duckdb.InterruptException:
+                raise
+            except duckdb.Error as error:
+                return CannotAnswer(self.reason(error))
+            self.samples[step.test.name] = found.rows
+            self.aside += [found.aside] if found.aside else []
+            return found.total
+        if isinstance(rows, Counted):
+            if planned.contents and step.rows and rows.total:
+                self.samples[step.test.name] = shown_rows(planned.contents, step.rows, rows, self.sample)
+            return rows.total
+        if rows is not None or step.question is None or step.rung is Rung.NONE:
+            return rows
+        try:
+            return self.one(step.question.count)
+        except duckdb.InterruptException:
+            raise
+        except duckdb.Error as error:
+            return CannotAnswer(self.reason(error))
+
+    def keep(self, planned: Plan, found: Mapping[int, Counted]) -> None:
+        """What was read for the first time, under the key of the file as it is."""
+        if self.known.memory is None:
+            return
+        fresh = {}
+        for number, counted in found.items():
+            rows = planned.steps[number].rows if number >= 0 else None
+            if rows and rows.rule:
+                paths = [file.path for _, files in rows.scans for file in files if planned.ids.get(file.path)]
+                fresh |= {(rows.rule, planned.ids[path][0]): counted.files[path] for path in paths}
+        if fresh:
+            self.known.memory.keep(fresh)
+
     def one(self, sql: str) -> int:
         row = self.con.execute(sql).fetchone()
         return row[0] if row else 0
 
-    def answer(self, test: Test, asked: Question | CannotAnswer | None, count: int | CannotAnswer | None) -> Result:
-        if isinstance(asked, CannotAnswer):
-            return self.unanswered(test, str(asked))
+    def answer(self, step: Step, count: int | CannotAnswer | None) -> Result:
+        test, asked = step.test, step.question
+        if step.rung is Rung.NONE:
+            return self.unanswered(test, step.why)
         query = asked.count if asked else ""
         if isinstance(count, CannotAnswer):
             return self.unanswered(test, str(count), query)
@@ -271,7 +413,8 @@ class _Audit:
         status = Status.PASS if ok else Status.FAIL if test.severity is Severity.ERROR else Status.WARN
         rows: tuple[Mapping[str, object], ...] = ()
         if asked and not ok and failing:
-            rows = shown(self.con, asked, self.types, self.contract, self.sample)
+            found = replace(asked, rows=self.samples.get(test.name) or asked.rows)
+            rows = shown(self.con, found, self.types, self.contract, self.sample)
         return Result(
             test=test,
             status=status,
@@ -309,6 +452,24 @@ class _Audit:
         except duckdb.Error as error:
             msg = f"`{table}` cannot be read: {self.reason(error)}"
             raise CannotAnswer(msg) from None
+
+
+def is_dear(con: duckdb.DuckDBPyConnection, relation: str) -> bool:
+    """Whether reading the relation costs so much that it is read once for all tests.
+
+    Columns of Parquet files and of DuckDB's own tables are read one by one, and blocks that cannot hold a failing row not
+    at all. Rows of a text file, of another database or of a join are computed in full each time.
+    """
+    try:
+        ((_, told),) = con.execute(f"EXPLAIN (FORMAT json) FROM {relation}").fetchall()
+        return not _operators(json.loads(told)) <= CHEAP
+    except (duckdb.Error, ValueError):  # it will be said when it is read
+        return False
+
+
+def _operators(nodes: list) -> set[str]:
+    found = {str(node.get("name", "")).strip() for node in nodes}
+    return found.union(*(_operators(node.get("children", [])) for node in nodes))
 
 
 def _types(con: duckdb.DuckDBPyConnection, relation: str) -> dict[str, ColumnType]:

@@ -41,12 +41,16 @@ class Question:
         count: A query of one number.
         rows: What follows `SELECT …` to show the counted rows; the table is called `_r`.
         light: It needs one pass and no memory, so that it can share a statement with others.
+        condition: What is true of the rows that are counted, where every row is judged by itself; else empty.
+        target: The table that `condition` reads besides, if any, as `domain.table`.
     """
 
     test: Test
     count: str
     rows: str
     light: bool = True
+    condition: str = ""
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ def question(test: Test, relation: str, types: Types, target: Callable[[str], Ta
         test,
         f"SELECT count(*) FROM {relation} WHERE {condition}",
         f"FROM (SELECT * FROM {relation} WHERE {condition}) AS _r",
+        condition=condition,
     )
 
 
@@ -83,7 +88,7 @@ def fails(test: Test, types: Types) -> str:  # noqa: C901 - one line per kind
     if test.kind is Kind.LIBRARY:
         return _fails_library(test, types)
     if test.kind in (Kind.REQUIRED, Kind.NULL_VALUES):
-        return " OR ".join(_missing(column, types[column]) for column in test.columns)
+        return " OR ".join(missing(column, types[column]) for column in test.columns)
     if len(test.columns) != 1:
         msg = f"a test of kind `{test.kind}` is asked of one column, not {len(test.columns)}"
         raise CannotAnswer(msg)
@@ -146,7 +151,7 @@ def pattern_of_format(name: object, type_: ColumnType) -> str:
     return whole(str(name))
 
 
-def _missing(name: str, type_: ColumnType) -> str:
+def missing(name: str, type_: ColumnType) -> str:
     """NaN counts as missing, as in the reference."""
     column = quoted(name)
     return f"({column} IS NULL OR isnan({column}))" if type_.family is Family.FLOAT else f"{column} IS NULL"
@@ -171,12 +176,14 @@ def _no_multiple(column: str, type_: ColumnType, value: object) -> str:
         return (
             f"NOT isfinite({column}) OR ({off} > {near!r}::DOUBLE AND {off} > abs({quotient}) * {relative!r}::DOUBLE)"
         )
-    if type_.family is Family.DECIMAL:
+    if type_.family is Family.DECIMAL and of > 1:
         return (
             f"{column} % {literal(Decimal(f'{of}e-{type_.scale}'), type_)} <> 0"
             if of <= type_.high
             else f"{column} <> 0"
         )
+    if of == 1:
+        return "FALSE"
     if of > INTEGERS["HUGEINT"][1]:
         return f"{column} <> 0"
     return f"{column} % {of} <> 0" if of <= type_.high else f"CAST({column} AS HUGEINT) % {of} <> 0"
@@ -216,11 +223,9 @@ def missing_words(test: Test, type_: ColumnType) -> list:
 
 
 def _missing_values(name: str, type_: ColumnType, test: Test) -> str:
-    listed, missing = missing_words(test, type_), _missing(name, type_)
+    listed, absent = missing_words(test, type_), missing(name, type_)
     return (
-        f"{missing} OR {quoted(name)} IN ({', '.join(literal(value, type_) for value in listed)})"
-        if listed
-        else missing
+        f"{absent} OR {quoted(name)} IN ({', '.join(literal(value, type_) for value in listed)})" if listed else absent
     )
 
 
@@ -243,7 +248,7 @@ def _repeats(test: Test, relation: str, types: Types) -> Question:
     names = ", ".join(map(quoted, test.columns))
     condition, where = "count(*) > 1", ""
     if test.kind is Kind.PRIMARY_KEY:
-        condition = " OR ".join([condition, *(_missing(column, types[column]) for column in test.columns)])
+        condition = " OR ".join([condition, *(missing(column, types[column]) for column in test.columns)])
     elif test.kind is Kind.DUPLICATE_VALUES:
         where = " WHERE " + " AND ".join(f"{quoted(column)} IS NOT NULL" for column in test.columns)
     groups = f"FROM {relation}{where} GROUP BY {names} HAVING {condition}"
@@ -276,7 +281,13 @@ def _reference(test: Test, relation: str, types: Types, target: Callable[[str], 
     known = " AND ".join(f"_r.{quoted(ours)} IS NOT NULL" for ours in test.columns)
     rows = f"FROM (SELECT * FROM {relation}) AS _r ANTI JOIN (SELECT * FROM {there.sql}) AS _t ON {same} WHERE {known}"
     order = ", ".join(f"_r.{quoted(ours)}" for ours in test.columns)
-    return Question(test, f"SELECT count(*) {rows}", f"{rows} ORDER BY {order}", light=False)
+    condition = ""
+    if len(columns) == 1:
+        key = quoted(columns[0])
+        condition = f"{quoted(test.columns[0])} NOT IN (SELECT {key} FROM {there.sql} WHERE {key} IS NOT NULL)"
+    return Question(
+        test, f"SELECT count(*) {rows}", f"{rows} ORDER BY {order}", light=False, condition=condition, target=table
+    )
 
 
 def _of_library(test: Test, relation: str, types: Types, target: Callable[[str], Target]) -> Question:
@@ -285,7 +296,7 @@ def _of_library(test: Test, relation: str, types: Types, target: Callable[[str],
     if isinstance(found, library.Rows):
         condition = found.condition
         rows = f"FROM (SELECT * FROM {relation} WHERE {condition}) AS _r"
-        return Question(test, f"SELECT count(*) FROM {relation} WHERE {condition}", rows)
+        return Question(test, f"SELECT count(*) FROM {relation} WHERE {condition}", rows, condition=condition)
     if isinstance(found, library.Found):
         return Question(test, f"SELECT count(*) FROM ({found.query})", f"FROM ({found.query}) AS _r", light=False)
     msg = f"`{test.type}` measures, it counts no rows"

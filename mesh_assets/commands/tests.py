@@ -35,7 +35,9 @@ tests = typer.Typer(cls=TestGroup, rich_markup_mode="markdown", help="Execute te
 
 
 @tests.command(
-    PLAIN, epilog="Examples: `mesh test`, `mesh test claims --json`, `mesh test --junit report.xml --fail-on warn`"
+    PLAIN,
+    epilog="Examples: `mesh test`, `mesh test claims --json`, `mesh test --junit report.xml --fail-on warn`, "
+    "`mesh test claims --explain`, `mesh test --no-cache`",
 )
 def execute(
     names: Names = None,
@@ -43,6 +45,12 @@ def execute(
     *,
     junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Also write JUnit's XML.")] = None,
     fail_on: Annotated[str, typer.Option("--fail-on", metavar="warn|error", help="What makes exit 1.")] = "error",
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say how each test would be answered; execute none.")
+    ] = False,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Read every row: no statistics, no earlier verdicts.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Execute the tests of what is published, and of candidates that are held. Exit 1 when one fails.
@@ -56,8 +64,12 @@ def execute(
         raise typer.BadParameter(message)
     env, _ = environment(mesh)
     chosen = catalog.named(env.mesh, names or ())
+    if explain:
+        steps = testing.explain(env, chosen, cached=not no_cache)
+        print_json(catalog.test_report(steps)) if as_json else console.plan_table(steps)
+        raise typer.Exit
     with console.waiting("testing"):
-        items = list(testing.test(env, chosen))
+        items = list(testing.test(env, chosen, cached=not no_cache))
     if as_json:
         print_json(catalog.test_report(items))
     else:

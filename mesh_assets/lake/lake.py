@@ -5,16 +5,17 @@ import hashlib
 import json
 import shutil
 import uuid
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mesh_assets.audit.contents import Contents
 from mesh_assets.contract import Column
 from mesh_assets.domain import LakeConfig
 from mesh_assets.errors import RunError, UsageError
-from mesh_assets.lake import databases, forks, publishing, reading, staging
+from mesh_assets.lake import databases, files, forks, publishing, reading, staging
 from mesh_assets.lake.catalog import FORMAT, METADATA, PostgresCatalog, SqliteCatalog, no_lake, open_catalog
 from mesh_assets.lake.sqltext import dotted, in_lake, quoted, text
 from mesh_assets.lake.trouble import explained, mend_of, trouble, without_passwords
@@ -171,6 +172,23 @@ class Lake:
     def columns(self, con: "duckdb.DuckDBPyConnection", table: str, version: int) -> tuple[tuple[str, str], ...]:
         """(name, type) of every column of a version, in order."""
         return staging.described(con, self.relation(table, version))
+
+    def contents(
+        self, con: "duckdb.DuckDBPyConnection", of: Publication | tuple[str, int], columns: Iterable[str]
+    ) -> Contents | None:
+        """The data files of a candidate, or of a version, with what their statistics say of some columns.
+
+        Args:
+            con: Outside a transaction.
+            of: A candidate, or a table and its version.
+            columns: Those whose statistics are wanted.
+
+        Returns:
+            None where single files cannot be told apart safely; then the relation says all there is to know.
+        """
+        if isinstance(of, Publication):
+            return files.contents_of_candidate(self, con, of, columns)
+        return files.contents(self, con, *of, columns)
 
     def fingerprint(self, con: "duckdb.DuckDBPyConnection", relation: str) -> str:
         """A text that two relations share when they have the same columns and the same rows, in whatever order.

@@ -40,9 +40,9 @@ def candidate(publication: Publication, relation: Callable[[str, int], str]) -> 
     base = f"{relation(publication.staged.table, publication.base)} AS b"
     match publication.mode:
         case Mode.UPSERT:
-            kept = f"SELECT b.* FROM {base} WHERE NOT EXISTS (FROM {files} AS f WHERE {_same_key(publication)})"
+            kept = f"SELECT b.* FROM {base} WHERE NOT EXISTS (FROM {files} AS f WHERE {same_key(publication)})"
         case Mode.PARTITION:
-            kept = f"FROM {base} WHERE ({_within(publication)}) IS NOT TRUE"
+            kept = f"FROM {base} WHERE ({within(publication)}) IS NOT TRUE"
         case _:
             kept = f"FROM {base}"
     return f"({kept} UNION ALL BY NAME FROM {files})"
@@ -136,7 +136,7 @@ def _refuse_twin_keys(con: "duckdb.DuckDBPyConnection", publication: Publication
 
 def _refuse_outsiders(con: "duckdb.DuckDBPyConnection", publication: Publication) -> None:
     table, files = publication.staged.table, parquet(publication.staged.files)
-    outside = con.execute(f"SELECT count(*) FROM {files} WHERE ({_within(publication)}) IS NOT TRUE").fetchall()[0][0]
+    outside = con.execute(f"SELECT count(*) FROM {files} WHERE ({within(publication)}) IS NOT TRUE").fetchall()[0][0]
     if outside and publication.partition:
         column, start, end = publication.partition
         message = (
@@ -236,10 +236,10 @@ def _register(con: "duckdb.DuckDBPyConnection", publication: Publication) -> boo
         changed |= _widen(con, publication, dict(old))
         if publication.mode is Mode.UPSERT:
             changed |= _delete(
-                con, f"DELETE FROM {name} AS b WHERE EXISTS (FROM {files} AS f WHERE {_same_key(publication)})"
+                con, f"DELETE FROM {name} AS b WHERE EXISTS (FROM {files} AS f WHERE {same_key(publication)})"
             )
         if publication.mode is Mode.PARTITION:
-            changed |= _delete(con, f"DELETE FROM {name} WHERE {_within(publication)}")
+            changed |= _delete(con, f"DELETE FROM {name} WHERE {within(publication)}")
     if staged.rows:
         for file in staged.files:
             con.execute(
@@ -282,11 +282,15 @@ def _widen(con: "duckdb.DuckDBPyConnection", publication: Publication, old: dict
     return wider
 
 
-def _same_key(publication: Publication) -> str:
-    return " AND ".join(f"f.{quoted(column)} IS NOT DISTINCT FROM b.{quoted(column)}" for column in publication.key)
+def same_key(publication: Publication, base: str = "b") -> str:
+    """A new row `f` has the key of an old one."""
+    return " AND ".join(
+        f"f.{quoted(column)} IS NOT DISTINCT FROM {base}.{quoted(column)}" for column in publication.key
+    )
 
 
-def _within(publication: Publication) -> str:
+def within(publication: Publication) -> str:
+    """A row is in the partition that is replaced."""
     if publication.partition is None:
         message = (
             f"{publication.staged.table} is published by partition, and no partition was named.\n"

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import duckdb
 
+from mesh_assets.audit.contents import NOTHING_KNOWN, Knowledge
 from mesh_assets.audit.execute import audit as audit_own
 from mesh_assets.audit.library import Past
 from mesh_assets.audit.result import Result, Status
@@ -26,6 +27,7 @@ def audit(
     sample: int = 10,
     seconds: float = 30.0,
     past: Past | None = None,
+    known: Knowledge = NOTHING_KNOWN,
 ) -> tuple[Result, ...]:
     """As `audit.execute.audit`, with the contract's hand-written schemas after its own tests.
 
@@ -48,6 +50,7 @@ def audit(
         sample=sample,
         seconds=seconds,
         past=past,
+        known=known,
     )
     return (*own, *_execute(con, relation, contract, chosen, sample), *unloaded)
 

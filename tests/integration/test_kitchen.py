@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mesh_assets import testing
 from mesh_assets.errors import UsageError
 from mesh_assets.kitchen import maintenance
 from mesh_assets.kitchen.api import Kitchen, revert
@@ -199,6 +200,37 @@ def test_a_failed_test_can_be_waived_and_that_is_kept(small):
     assert small.env().lake.commits()[-1].info["kitchen"]["waived"] == "agreed with finance"
     assert revenue(small) == 100, "what failed is still held"
     kitchen.close(force=True)
+
+
+def _verdicts(env, *, cached: bool) -> list[tuple]:
+    """What `mesh test` says of every table."""
+    items = testing.test(env, env.mesh.tables, cached=cached)
+    return [(item["table"], item["name"], item["status"], item["failing_rows"], item["total_rows"]) for item in items]
+
+
+def test_verdicts_are_right_in_a_kitchen_and_after_promotion_and_revert(small):
+    """The kitchen starts with production's memory, and its files come to production under other names."""
+
+    def agree(env) -> list[tuple]:
+        found = _verdicts(env, cached=True)
+        assert found == _verdicts(env, cached=True) == _verdicts(env, cached=False)
+        return found
+
+    at_first = agree(small.env())
+    with open_(small) as kitchen:
+        assert agree(kitchen.environment()) == at_first
+        rule(kitchen, "select case when id = 3 then null else id end as id, amount, mail from shop.raw_orders")
+        assert not kitchen.test()["ok"]
+        held = agree(kitchen.environment())
+        assert ("shop/orders", "id__required", "fail", 1, 4) in held, held
+        assert agree(small.env()) == at_first
+        rule(kitchen, "select id, amount, mail from shop.raw_orders where id < 4")
+        assert kitchen.test()["ok"]
+        in_kitchen = agree(kitchen.environment())
+        kitchen.promote()
+        assert agree(small.env()) == in_kitchen != at_first
+        kitchen.revert()
+        assert agree(small.env()) == at_first
 
 
 def test_revert_is_refused_when_later_versions_stand_on_it(small):
