@@ -1,5 +1,6 @@
 """One environment: a mesh with its lake and its ledger, and what the three say together."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,8 @@ from mesh_assets.lake import Commit, Lake
 from mesh_assets.ledger import Attempt, Ledger, Record, Version
 from mesh_assets.settings import Settings
 
+MASKS = "masks.json"
+"""In the home of a kitchen that masks: its key, and which columns."""
 TRIED = ("unchanged", "held", "failed")
 """Outcomes of an attempt that count as tried, beside a version."""
 
@@ -116,6 +119,14 @@ class Environment:
         if verdict is None or verdict.admitted:
             return False
         return port.on_failure is OnFailure.STOP or self.ledger.last_admitted(reader, port.table, version) is None
+
+    def masks(self, table: str) -> tuple[frozenset[str], str]:
+        """Columns of a table whose values are masked here, and with what key: in a kitchen that masks."""
+        path = self.home / MASKS
+        if not path.is_file():
+            return frozenset(), ""
+        told = json.loads(path.read_text(encoding="utf-8"))
+        return frozenset(told["columns"].get(table, ())), told["key"]
 
     def raw(self, table: Table, known: Mapping[str, tuple[str, str]] | None = None) -> str:
         """Content hash of a source's files now; empty for other tables, and when no file is there.
