@@ -12,7 +12,7 @@ from mesh_assets.graph import order
 from mesh_assets.reading import shape
 from mesh_assets.reading.draft import Draft
 from mesh_assets.reading.folders import read_folders
-from mesh_assets.reading.source import Document, child, load, text
+from mesh_assets.reading.source import Document, child, load, text, texts
 from mesh_assets.rules import RULES
 
 FILE = "mesh.yaml"
@@ -153,6 +153,7 @@ def _mesh(document: Document, draft: Draft, problems: Iterable[Problem]) -> Mesh
         },
         broken=broken,
         secrets=dict(child(child(document.root, "kitchen"), "secrets")),
+        mask=texts(child(document.root, "kitchen"), "mask"),
     )
 
 
