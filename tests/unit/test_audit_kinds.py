@@ -152,7 +152,12 @@ def test_failing_rows_are_counted(con, kind, arguments, type_, values, failing):
 
 
 @pytest.mark.parametrize(
-    "kind", [kind for kind in Kind if kind not in (Kind.COLUMNS, Kind.TYPES, Kind.SQL, Kind.ROW_COUNT, Kind.LIBRARY)]
+    "kind",
+    [
+        kind
+        for kind in Kind
+        if kind not in (Kind.COLUMNS, Kind.TYPES, Kind.SQL, Kind.ROW_COUNT, Kind.LIBRARY, Kind.PANDERA)
+    ],
 )
 def test_nothing_is_wrong_with_an_empty_table(con, kind):
     con.execute("CREATE TABLE t (x VARCHAR, n INTEGER)")
@@ -416,7 +421,10 @@ def test_every_kind_has_a_meaning(con):
     con.execute("CREATE TABLE t (x VARCHAR)")
     for kind in Kind:
         (result,) = audit(con, "t", contract(rule(kind, "x"), x="VARCHAR"))
-        assert "yet" not in result.message
+        if kind is Kind.PANDERA:  # `schemas.attached` executes it (test_hand_written.py); here it must not pass
+            assert result.status is Status.ERROR
+        else:
+            assert "yet" not in result.message
 
 
 def test_severity_decides_between_fail_and_warn(con):
