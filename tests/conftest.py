@@ -16,6 +16,17 @@ from mesh_assets.lake import Lake
 PASSWORD = "correct-horse-battery"
 
 
+IN_MEMORY = Path("/dev/shm")
+ROOM = 6 * 1024**3
+"""Bytes that a run of all tests may need there."""
+
+
+def pytest_configure() -> None:
+    """Temporary folders are in memory where there is room: most of a test's time would be waiting for the disk."""
+    if "PYTEST_DEBUG_TEMPROOT" not in os.environ and IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > ROOM:
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = str(IN_MEMORY)
+
+
 def free_port() -> int:
     """A port that nobody listens on."""
     with socket.socket() as probe:
