@@ -4,13 +4,17 @@ import os
 import random
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from mesh_assets.audit.contents import Contents, DataFile, Knowledge, Layer
 from mesh_assets.audit.execute import audit, planned
 from mesh_assets.audit.plan import Rung
+from mesh_assets.audit.proofs import span
+from mesh_assets.audit.values import column_type
 from mesh_assets.contract import Kind
 from mesh_assets.lake import Mode, Publication
+from mesh_assets.lake.files import _footers
 from mesh_assets.store import Store
 from mesh_assets.verdicts import Verdicts
 from tests.verdict_rules import TYPES, contract, library, rows, rule, rules, told
@@ -236,6 +240,20 @@ def test_a_changed_file_is_another_file(sqlite_lake, memory):
         other = lake.stage(con, "a.t", _many(5))
         Path(other.files[0]).replace(path)
         assert memory.identify({path: ""}) != before
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "€", "😀"])
+def test_bounds_of_long_texts_are_bounds(tmp_path, letter):
+    """Writers cut them short: what is kept must be no greater than the least, and no less than the greatest."""
+    path = str(tmp_path / "long.parquet")
+    with duckdb.connect() as con:
+        for length in (1, *range(252, 258), 9000):
+            texts = sorted(("x" * length + letter + end for end in ("tail", "uuu", "")), key=str.encode)
+            con.execute(f"COPY (SELECT unnest($1) AS x) TO '{path}'", [texts])
+            (file,) = _footers(con, (path,), frozenset({"x"}))
+            low, high = span(file.bounds["x"], column_type("VARCHAR"))
+            assert low <= texts[0].encode()
+            assert high >= texts[-1].encode()
 
 
 def test_bytes_that_change_in_place_are_another_file_whatever_their_time_says(memory, tmp_path):
