@@ -4,11 +4,14 @@ The command line and the portal call the same functions. A rule is plain data, a
 """
 
 import difflib
+import fcntl
+import hashlib
 import io
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +20,38 @@ from mesh_assets.contract import Contract
 from mesh_assets.domain import Mesh, Table
 from mesh_assets.errors import ConfigError, RunError, UsageError, nearest
 from mesh_assets.reading.odcs import read_contract
-from mesh_assets.reading.source import parse, read_text
+from mesh_assets.reading.quality import OFF, OPERATORS, switched_off
+from mesh_assets.reading.source import maps, parse, read_text
 
 Rule = Mapping[str, Any]
 _LIST = re.compile(r"^( *)[\w-]+:[^\S\n]*(?:#[^\n]*)?\n( *)- ", re.MULTILINE)
+
+
+MANAGED = frozenset(
+    {"type", "engine", "implementation", "metric", "arguments", "unit", "severity", "description", *OPERATORS}
+)
+"""Keys of a rule that a form knows; others stay as they are when the rule is changed by one."""
+
+
+class Overtaken(UsageError):  # noqa: N818 - what has happened
+    """A file is not any more what it was when the change was made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """One rule as it stands in a contract.
+
+    Attributes:
+        name: By which it is found again.
+        column: Empty for a rule of the table.
+        rule: As plain data.
+        off: It is kept, and not executed.
+    """
+
+    name: str
+    column: str
+    rule: dict[str, Any]
+    off: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,26 +78,41 @@ class Edit:
         )
         return "".join(lines)
 
+    @property
+    def revision(self) -> str:
+        """Of the file that the change is made to: another text has another one."""
+        return revision(self.before)
+
     def write(self) -> None:
         """Put the file in its place, whole or not at all.
 
         Raises:
-            UsageError: Somebody has changed it since it was read.
+            Overtaken: Somebody has changed it since it was read.
             RunError: It cannot be written.
         """
-        now = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
-        if now != self.before:
-            raise UsageError(f"{self.shown} has changed since it was read\n    Try again; nothing was written.")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            mode = self.path.stat().st_mode & 0o777 if self.path.exists() else 0o644
-            handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(self.after)
-            Path(name).chmod(mode)
-            Path(name).replace(self.path)
+            with _alone(self.path.parent):
+                self._put()
         except OSError as error:
             raise RunError(f"{self.shown} cannot be written: {error.strerror}\n    Check its folder.") from None
+
+    def _put(self) -> None:
+        now = self.path.read_text(encoding="utf-8-sig") if self.path.exists() else ""
+        if now != self.before:
+            raise Overtaken(f"{self.shown} has changed since it was read\n    Try again; nothing was written.")
+        mode = self.path.stat().st_mode & 0o777 if self.path.exists() else 0o644
+        handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(self.after)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).chmod(mode)
+            Path(name).replace(self.path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
 
 
 def add(mesh: Mesh, table: Table, rules: Sequence[tuple[str, Rule]]) -> Edit:
@@ -128,6 +174,111 @@ def remove(mesh: Mesh, table: Table, name: str) -> Edit:
                     owner.pop("quality")
 
     return _changed(mesh, table, change)
+
+
+def revise(mesh: Mesh, table: Table, name: str, rule: Rule) -> Edit:
+    """A rule that says something else: what a form knows of is replaced, everything else in it stays.
+
+    Raises:
+        UsageError: The contract has no rule of that name.
+        ConfigError: As of `add`.
+    """
+
+    def change(schema: Any) -> None:  # noqa: ANN401 - ruamel's
+        rules, place = _found(schema, table, name)
+        owner, new = rules[place], _plain(rule)
+        for key in [key for key in owner if key in MANAGED and key not in new]:
+            owner.pop(key)
+        for key, value in new.items():
+            if key not in owner or owner[key] != value:
+                owner[key] = value
+
+    return _changed(mesh, table, change)
+
+
+def switch(mesh: Mesh, table: Table, name: str, *, on: bool) -> Edit:
+    """A rule that is executed, or is kept without being executed.
+
+    Raises:
+        UsageError: The contract has no rule of that name.
+    """
+
+    def change(schema: Any) -> None:  # noqa: ANN401 - ruamel's
+        rules, place = _found(schema, table, name)
+        rule = rules[place]
+        extras = [one for one in rule.get("customProperties") or [] if one.get("property") != OFF]
+        if not on:
+            rule.setdefault("id", name)  # a rule that is not executed has no other name
+            extras.append(_plain({"all": {"property": OFF, "value": True}})["all"])
+        if extras:
+            rule["customProperties"] = extras
+        else:
+            rule.pop("customProperties", None)
+
+    return _changed(mesh, table, change)
+
+
+def written(mesh: Mesh, table: Table) -> tuple[Written, ...]:
+    """The rules under `quality:` of a table's contract, those of its columns first; empty without a contract.
+
+    Raises:
+        ConfigError: The file cannot be read.
+    """
+    if table.contract is None:
+        return ()
+    shown = table.contract.where.path
+    document = parse(read_text(mesh.root / shown, shown), shown)
+    by_line = {test.where.line: test.name for test in table.contract.tests if test.where.path == shown}
+    schema = next(iter(maps(document.root, "schema")), None)
+    found: list[Written] = []
+    for owner in (*maps(schema, "properties"), schema) if schema is not None else ():
+        column = "" if owner is schema else str(owner.get("physicalName") or owner.get("name"))
+        for rule in maps(owner, "quality"):
+            line = document.place(rule, next(iter(rule), "")).line
+            name = by_line.get(line) or str(rule.get("id") or rule.get("name") or "")
+            found.append(Written(name=name, column=column, rule=_bare(rule), off=switched_off(rule)))
+    return tuple(found)
+
+
+def restored(mesh: Mesh, table: Table, *, before: str, after: str) -> Edit:
+    """The contract's file as it was before a change; only while it still is what the change has made of it.
+
+    Raises:
+        Overtaken: It has changed since.
+    """
+    if table.contract is None:
+        raise UsageError(f"{table.name.replace('.', '/')} has no contract\n    Nothing can be taken back.")
+    shown = table.contract.where.path
+    if read_text(mesh.root / shown, shown) != after:
+        mend = "Change it by a new change: taking this one back would undo what came after it."
+        raise Overtaken(f"{shown} has changed since\n    {mend}")
+    reading = read_contract(parse(before, shown), table.domain, table.short)
+    if reading.problems or reading.contract is None:
+        raise ConfigError(problems=reading.problems)
+    return Edit(path=mesh.root / shown, shown=shown, before=after, after=before, contract=reading.contract)
+
+
+def revision(text: str) -> str:
+    """Names a text: another text has another one."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@contextmanager
+def _alone(folder: Path) -> Generator[None]:
+    """One writer at a time in a folder, of all processes: between the look at a file and its change nobody writes."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _bare(value: Any) -> Any:  # noqa: ANN401 - of YAML
+    """Plain dictionaries and lists."""
+    if isinstance(value, Mapping):
+        return {key: _bare(item) for key, item in value.items()}
+    return [_bare(item) for item in value] if isinstance(value, list) else value
 
 
 def _changed(mesh: Mesh, table: Table, change: Callable[[Any], None]) -> Edit:

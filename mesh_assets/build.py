@@ -22,7 +22,7 @@ from mesh_assets.changes import judge
 from mesh_assets.domain import Load, Table, Toolchain
 from mesh_assets.environment import Environment, contract_hash
 from mesh_assets.errors import RunError, Superseded
-from mesh_assets.lake import Mode, Publication, Staged
+from mesh_assets.lake import Mode, Publication, Staged, masking
 from mesh_assets.ledger import Input, Record
 from mesh_assets.schemas.attached import audit
 from mesh_assets.step import (
@@ -269,7 +269,19 @@ def _compute(step: Step, table: Table, make: Make, base: int | None) -> Staged:
         _show_this(step, table, base)
     query = make(step.con, step.partition)
     with _explained(step, table):
+        if table.source is not None:
+            query = _masked(step, table, query)
         return step.env.lake.stage(step.con, table.name, query, columns=columns)
+
+
+def _masked(step: Step, table: Table, query: str) -> str:
+    """What is read from raw files, in a kitchen that masks; everything else there is masked already."""
+    names, key = step.env.masks(table.name)
+    if not names or table.contract is None:
+        return query
+    there = {str(row[0]) for row in step.con.execute(f"DESCRIBE FROM (\n{query}\n)").fetchall()}
+    types = {column.name: column.type for column in table.contract.columns if column.name in names & there}
+    return masking.masked(f"(\n{query}\n)", types, key)
 
 
 @contextmanager

@@ -188,6 +188,7 @@ class Mesh:
         broken: Domains that could not be loaded, with what is wrong: by name, a tuple of problems.
         repository: Where the code can be looked at, with `{commit}` and `{path}` in it; empty: nowhere.
         secrets: Environment variables that are production's: to the one that takes its place in a kitchen, or to nothing.
+        mask: Tags and classifications of columns whose values are masked in a kitchen.
     """
 
     name: str
@@ -199,6 +200,7 @@ class Mesh:
     tables: Mapping[str, Table] = field(default_factory=dict)
     broken: Mapping[str, tuple] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
+    mask: tuple[str, ...] = ()
 
     def port(self, reader: str, table: str) -> InputPort | None:
         """The input port through which domain `reader` reads a foreign table; None for its own tables."""

@@ -1,5 +1,6 @@
 """One environment: a mesh with its lake and its ledger, and what the three say together."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,8 @@ from mesh_assets.verdicts import Verdicts
 if TYPE_CHECKING:
     import duckdb
 
+MASKS = "masks.json"
+"""In the home of a kitchen that masks: its key, and which columns."""
 TRIED = ("unchanged", "held", "failed")
 """Outcomes of an attempt that count as tried, beside a version."""
 
@@ -147,6 +150,14 @@ class Environment:
         if verdict is None or verdict.admitted:
             return False
         return port.on_failure is OnFailure.STOP or self.ledger.last_admitted(reader, port.table, version) is None
+
+    def masks(self, table: str) -> tuple[frozenset[str], str]:
+        """Columns of a table whose values are masked here, and with what key: in a kitchen that masks."""
+        path = self.home / MASKS
+        if not path.is_file():
+            return frozenset(), ""
+        told = json.loads(path.read_text(encoding="utf-8"))
+        return frozenset(told["columns"].get(table, ())), told["key"]
 
     def raw(self, table: Table, known: Mapping[str, tuple[str, str]] | None = None) -> str:
         """Content hash of a source's files now; empty for other tables, and when no file is there.

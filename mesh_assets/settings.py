@@ -17,6 +17,7 @@ class Settings(BaseSettings):
         lake_catalog: Overrides `lake.catalog` of `mesh.yaml`.
         lake_data: Overrides `lake.data` of `mesh.yaml`.
         lake_schema: Overrides `lake.schema` of `mesh.yaml`.
+        kitchen_catalog: On PostgreSQL, how kitchens connect: production's database, as a role that has no right to production.
         kitchen: Every command works in this kitchen, as with `--kitchen`.
         author: Written into commits of the lake.
         lease_seconds: A running step that has not been heard of for so long is taken for dead (other hosts only).
@@ -34,6 +35,7 @@ class Settings(BaseSettings):
     lake_catalog: str = ""
     lake_data: str = ""
     lake_schema: str = ""
+    kitchen_catalog: str = ""
     kitchen: str = ""
     author: str = "mesh"
     lease_seconds: float = 60.0

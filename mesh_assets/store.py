@@ -88,6 +88,15 @@ class Store:
             with self._engine.begin() as db:
                 db.execute(sa.schema.DropSchema(f"{config.schema}_ledger", cascade=True, if_exists=True))
 
+    def allow(self, config: LakeConfig, role: str) -> None:
+        """Let another role of the same database work in what `copy` has made there."""
+        from mesh_assets.lake.catalog import allowing
+
+        if self._engine.dialect.name == "postgresql":
+            with self._engine.begin() as db:
+                for statement in allowing(f"{config.schema}_ledger", role):
+                    db.exec_driver_sql(statement)
+
     def put(self, db: sa.Connection, table: sa.Table, rows: dict | list[dict], *, replace: bool = False) -> None:
         """Add rows; those whose key is there already stay as they are, or are replaced."""
         dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
@@ -176,7 +185,9 @@ def _create(engine: sa.Engine, tables: sa.MetaData) -> None:
         if schema:
             # Two processes that create the ledger at once would collide within PostgreSQL's own catalogue.
             db.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": schema})
-            db.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
+            there = sa.text("SELECT 1 FROM pg_namespace WHERE nspname = :name")
+            if not db.execute(there, {"name": schema}).scalar():  # `IF NOT EXISTS` asks for the right to make it
+                db.execute(sa.schema.CreateSchema(schema))
         _about.metadata.create_all(db)
         tables.create_all(db)
         found = db.execute(sa.select(_about.c.version)).scalar()

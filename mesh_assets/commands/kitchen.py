@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from xml.etree import ElementTree as ET
 
 import typer
 
@@ -306,12 +305,17 @@ def _print_promotion(report: "Json") -> None:
         typer.echo(f"refused: {row['table']}{': ' if row['table'] else ''}{row['reason']}")
     if report["refused"]:
         return
+    if report["already"]:
+        note(f"all of it was promoted already, as version {report['version']}")
+        return
     for row in report["promoted"]:
         where = f"version {row['version']}" if row["version"] else "would be promoted"
         typer.echo(f"{row['table']} {where}, {row['rows']:,} rows")
         for file in row["files"]:
             typer.echo(f"    {file['sha256']} {file['file']} {'as tested' if file['tested'] else 'REWRITTEN'}")
-    if not report["promoted"]:
+    for name in report["left_to_production"]:
+        typer.echo(f"{name} was made from masked values: production builds it, by the promoted code")
+    if not report["promoted"] and not report["left_to_production"]:
         note("no table to promote")
     if report["commit"]:
         note(f"code: {report['commit'][:12]}")
@@ -319,22 +323,9 @@ def _print_promotion(report: "Json") -> None:
 
 
 def _write_junit(report: "Json", path: Path) -> None:
-    suites = ET.Element("testsuites", name=f"kitchen {report['kitchen']}")
-    for domain in report["domains"]:
-        after, failing = domain["after"], domain["failing"]
-        suite = ET.SubElement(
-            suites,
-            "testsuite",
-            name=domain["domain"],
-            tests=str(sum(after.values())),
-            failures=str(len(failing)),
-        )
-        for item in failing:
-            case = ET.SubElement(suite, "testcase", classname=item["table"], name=item["test"])
-            ET.SubElement(case, "failure", message=item["message"])
-        for number in range(after["pass"] + after["warn"]):
-            ET.SubElement(suite, "testcase", classname=domain["domain"], name=f"passed {number + 1}")
+    from mesh_assets.kitchen.junit import xml
+
     try:
-        path.write_text(ET.tostring(suites, encoding="unicode"), encoding="utf-8")
+        path.write_text(xml(report), encoding="utf-8")
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error.strerror}\n    Name a file that you may write.") from None

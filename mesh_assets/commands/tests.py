@@ -85,18 +85,25 @@ def types(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """List the kinds of tests of the library, or show one with its parameters. With --json, their JSON Schema too."""
+    """List the kinds of tests of the standard and of the library, or show one with its parameters. With --json, their JSON Schema too."""
     from mesh_assets.audit import library
     from mesh_assets.audit.library import schema
-    from mesh_assets.errors import UsageError, nearest
+    from mesh_assets.offered import OFFERS
 
-    if name is not None and name not in library.TYPES:
-        raise UsageError(f"there is no test `{name}` in the library\n    {nearest(name, library.TYPES)}")
-    chosen = [library.TYPES[name]] if name else list(library.TYPES.values())
+    chosen = [_offer(name)] if name else list(OFFERS.values())
     if as_json:
-        data = [schema.as_data(kind) for kind in chosen]
+        kinds = [library.TYPES[one.name] for one in chosen if one.name in library.TYPES]
+        standard = [one for one in chosen if one.name not in library.TYPES]
         print_json(
-            {"schema_version": 1, "types": data, "schema": schema.implementation({one.name: one for one in chosen})}
+            {
+                "schema_version": 1,
+                "types": [schema.as_data(kind) for kind in kinds],
+                "standard": [
+                    {"name": one.name, "label": one.label, "fails": one.help, "scope": str(one.scope)}
+                    for one in standard
+                ],
+                "schema": schema.implementation({kind.name: kind for kind in kinds}),
+            }
         )
     elif name is None:
         _table(("test", "of a", "fails, when"), [(one.name, str(one.scope), one.help) for one in chosen])
@@ -105,15 +112,27 @@ def types(
         typer.echo(f"{one.name}: {one.label}\n{one.help}\n")
         _table(
             ("parameter", "is", "help"),
-            [(p.name + (" *" if p.needed else ""), p.form.value, p.help) for p in one.every_parameter],
+            [(p.name + (" *" if p.needed else ""), p.form.value, p.help) for p in one.parameters],
         )
-        lines = [
-            "type: custom",
-            "engine: mesh",
-            f"implementation: {{test: {one.name}{''.join(', ' + line for line in one.example.splitlines())}}}",
-        ]
-        typer.echo("\n- " + "\n  ".join(lines))
+        typer.echo(f"\n{_example(one)}", nl=False)
         note("* needed")
+
+
+def _offer(name: str) -> Any:  # noqa: ANN401 - the library is slow to import
+    from mesh_assets.errors import UsageError, nearest
+    from mesh_assets.offered import OFFERS
+
+    if name not in OFFERS:
+        raise UsageError(f"there is no test `{name}` in the library\n    {nearest(name, OFFERS)}")
+    return OFFERS[name]
+
+
+def _example(offer: Any) -> str:  # noqa: ANN401 - an Offer
+    """Its example, as it would stand in a contract."""
+    import yaml
+
+    values = yaml.safe_load(offer.example) or {} if offer.example else {}
+    return yaml.safe_dump([offer.rule(values)], sort_keys=False, default_flow_style=None, width=4096)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -197,12 +216,8 @@ def add(
 
     env, _ = environment(mesh)
     chosen = _one(env, table)
-    rule: dict[str, Any] = {
-        "id": name or "__".join(part for part in (column, test) if part),
-        "type": "custom",
-        "engine": "mesh",
-    }
-    rule |= {"implementation": {"test": test, **_settings(set_ or [])}, "severity": severity}
+    rule: dict[str, Any] = {"id": name or "__".join(part for part in (column, test) if part)}
+    rule |= {**_offer(test).rule(_settings(set_ or [])), "severity": severity}
     _finish(authoring.add(env.mesh, chosen, [(column, rule)]), dry_run=dry_run, as_json=as_json)
 
 
@@ -264,11 +279,7 @@ def try_(
 
     env, _ = environment(mesh)
     chosen = _one(env, table)
-    rule = (
-        {"id": "tried", "type": "custom", "engine": "mesh", "implementation": {"test": test, **_settings(set_ or [])}}
-        if test
-        else None
-    )
+    rule = {"id": "tried", **_offer(test).rule(_settings(set_ or []))} if test else None
     items = list(testing.tried(env, chosen, column, rule))
     if as_json:
         print_json(catalog.test_report(items))

@@ -170,8 +170,11 @@ class Kitchen:
         if dry_run:
             if row is None:
                 raise UsageError(f"kitchen `{self.name}` is not on record\n    Open it again.")
-            planned = promoting.plan(target, kitchen, self.site, row, waive=waive, pr=pr)
-            found = promoting.Promoted(refused=planned.refused, tables=promoting.foreseen(planned))
+            found = promoting.standing(kitchen, self.site, records)
+            if found is None:
+                planned = promoting.plan(target, kitchen, self.site, row, waive=waive, pr=pr)
+                foreseen = promoting.foreseen(planned)
+                found = promoting.Promoted(refused=planned.refused, tables=foreseen, left=planned.left)
         else:
             found = promoting.promote(target, kitchen, self.site, records, waive=waive, pr=pr)
             if not found.refused:
@@ -185,6 +188,8 @@ class Kitchen:
             "version": found.version,
             "commit": found.commit,
             "finished_an_earlier_one": found.finished,
+            "already": found.already,
+            "left_to_production": list(map(spelt, found.left)),
             "rows_recomputed": 0,
             "rows_rewritten": found.rewritten,
             "seconds": round(time.monotonic() - started, 3),

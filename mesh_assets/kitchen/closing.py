@@ -60,7 +60,8 @@ def unpromoted(env: Environment, site: Site, records: Records) -> list[str]:
             found.append(f"commits of branch {site.branch}")
     promoted = {name for each in standing for name in each.record["tables"] if each.at > site.opened}
     changed = changes.changes(changes.base(site), env.mesh)
-    lost = sorted(set(changes.rebuilt(env, site)) - promoted)
+    masked = changes.affected(env.mesh, site.masked, "all")  # production builds these anew
+    lost = sorted(set(changes.rebuilt(env, site)) - promoted - masked)
     if lost and (changed or not site.has_code):
         found.append(f"{len(lost)} built table{'s' * (len(lost) > 1)} ({', '.join(map(spelt, lost[:3]))})")
     return found

@@ -2,11 +2,15 @@
 
 import os
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mesh_assets.errors import RunError, UsageError
+
+PATIENCE = 5.0
+"""Seconds that a lock of git's is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +102,7 @@ class Repository:
         base = _git(self.top, "merge-base", "HEAD", commit, check=False).stdout.strip()
         if not base:
             return "the kitchen's branch and production's have no commit in common"
-        mine = _git(self.top, "status", "--porcelain", "-z", "--no-renames").stdout.split("\0")
-        touched = sorted({line[3:] for line in mine if line} & set(self.between(base, commit)))
+        touched = sorted(set(self._dirty()) & set(self.between(base, commit)))
         if touched:
             return f"production's work tree has changes of its own that are not committed: {', '.join(touched[:5])}"
         merged = _git(self.top, "merge-tree", "--write-tree", "--name-only", "HEAD", commit, check=False)
@@ -116,24 +119,39 @@ class Repository:
                 _git(self.top, *self._author(), "merge", "-q", "--no-ff", "--no-verify", "-m", message, commit)
         return self.head()
 
-    def revert(self, before: str, after: str, message: str) -> str:
-        """Undo, in a new commit, what lies between two commits.
+    def undone(self, before: str, after: str, message: str) -> str:
+        """A commit upon what is checked out that takes back what lies between two commits; making it changes nothing yet.
+
+        `merge` brings it in. When all of it was taken back already, it is the commit that is checked out.
 
         Raises:
-            RunError: Later work stands on it; nothing was changed.
+            RunError: Later work stands on it.
         """
-        if self.changed():
-            raise RunError("production's work tree has changes that are not committed\n    Commit or stash them first.")
-        patch = _git(self.top, "diff", "--binary", after, before, "--", self.prefix or ".").stdout
-        if patch.strip():
-            done = _git(self.top, "apply", "--3way", "--index", "-", check=False, given=patch)
-            if done.returncode:
-                _git(self.top, "reset", "-q", "--hard", "HEAD")
-                raise RunError(
-                    f"later commits have changed the same lines\n    Undo {before[:9]}..{after[:9]} by hand, or --no-code."
-                )
-            _git(self.top, *self._author(), "commit", "-q", "--no-verify", "-m", message)
-        return self.head()
+        # As a merge: of what is checked out, and of a commit that goes from `after` back to `before`.
+        back = self._commit_tree(f"{before}^{{tree}}", after, message)
+        merged = _git(self.top, "merge-tree", "--write-tree", "HEAD", back, check=False)
+        if merged.returncode:
+            raise RunError(
+                f"later commits have changed the same lines\n    Undo {before[:9]}..{after[:9]} by hand, and say --no-code."
+            )
+        tree = merged.stdout.split()[0]
+        if tree == _git(self.top, "rev-parse", "HEAD^{tree}").stdout.strip():
+            return self.head()
+        commit = self._commit_tree(tree, "HEAD", message)
+        if mine := sorted(set(self._dirty()) & set(self.between("HEAD", commit))):
+            raise RunError(
+                f"production's work tree has changes that are not committed: {', '.join(mine[:5])}\n"
+                "    Commit or stash them first."
+            )
+        return commit
+
+    def _commit_tree(self, tree: str, parent: str, message: str) -> str:
+        return _git(self.top, *self._author(), "commit-tree", tree, "-p", parent, "-m", message).stdout.strip()
+
+    def _dirty(self) -> list[str]:
+        """Files of the whole work tree that are not committed as they are."""
+        lines = _git(self.top, "status", "--porcelain", "-z", "--no-renames").stdout.split("\0")
+        return [line[3:] for line in lines if line]
 
     def _author(self) -> list[str]:
         """Somebody, where git knows nobody: a build server's clone, for one."""
@@ -154,17 +172,23 @@ def repository(root: Path) -> Repository | None:
     return Repository(Path(top), prefix.strip("\n"))
 
 
-def _git(folder: Path, *words: str, check: bool = True, given: str | None = None) -> subprocess.CompletedProcess[str]:
+def _git(folder: Path, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     # A hook or another git that has started us must not tell which repository is meant.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     environment |= {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"}
     command: Sequence[str] = ["git", "-C", str(folder), *words]
-    try:
-        done = subprocess.run(  # noqa: S603 - git, with words of ours
-            command, env=environment, input=given, capture_output=True, text=True, check=False
-        )
-    except FileNotFoundError:
-        raise RunError("git is not installed\n    Install it, or open with --no-code.") from None
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            done = subprocess.run(  # noqa: S603 - git, with words of ours
+                command, env=environment, capture_output=True, text=True, check=False
+            )
+        except FileNotFoundError:
+            raise RunError("git is not installed\n    Install it, or open with --no-code.") from None
+        # Another git is at work here: a person's, or one that outlives its killed parent by a moment.
+        if not done.returncode or ".lock': File exists" not in done.stderr or time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
     if check and done.returncode:
         told = (done.stderr or done.stdout).strip().splitlines()
         said = told[-1] if told else f"git {words[0]} ended with {done.returncode}"

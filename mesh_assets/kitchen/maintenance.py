@@ -29,16 +29,19 @@ def maintain(env: Environment, *, keep: timedelta = KEEP, grace: timedelta = GRA
     """
     env.sync()
     records = Records(env.ledger)
-    kitchens = records.all()
     needed = {version.version for version in env.ledger.versions().values()}
     needed |= env.ledger.pinned() | env.ledger.admitted()
     needed |= {each.record["tables"][name]["before"] for each in records.promotions() for name in each.record["tables"]}
     before = datetime.now(UTC) - keep
     old = env.lake.snapshots(before=before, without={version for version in needed if version is not None})
+    if not dry_run:
+        env.lake.expire(old)
+    # Only now: a kitchen that was opened meanwhile is on record before it forks, and what has just been put down for
+    # deletion counts as soon as no grace was asked for.
+    kitchens = records.all()
     oldest = min((datetime.fromisoformat(row.opened) for row in kitchens), default=None)
     limit = min(filter(None, (oldest, datetime.now(UTC) - grace)))
     if not dry_run:
-        env.lake.expire(old)
         deleted = env.lake.clean_up(limit)
         orphans = env.lake.clean(grace) if grace else 0
     else:

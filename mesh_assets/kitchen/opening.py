@@ -1,8 +1,10 @@
 """Open and close kitchens: a fork of the lake, a copy of the ledger, a work tree, and nothing that outlives them."""
 
 import getpass
+import json
 import os
 import re
+import secrets
 import shutil
 import threading
 import time
@@ -12,13 +14,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from mesh_assets.domain import LakeConfig
-from mesh_assets.environment import Environment
+from mesh_assets.catalog import spelt
+from mesh_assets.domain import LakeConfig, Mesh
+from mesh_assets.environment import MASKS, Environment
 from mesh_assets.errors import MeshError, RunError, UsageError
 from mesh_assets.kitchen import changes, git, place
 from mesh_assets.kitchen.place import FOLDER, Site
 from mesh_assets.kitchen.records import TABLES, Records, Row
-from mesh_assets.lake.catalog import PostgresCatalog, SqliteCatalog
+from mesh_assets.lake import Lake
+from mesh_assets.lake.catalog import PostgresCatalog, SqliteCatalog, open_catalog
+from mesh_assets.lake.masking import can_mask
 from mesh_assets.mesh import read_mesh
 from mesh_assets.settings import Settings
 from mesh_assets.store import now
@@ -61,7 +66,7 @@ def open_kitchen(
         code: Whether it has a work tree of its own.
 
     Raises:
-        UsageError: A name that cannot be one or is in use, no such parent, no git.
+        UsageError: A name that cannot be one or is in use, no such parent, no git, a column that cannot be masked.
         RunError: It could not be made; nothing is left of it.
     """
     started = time.monotonic()
@@ -71,6 +76,7 @@ def open_kitchen(
     repository, commit = _code(parent.root if parent else env.mesh.root) if code else (None, "")
     branch = (branch or f"kitchen/{name}") if repository else ""
     folder = env.home / FOLDER / name
+    masked = parent.masked if parent else _to_mask(env.mesh)
     records = Records(env.ledger)
     row = Row(
         name=name,
@@ -94,10 +100,13 @@ def open_kitchen(
         branch=branch,
         variables={**(parent.variables if parent else {}), **(variables or {})},
         secrets={**(parent.secrets if parent else {}), **env.mesh.secrets},
+        masked=masked,
+        mask_key=parent.mask_key if parent else secrets.token_hex(16),
         port=_port(records, env.home),
     )
     try:
         _refuse_leftovers(folder)
+        _refuse_other_database(env, settings)
         site = _made(env, site, repository, parent, settings)
     except BaseException:
         with suppress(MeshError, OSError):
@@ -174,7 +183,7 @@ def refork(production: Environment, parent: Environment, site: Site, settings: S
     catalog.remove()
     shutil.rmtree(site.home)
     site.home.mkdir()
-    done = _forked(parent, replace(site, commit=commit))
+    done = _forked(parent, replace(site, commit=commit), settings)
     changes.keep_base(done, parent.mesh)
     done.write()
     Records(production.ledger).update(site.name, tested={})
@@ -205,7 +214,7 @@ def _made(
     tree = threading.Thread(target=_work_tree, args=(site, repository, trouble))
     tree.start()  # git and the lake have nothing to do with each other
     try:
-        done = _forked(source, site)
+        done = _forked(source, site, settings)
     finally:
         tree.join()
     if trouble:
@@ -217,7 +226,7 @@ def _made(
     return done
 
 
-def _forked(source: Environment, site: Site) -> Site:
+def _forked(source: Environment, site: Site, settings: Settings) -> Site:
     """The lake and the ledger, as they are now."""
     # The ledger first: what it does not know yet it finds in the lake's commits; the other way round would be a lie.
     source.sync()
@@ -225,11 +234,52 @@ def _forked(source: Environment, site: Site) -> Site:
     schema = catalog.schema if isinstance(catalog, PostgresCatalog) else ""
     source.ledger.store.copy(site.home, LakeConfig(schema=schema), without={"leases", *TABLES})
     fork = source.lake.fork(_lake(site.folder))
+    if site.masked:
+        _mask(source, site, fork)
     snapshot = fork.head()
     fork.close()
+    if isinstance(catalog, PostgresCatalog) and (role := _role(settings)):
+        catalog.allow(role)
+        source.ledger.store.allow(LakeConfig(schema=schema), role)
     _keep_manifests(source.home, site.home)
     where = f"sqlite:{catalog.path}" if isinstance(catalog, SqliteCatalog) else ""
     return replace(site, snapshot=snapshot, schema=schema, catalog=where, opened=now())
+
+
+def _to_mask(mesh: Mesh) -> dict[str, list[str]]:
+    """Columns that the mesh's policy masks, by table.
+
+    Raises:
+        UsageError: One of them is of a type that cannot be masked.
+    """
+    words = {word.casefold() for word in mesh.mask}
+    found: dict[str, list[str]] = {}
+    for name, table in mesh.tables.items():
+        for column in table.contract.columns if table.contract and words else ():
+            if not words & {word.casefold() for word in (*column.tags, column.classification)}:
+                continue
+            if not can_mask(column.type):
+                raise UsageError(
+                    f"column `{column.name}` of {spelt(name)} is {column.type}, which cannot be masked\n"
+                    "    Take its tag from `kitchen.mask` in mesh.yaml, or give the column another type."
+                )
+            found.setdefault(name, []).append(column.name)
+    return found
+
+
+def _mask(source: Environment, site: Site, fork: Lake) -> None:
+    told = site.home / MASKS
+    told.touch(mode=0o600)
+    told.write_text(json.dumps({"key": site.mask_key, "columns": dict(site.masked)}), encoding="utf-8")
+    if site.parent:
+        return  # what it was opened from is masked already
+    readable = {fork.head(), *source.ledger.admitted()}
+    there = set(fork.tables())
+    for name, columns in sorted(site.masked.items()):
+        contract = source.mesh.tables[name].contract if name in source.mesh.tables else None
+        if contract and name in there:
+            types = {column.name: column.type for column in contract.columns if column.name in columns}
+            fork.mask(name, types, site.mask_key, readable)
 
 
 def _work_tree(site: Site, repository: git.Repository | None, trouble: list[BaseException]) -> None:
@@ -262,6 +312,27 @@ def _code(root: Path) -> tuple[git.Repository, str]:
 def _refuse_leftovers(folder: Path) -> None:
     if folder.exists():
         raise UsageError(f"{folder} is there already, and is no kitchen on record\n    Move it away, or delete it.")
+
+
+def _role(settings: Settings) -> str:
+    """The role that kitchens connect as; empty: production's."""
+    if not settings.kitchen_catalog:
+        return ""
+    catalog = open_catalog(settings.kitchen_catalog, Path(), "")
+    if isinstance(catalog, PostgresCatalog) and catalog.user:
+        return catalog.user
+    raise UsageError(
+        "`MESH_KITCHEN_CATALOG` names no role\n    Write `postgres:host=… dbname=… user=… password=…`, as for the lake."
+    )
+
+
+def _refuse_other_database(env: Environment, settings: Settings) -> None:
+    if _role(settings) and isinstance(env.lake.catalog, PostgresCatalog):
+        own = open_catalog(settings.kitchen_catalog, Path(), "")
+        if isinstance(own, PostgresCatalog) and own.database() != env.lake.catalog.database():
+            raise UsageError(
+                "`MESH_KITCHEN_CATALOG` is another database than the lake's\n    A kitchen is a schema of the same one."
+            )
 
 
 def _expiry(ttl: str) -> str:

@@ -37,6 +37,7 @@ class Site:
         port: Of its own `mesh dev`.
         opened: When, in UTC.
         masked: `domain.table` to the columns that were masked when it was opened.
+        mask_key: With what: kept, for raw files that are loaded in it must be masked alike.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Site:
     port: int = 3001
     opened: str = ""
     masked: Mapping[str, list[str]] = field(default_factory=dict)
+    mask_key: str = field(default="", repr=False)
 
     @property
     def home(self) -> Path:
@@ -72,7 +74,7 @@ class Site:
             update={
                 "home": self.home,
                 "dir": self.root,
-                "lake_catalog": self.catalog or given.lake_catalog,
+                "lake_catalog": self.catalog or given.kitchen_catalog or given.lake_catalog,
                 "lake_data": str(self.home / "lake" / "data"),
                 "lake_schema": self.schema,
                 "kitchen": self.name,
@@ -90,6 +92,8 @@ class Site:
 
     def _variables(self) -> dict[str, str]:
         there = {name: variable(other) for name, other in self.secrets.items() if other}
+        if not self.catalog and (own := variable("MESH_KITCHEN_CATALOG")):
+            there["MESH_LAKE_CATALOG"] = own  # production's address, with its password, is not there
         return {**{name: value for name, value in there.items() if value is not None}, **self.variables}
 
     def write(self) -> None:
@@ -101,6 +105,11 @@ class Site:
         new.replace(self.folder / FILE)
 
 
+def suggested(text: str) -> str:
+    """A name that a kitchen can have, as near to the text as may be."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower())[:LONGEST].strip("-") or "tasting"
+
+
 def checked(name: str) -> str:
     """The name, when it can be one.
 
@@ -109,10 +118,9 @@ def checked(name: str) -> str:
     """
     if _NAME.fullmatch(name):
         return name
-    can = re.sub(r"[^a-z0-9]+", "-", name.lower())[:LONGEST].strip("-") or "tasting"
     raise UsageError(
         f"`{textwrap.shorten(name, LONGEST + 20, placeholder='…')}` cannot be a kitchen's name\n"
-        f"    Take up to {LONGEST} small letters, digits, `-` and `_`, as in `{can}`."
+        f"    Take up to {LONGEST} small letters, digits, `-` and `_`, as in `{suggested(name)}`."
     )
 
 

@@ -43,25 +43,34 @@ class Plan:
         confirmed: Tables that came out unchanged in the kitchen: production need not build them either.
         dropped: Tables that the kitchen's code does not have any more.
         inputs: Everything else that was read: it must not have moved either.
+        left: Tables that were made from masked values: production builds them, by the code that is promoted.
     """
 
     tables: Mapping[str, Version]
     confirmed: Mapping[str, Attempt]
     dropped: tuple[str, ...]
     inputs: frozenset[str]
+    left: tuple[str, ...] = ()
     refused: tuple[Refusal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promoted:
-    """What became of a promotion."""
+    """What became of a promotion.
+
+    Attributes:
+        finished: What a kill had left half done was finished.
+        already: Nothing was done: all of it was promoted before, and still stands.
+    """
 
     version: int | None = None
     tables: tuple[Json, ...] = ()
     refused: tuple[Refusal, ...] = ()
     commit: str = ""
     rewritten: int = 0
+    left: tuple[str, ...] = ()
     finished: bool = False
+    already: bool = False
 
 
 def plan(env: Environment, kitchen: Environment, site: Site, row: Row, *, waive: str = "", pr: bool = False) -> Plan:
@@ -79,19 +88,21 @@ def plan(env: Environment, kitchen: Environment, site: Site, row: Row, *, waive:
     kitchen.sync()
     mine = changes.rebuilt(kitchen, site)
     newest = kitchen.ledger.versions()
-    tables = {name: newest[name] for name in kitchen.mesh.tables if name in mine}
+    masked = changes.affected(kitchen.mesh, site.masked, "all")
+    left = tuple(name for name in kitchen.mesh.tables if name in mine and name in masked)
+    tables = {name: newest[name] for name in kitchen.mesh.tables if name in mine and name not in masked}
     found = changes.changes(changes.base(site), kitchen.mesh)
     base = env.ledger.versions(upto=site.snapshot)
     dropped = tuple(name for name in found.removed if name in base)
-    confirmed = _confirmed(kitchen, site, tables)
+    confirmed = {name: attempt for name, attempt in _confirmed(kitchen, site, tables).items() if name not in masked}
     read = {name for version in (*tables.values(), *confirmed.values()) for name in version.record.get("inputs", {})}
     inputs = frozenset(read - tables.keys() - set(dropped))
     refused = [
-        *_not_tested(kitchen, site, row, waive, tables, found),
+        *_not_tested(kitchen, site, row, waive, [*tables, *left], found),
         *_moved(env, site, {*tables, *inputs, *dropped}, base),
         *([] if pr else _code(env, site)),
     ]
-    return Plan(tables=tables, confirmed=confirmed, dropped=dropped, inputs=inputs, refused=tuple(refused))
+    return Plan(tables=tables, confirmed=confirmed, dropped=dropped, inputs=inputs, left=left, refused=tuple(refused))
 
 
 def promote(
@@ -115,6 +126,8 @@ def promote(
         raise UsageError(f"kitchen `{site.name}` is not on record\n    Open it again.")
     if row.promotion and (commit := _commit_of(env, site, str(row.promotion["run"]))):
         return _finish(env, site, records, row.promotion, commit, finished=True)
+    if done := standing(kitchen, site, records):
+        return done
     planned = plan(env, kitchen, site, row, waive=waive, pr=pr)
     if planned.refused:
         return Promoted(refused=planned.refused)
@@ -125,6 +138,8 @@ def promote(
         "run": f"kitchen {site.name} {uuid.uuid4()}",
         "commit": {"before": target.head() if target else "", "tested": commit, "after": ""},
         "waived": waive,
+        "state": changes.state(kitchen, site),
+        "left": list(planned.left),
         "tables": _before(env, [*planned.tables, *planned.dropped]),
         "confirmed": {name: dict(attempt.record) for name, attempt in planned.confirmed.items()},
     }
@@ -138,6 +153,16 @@ def promote(
         records.update(site.name, promotion={})
         return Promoted()
     return _finish(env, site, records, promotion, published)
+
+
+def standing(kitchen: Environment, site: Site, records: Records) -> Promoted | None:
+    """The kitchen's last promotion, when it stands and nothing has changed in the kitchen since."""
+    last = next(iter(records.promotions(site.name)), None)
+    if last is None or last.reverted is not None or last.at < site.opened:
+        return None
+    if last.record.get("state") != changes.state(kitchen, site):
+        return None
+    return Promoted(version=last.version, commit=last.record["commit"]["after"], already=True)
 
 
 def foreseen(planned: Plan) -> tuple[Json, ...]:
@@ -158,7 +183,7 @@ def foreseen(planned: Plan) -> tuple[Json, ...]:
 
 
 def _not_tested(
-    kitchen: Environment, site: Site, row: Row, waive: str, tables: Mapping[str, Version], found: changes.Changes
+    kitchen: Environment, site: Site, row: Row, waive: str, tables: Sequence[str], found: changes.Changes
 ) -> list[Refusal]:
     if not tables and not found:
         return []
@@ -173,14 +198,7 @@ def _not_tested(
     if not row.tested.get("ok") and not waive:
         bad = [domain["domain"] for domain in row.tested.get("domains", ()) if domain["verdict"] == "fail"]
         refused.append(Refusal(reason=f"tests failed in {', '.join(bad)}: mend them, or give a reason with --waive"))
-    if site.masked:
-        touched = sorted(set(tables) & _resting_on(kitchen, site.masked))
-        refused += [Refusal(reason="it was made from masked values; production builds it", table=t) for t in touched]
     return refused
-
-
-def _resting_on(kitchen: Environment, masked: Mapping[str, object]) -> set[str]:
-    return set(changes.affected(kitchen.mesh, masked, "all"))
 
 
 def _moved(env: Environment, site: Site, tables: set[str], base: Mapping[str, Version]) -> list[Refusal]:
@@ -350,6 +368,7 @@ def _finish(
                 "tables": tables,
                 "commit": {**promotion["commit"], "after": commit},
                 "waived": promotion["waived"],
+                "state": promotion.get("state", ""),
             },
         )
     )
@@ -360,6 +379,7 @@ def _finish(
         tables=tuple(told),
         commit=commit,
         rewritten=sum(row["rows"] for row in told if not row["hash_equal"]),
+        left=tuple(promotion.get("left", ())),
         finished=finished,
     )
 

@@ -64,16 +64,18 @@ def revert(
     if later and not downstream:
         return Reverted(tables=targets, later=tuple(later))
     targets |= later
+    message = f"Revert kitchen {kitchen}"
     commits = promotion.record["commit"]
     repository = git.repository(env.mesh.root) if code and commits.get("after") else None
+    # Made before anything is published, for it may be refused; brought in last.
+    undone = ""
+    if repository and commits["after"] != commits["before"] and repository.is_ancestor(commits["after"], "HEAD"):
+        undone = repository.undone(commits["before"], commits["after"], message)
     if dry_run:
         return Reverted(tables=targets)
     done = _commit_of(env, promotion)  # a kill between the lake's commit and git's left this
-    version = done or put_back(env, targets, run=f"revert {promotion.run}", message=f"Revert kitchen {kitchen}")
-    commit = ""
-    if repository and commits["after"] != commits["before"] and repository.is_ancestor(commits["after"], "HEAD"):
-        message = f"Revert kitchen {kitchen}"
-        commit = repository.revert(commits["before"], commits["after"], message)
+    version = done or put_back(env, targets, run=f"revert {promotion.run}", message=message)
+    commit = repository.merge(undone, message) if repository and undone else ""
     records.reverted(promotion.run, version)
     return Reverted(tables=targets, version=version, commit=commit)
 

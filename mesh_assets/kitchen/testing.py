@@ -70,13 +70,13 @@ def _domain(
 ) -> Json:
     own = [name for name in tables if name.partition(".")[0] == domain]
     then, now = dict.fromkeys(COUNTS, 0), dict.fromkeys(COUNTS, 0)
-    failing: list[Json] = []
+    found: list[Json] = []
     rows = []
     for name in own:
         _add(then, before[name].record.get("tests", {}) if name in before else {})
         told, results = _after(env, name, after.get(name), last.get(name))
         _add(now, told)
-        failing += [_finding(name, item) for item in results if item["status"] not in ("pass", "warn")]
+        found += [_finding(name, item) for item in results]
         row = built.get(name, {})
         rows.append(
             {
@@ -89,10 +89,11 @@ def _domain(
         )
     for reader, port in _ports(env, domain, own):
         _add(then, _count(_judged(env, reader, port, before)))
-        found = _judged(env, reader, port, after)
-        _add(now, _count(found))
+        judged = _judged(env, reader, port, after)
+        _add(now, _count(judged))
         named = f"{reader}/in/{port.replace('.', '__', 1)}"
-        failing += [_finding(named, item) for item in found if item["status"] not in ("pass", "warn")]
+        found += [_finding(named, item) for item in judged]
+    failing = [item for item in found if item["status"] not in ("pass", "warn")]
     stopped = [row for row in rows if row["status"] in ("held", "failed")]
     verdict = "fail" if stopped or failing or now["fail"] else "warn" if now["warn"] > then["warn"] else "ok"
     # `readers` is where the verdict of a change per reader goes: compatible or breaking, for whom.
@@ -102,6 +103,7 @@ def _domain(
         "after": now,
         "verdict": verdict,
         "tables": rows,
+        "results": found,
         "failing": failing,
         "readers": None,
     }
@@ -116,6 +118,7 @@ def _broken(domain: str, problems: Iterable[object]) -> Json:
         "after": {**none, "fail": 1},
         "verdict": "fail",
         "tables": [],
+        "results": failing,
         "failing": failing,
         "readers": None,
     }

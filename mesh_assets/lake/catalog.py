@@ -175,9 +175,10 @@ class SqliteCatalog:
         """Statements after which a clean-up in a fork never deletes a file that it inherited."""
         return (
             "DROP TRIGGER IF EXISTS mesh_delete_guard",
+            # `../` leads out of every folder, also of one whose name a path begins with.
             "CREATE TRIGGER mesh_delete_guard BEFORE INSERT ON ducklake_files_scheduled_for_deletion "
-            "WHEN NEW.path_is_relative = 0 "
-            f"AND substr(NEW.path, 1, {len(data)}) <> {text(data)} BEGIN SELECT RAISE(IGNORE); END",
+            "WHEN instr(NEW.path, '../') > 0 OR (NEW.path_is_relative = 0 "
+            f"AND substr(NEW.path, 1, {len(data)}) <> {text(data)}) BEGIN SELECT RAISE(IGNORE); END",
         )
 
     def remove(self) -> None:
@@ -359,11 +360,33 @@ class PostgresCatalog:
         """Statements after which a clean-up in a fork never deletes a file that it inherited."""
         return (
             "CREATE FUNCTION mesh_delete_guard() RETURNS trigger LANGUAGE plpgsql AS $guard$ BEGIN "
-            "IF NOT NEW.path_is_relative "
-            f"AND NOT starts_with(NEW.path, {text(data)}) THEN RETURN NULL; END IF; RETURN NEW; END $guard$",
+            "IF position('../' IN NEW.path) > 0 OR (NOT NEW.path_is_relative "
+            f"AND NOT starts_with(NEW.path, {text(data)})) THEN RETURN NULL; END IF; RETURN NEW; END $guard$",
             "CREATE TRIGGER mesh_delete_guard BEFORE INSERT ON ducklake_files_scheduled_for_deletion "
             "FOR EACH ROW EXECUTE FUNCTION mesh_delete_guard()",
         )
+
+    @property
+    def user(self) -> str:
+        """The role that it connects as; empty: the one that PostgreSQL takes by itself."""
+        from psycopg.conninfo import conninfo_to_dict
+
+        return str(conninfo_to_dict(self._conninfo).get("user") or "")
+
+    def database(self) -> str:
+        """Tells a database from every other: it has a number of its own on its server."""
+        with explained("Reading the lake's catalog"), self.connect() as con:
+            row = con.execute(
+                "SELECT oid::text || ' ' || pg_postmaster_start_time()::text FROM pg_database "
+                "WHERE datname = current_database()"
+            ).fetchone()
+        return str(row[0]) if row else ""
+
+    def allow(self, role: str) -> None:
+        """Let a role work in this catalog; it owns nothing there, so that it cannot take the guard away. For forks."""
+        with explained("Forking the lake"), self.connect() as con:
+            for statement in allowing(self.schema, role):
+                con.execute(statement)  # ty: ignore
 
     def remove(self) -> None:
         """Delete the catalog; for forks."""
@@ -372,6 +395,15 @@ class PostgresCatalog:
 
 
 Catalog = SqliteCatalog | PostgresCatalog
+
+
+def allowing(schema: str, role: str) -> tuple[str, ...]:
+    """Statements after which a role can read and write what is in a schema, and add to it."""
+    return (
+        f"GRANT USAGE, CREATE ON SCHEMA {quoted(schema)} TO {quoted(role)}",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {quoted(schema)} TO {quoted(role)}",
+        f"GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA {quoted(schema)} TO {quoted(role)}",
+    )
 
 
 def no_lake() -> RunError:

@@ -3,6 +3,7 @@
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -241,6 +242,8 @@ def _link(source: Path, target: Path) -> Path:
         target.hardlink_to(source)
     except OSError:  # another device, or a file system without links
         shutil.copy2(source, target)
+    with suppress(OSError):  # somebody else's file; whoever writes into one of the two would write into both
+        target.chmod(0o444)
     return target
 
 

@@ -15,7 +15,7 @@ from mesh_assets.audit.contents import Contents
 from mesh_assets.contract import Column
 from mesh_assets.domain import LakeConfig
 from mesh_assets.errors import RunError, UsageError
-from mesh_assets.lake import databases, files, forks, publishing, reading, staging
+from mesh_assets.lake import databases, files, forks, masking, publishing, reading, staging
 from mesh_assets.lake.catalog import FORMAT, METADATA, PostgresCatalog, SqliteCatalog, no_lake, open_catalog
 from mesh_assets.lake.sqltext import dotted, in_lake, quoted, text
 from mesh_assets.lake.trouble import explained, mend_of, trouble, without_passwords
@@ -437,6 +437,17 @@ class Lake:
     def as_it_was(self, con: "duckdb.DuckDBPyConnection", table: str, version: int) -> Staged:
         """A version of a table as a candidate again: its very files (linked), unless rows of them were deleted."""
         return forks.as_it_was(self, con, table, version)
+
+    def mask(self, table: str, columns: Mapping[str, str], key: str, versions: Collection[int]) -> None:
+        """In a fork: put masked copies of a table's files in the place of those it inherited; nothing leads to these any more.
+
+        Args:
+            table: `domain.table`.
+            columns: What is masked, with the type of each.
+            key: Of this fork and those that belong together: the same value is masked by the same one everywhere.
+            versions: Those that can be read; others have no files any more.
+        """
+        masking.mask_files(self, table, columns, key, versions)
 
     def remove(self) -> None:
         """Delete this fork: its catalog and its own files."""

@@ -1,15 +1,22 @@
-"""What a page can start: build again, test again, ask for access. Each is a job with a page of its own."""
+"""What a page can start: build again, test again, open a kitchen, ask for access. Each is a job with a page of its own."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from urllib.parse import unquote
 
 from mesh_assets import address as names
 from mesh_assets.address import Address, NotFound
 from mesh_assets.errors import UsageError, nearest
-from mesh_assets.portal import jobs
+from mesh_assets.kitchen.place import suggested
+from mesh_assets.portal import jobs, sandboxes
 from mesh_assets.portal.site import View
 
-ACTIONS: Mapping[str, str] = {"run": "Build again", "test": "Run its tests", "access": "Ask for access"}
+ACTIONS: Mapping[str, str] = {
+    "run": "Build again",
+    "test": "Run its tests",
+    "kitchen": "Open a kitchen",
+    "access": "Ask for access",
+}
 LONGEST = 2_000
 
 
@@ -28,6 +35,9 @@ def perform(view: View, where: str, action: str, form: Mapping[str, str], *, by:
     target, about = str(address), names.path(address, "what")
     if action == "access":
         return ask(view, address, form, by=by)
+    if action == "kitchen":
+        default = f"{address.domain}-{datetime.now(UTC):%m%d-%H%M}"
+        return sandboxes.perform(view, form.get("name", "").strip() or suggested(default), "open", form, by=by)
     words = ["run", target, "--force"] if action == "run" else ["test", target]
     return jobs.start(view.env, f"{ACTIONS[action]}: {target}", words, about=about, by=by)
 

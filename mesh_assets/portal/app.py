@@ -12,14 +12,17 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from mesh_assets import address as names
 from mesh_assets.address import NotFound
+from mesh_assets.authoring import Overtaken
 from mesh_assets.errors import MeshError, RunError
-from mesh_assets.portal import actions, api, jobs, pages, render
+from mesh_assets.portal import actions, api, jobs, pages, render, sandboxes, steward, telling
 from mesh_assets.portal.pages import Moved, Page
 from mesh_assets.portal.security import Guard
 from mesh_assets.portal.site import Site, View
 
 FOR_EVER = "public, max-age=31536000, immutable"
+LIVE = (*steward.PAGES, *telling.ROUTES, *sandboxes.PAGES)
 FILES = {
     render.STYLE: "text/css; charset=utf-8",
     render.SCRIPT: "text/javascript; charset=utf-8",
@@ -61,7 +64,11 @@ def create(site: Site, *, hosts: tuple[str, ...] = ()) -> Guard:
         Route("/mesh/static/{file}", portal.static),
         *api.routes(site),
         Route("/mesh/jobs/{job}", portal.job),
+        Route("/mesh/domains/{domain}/{table}/tests/{step}", portal.write, methods=["POST"]),
         Route("/mesh/domains/{where:path}/{action}", portal.act, methods=["POST"]),
+        Route("/mesh/changes/{change}/{word}", portal.answer, methods=["POST"]),
+        Route("/mesh/kitchens/{action}", portal.kitchen, methods=["POST"]),
+        Route("/mesh/kitchens/{name}/{action}", portal.kitchen, methods=["POST"]),
         Route("/mesh/{path:path}", portal.page),
     ]
     return Guard(Starlette(routes=routes), hosts=hosts, read_only=site.read_only)
@@ -73,6 +80,7 @@ class _Portal:
     def __init__(self, site: Site) -> None:
         self.site = site
         self.links = LiveLinks(site)
+        self.reloading = steward.Reloading(site.reload)
 
     def page(self, request: Request) -> Response:
         """Any reading page, as HTML or as JSON."""
@@ -84,7 +92,7 @@ class _Portal:
             if document := api.document(view, path):
                 return document
             try:
-                page = pages.find(view, path, request.query_params)
+                page = pages.find(view, path, request.query_params, more=LIVE)
             except Moved as moved:
                 suffix = ".json" if machine else ""
                 return RedirectResponse(self.links(moved.path) + suffix, 302)
@@ -121,16 +129,63 @@ class _Portal:
         """Begin something, and lead to its page."""
         from starlette.concurrency import run_in_threadpool
 
-        form = {key: values[0] for key, values in parse_qs((await request.body()).decode("utf-8", "replace")).items()}
+        form = await _form(request)
 
         def make(view: View) -> Response:
             where, action = request.path_params["where"], request.path_params["action"]
-            job = actions.perform(view, where, action, form, by=self._user(request))
+            return self._begun(request, actions.perform(view, where, action, form, by=self._user(request)))
+
+        return await run_in_threadpool(self._told, request, make, machine=False)
+
+    async def kitchen(self, request: Request) -> Response:
+        """Begin something with a kitchen; a new one is named in the form."""
+        from starlette.concurrency import run_in_threadpool
+
+        form, words = await _form(request), request.path_params
+
+        def make(view: View) -> Response:
+            name = words.get("name", form.get("name", "")).strip()
+            return self._begun(request, sandboxes.perform(view, name, words["action"], form, by=self._user(request)))
+
+        return await run_in_threadpool(self._told, request, make, machine=False)
+
+    async def answer(self, request: Request) -> Response:
+        """Keep what a reading domain says of a change."""
+        from starlette.concurrency import run_in_threadpool
+
+        form, words = await _form(request), request.path_params
+
+        def make(view: View) -> Response:
+            to = telling.answer(view, words["change"], words["word"], form, by=self._user(request))
+            return RedirectResponse(self.links(to), 303)
+
+        return await run_in_threadpool(self._told, request, make, machine=False)
+
+    def _begun(self, request: Request, job: str) -> Response:
+        to = self.links(f"/mesh/jobs/{job}")
+        if wants_json(request):
+            return JSONResponse({"schema_version": 1, "job": job}, 202, {"location": to})
+        return RedirectResponse(to, 303)
+
+    async def write(self, request: Request) -> Response:
+        """One step of a form that changes the tests of a table."""
+        from starlette.concurrency import run_in_threadpool
+
+        sent = parse_qs((await request.body()).decode("utf-8", "replace"), keep_blank_values=True)
+        words = request.path_params
+
+        def make(view: View) -> Response:
+            address = names.parse(view.env.mesh, f"{words['domain']}/{words['table']}")
+            by = self._user(request)
+            said = steward.perform(view, address, words["step"], sent, by=by, reloading=self.reloading)
+            if said.page is None:
+                self.site.forget()
+                if wants_json(request):
+                    return JSONResponse(said.data, 200, {"location": self.links(said.to)})
+                return RedirectResponse(self.links(said.to), 303)
             if wants_json(request):
-                return JSONResponse(
-                    {"schema_version": 1, "job": job}, 202, {"location": self.links(f"/mesh/jobs/{job}")}
-                )
-            return RedirectResponse(self.links(f"/mesh/jobs/{job}"), 303)
+                return JSONResponse(said.page.data, said.status)
+            return self._html(request, view, said.page, status=said.status)
 
         return await run_in_threadpool(self._told, request, make, machine=False)
 
@@ -160,6 +215,8 @@ class _Portal:
             return make(view)
         except NotFound as error:
             return self._problem(request, view, 404, error, machine=machine)
+        except Overtaken as error:
+            return self._problem(request, view, 409, error, machine=machine)
         except jobs.Busy as error:
             return self._problem(request, view, 429, error, machine=machine)
         except RunError as error:
@@ -178,7 +235,7 @@ class _Portal:
         data = {"schema_version": 1, "error": what, "mend": mend.strip(), "status": status}
         if machine or wants_json(request):
             return JSONResponse(data, status)
-        title = {404: "Not found", 429: "Busy"}.get(status, "It cannot be shown")
+        title = {404: "Not found", 409: "Changed in the meantime", 429: "Busy"}.get(status, "It cannot be shown")
         page = Page(template="problem.html", title=title, data=data, path=_path(request), section="", crumbs=())
         return self._html(request, view, page, status=status)
 
@@ -188,7 +245,7 @@ class _Portal:
         title = (view.env.mesh.title or view.env.mesh.name) if view else "mesh"
         text = render.html(
             page, self.links, mesh_title=title, read_only=self.site.read_only, refresh=refresh, root_dagster=self.links.dagster("/asset-groups"),
-            query=dict(request.query_params), snapshot=view.standing.head if view else None,
+            query=dict(request.query_params), reload_state=self.reloading.state, snapshot=view.standing.head if view else None,
         )  # fmt: skip
         return tagged(request, HTMLResponse(text, status))
 
@@ -196,6 +253,12 @@ class _Portal:
         """Who asks, as the proxy says; only where a header is configured for it."""
         header = self.site.settings.user_header
         return request.headers.get(header, "")[:200] if header else ""
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """What a form says, the first value of each field."""
+    sent = parse_qs((await request.body()).decode("utf-8", "replace"))
+    return {key: values[0] for key, values in sent.items()}
 
 
 def wants_json(request: Request) -> bool:

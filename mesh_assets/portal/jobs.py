@@ -33,6 +33,8 @@ _jobs = sa.Table(
     sa.Column("code", sa.Integer),
     sa.Column("output", sa.Text, nullable=False),
 )
+_followed: set[str] = set()
+"""Jobs that a thread of this process listens to."""
 MOST = 3
 """Jobs at a time."""
 KEPT = 60_000
@@ -107,6 +109,7 @@ def start(env: Environment, title: str, words: Sequence[str], *, about: str, by:
     }  # fmt: skip
     with env.ledger.store.writing() as db:
         db.execute(_jobs.insert().values(**row))
+    _followed.add(job)
     threading.Thread(target=_follow, args=(env, job, process), daemon=True).start()
     return job
 
@@ -139,6 +142,13 @@ def recent(env: Environment, limit: int = 50, *, about: str | None = None) -> tu
 
 
 def _follow(env: Environment, job: str, process: "subprocess.Popen[str]") -> None:
+    try:
+        _listen(env, job, process)
+    finally:
+        _followed.discard(job)
+
+
+def _listen(env: Environment, job: str, process: "subprocess.Popen[str]") -> None:
     said = ""
     with process, suppress(MeshError):  # a ledger that is away: the page says that the job was cut off
         for line in process.stdout or ():
@@ -169,5 +179,7 @@ def _job(row: Mapping[str, Any]) -> Job:
 def _state(row: Mapping[str, Any]) -> str:
     if row["ended"]:
         return "done" if row["code"] == 0 else "failed"
+    if row["id"] in _followed:  # between its end and the record of it, too
+        return "running"
     pid, _, started = str(row["process"]).partition("|")
     return "running" if pid and process_started(int(pid)) == started else "cut off"

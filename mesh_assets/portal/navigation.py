@@ -5,15 +5,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the menu: the section that a page names, its label, where it leads."""
+    """One line of the menu: the section that a page names, its label, where it leads.
+
+    Attributes:
+        live: Only a server has it: it is not among the files of an export.
+    """
 
     section: str
     label: str
     path: str
+    live: bool = False
 
 
 MENU = (
     Entry("domains", "Domains", "/mesh/"),
     Entry("tables", "Tables", "/mesh/tables"),
+    Entry("changes", "Changes", "/mesh/changes"),
+    Entry("kitchens", "Kitchens", "/mesh/kitchens", live=True),
     Entry("status", "Status", "/mesh/status"),
 )

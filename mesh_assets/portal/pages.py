@@ -35,6 +35,9 @@ class Page:
     context: Mapping[str, Any] = field(default_factory=dict)
 
 
+Routes = tuple[tuple[re.Pattern[str], Callable[..., Page]], ...]
+
+
 class Moved(Exception):  # noqa: N818 - what it is
     """The page is at another address."""
 
@@ -43,18 +46,26 @@ class Moved(Exception):  # noqa: N818 - what it is
         super().__init__(path)
 
 
-def find(view: View, path: str, query: Query | None = None) -> Page:
+def find(view: View, path: str, query: Query | None = None, *, more: Routes = ()) -> Page:
     """The page at an address.
+
+    Args:
+        more: Pages that are looked for first.
 
     Raises:
         NotFound: There is none, with what is near.
         Moved: It is elsewhere.
     """
-    for pattern, make in ROUTES:
+    for pattern, make in (*more, *ROUTES):
         if found := pattern.fullmatch(path):
             words = {key: unquote(value) for key, value in found.groupdict().items() if value is not None}
             return make(view, query or {}, **words)
     raise NotFound(f"there is no page {path}\n    The domains are at /mesh/.")
+
+
+def route(address: str, make: Callable[..., Page]) -> tuple[re.Pattern[str], Callable[..., Page]]:
+    """An entry of `Routes`: a pattern of addresses, whose named groups are what `make` is given."""
+    return re.compile(address), make
 
 
 def home(view: View, query: Query) -> Page:
@@ -189,9 +200,8 @@ def _number(query: Query) -> int:
 _DOMAIN = r"(?P<domain>[^/]+)"
 _TABLE = r"(?P<table>[^/]+)"
 _QUESTION = rf"(?P<question>{'|'.join(QUESTIONS)})"
-Make = Callable[..., Page]
-ROUTES: tuple[tuple[re.Pattern[str], Make], ...] = tuple(
-    (re.compile(f"/mesh{pattern}"), make)
+ROUTES: Routes = tuple(
+    route(f"/mesh{pattern}", make)
     for pattern, make in (
         (r"/", home),
         (r"/tables", tables),

@@ -3,7 +3,7 @@
 import logging
 import signal
 import socket
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from mesh_assets.errors import RunError
@@ -21,9 +21,10 @@ def application(
     prefix: str = "",
     dagster: str | None = None,
     read_only: bool = False,
+    reload: Callable[[], None] | None = None,
 ) -> Guard:
     """The portal of a mesh, as it is served at this address."""
-    site = Site(root, settings, prefix=prefix, dagster=dagster, read_only=read_only)
+    site = Site(root, settings, prefix=prefix, dagster=dagster, read_only=read_only, reload=reload)
     return create(site, hosts=tuple(sorted(hosts_of(host, settings))))
 
 

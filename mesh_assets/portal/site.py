@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,7 @@ class View:
     env: Environment
     standing: Standing
     mark: str
+    settings: Settings = field(default_factory=Settings)
 
 
 @dataclass(slots=True)
@@ -39,6 +40,7 @@ class Site:
         prefix: Before `/mesh` in every address, where Dagster has a path prefix.
         dagster: Address of Dagster's own pages, such as `` beside the portal or `http://host:3000`; None: there are none.
         read_only: Nothing can be changed from here.
+        reload: Makes Dagster read the mesh again; None: there is no Dagster here.
     """
 
     root: Path
@@ -46,6 +48,7 @@ class Site:
     prefix: str = ""
     dagster: str | None = None
     read_only: bool = False
+    reload: Callable[[], None] | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _looked: float = 0.0
     _stamp: str = ""
@@ -63,7 +66,7 @@ class Site:
             env = self._environment()
             mark = f"{self._stamp}:{env.ledger.mark()}:{env.lake.head()}"
             if self._view is None or self._view.mark != mark:
-                self._view, self._at = View(env, stand(env), mark), time.monotonic()
+                self._view, self._at = View(env, stand(env), mark, self.settings), time.monotonic()
             elif time.monotonic() - self._at > STALE:
                 self._at = time.monotonic()
                 threading.Thread(target=self._again, args=(env, mark), daemon=True).start()
@@ -72,7 +75,7 @@ class Site:
     def _again(self, env: Environment, mark: str) -> None:
         """Look again without keeping anybody waiting; what cannot be read now is told by the next page that needs it."""
         with suppress(MeshError):
-            fresh = View(env, stand(env), mark)
+            fresh = View(env, stand(env), mark, self.settings)
             with self._lock:
                 if self._view is not None and self._view.mark == mark:
                     self._view = fresh

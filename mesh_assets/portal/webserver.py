@@ -50,6 +50,7 @@ class MeshWebserver(DagsterWebserver):
                 prefix=prefix,
                 dagster=prefix,
                 read_only=bool(getattr(self._process_context, "read_only", False)),
+                reload=self._process_context.reload_workspace,
             )
             mine: list[BaseRoute] = [
                 Route(f"{prefix}/mesh", lambda _: RedirectResponse(f"{prefix}/mesh/", 308)),

@@ -32,6 +32,7 @@ OLD_RULES = {  # ODCS 3.0 had `rule:` and its own words
     "invalidCount": "invalidValues", "missingCount": "missingValues",
 }  # fmt: skip
 ALL = 100  # percent
+OFF = "disabled"
 RULE_KEYS = frozenset({
     "id", "authoritativeDefinitions", "businessImpact", "customProperties", "description", "dimension", "method",
     "name", "schedule", "scheduler", "severity", "tags", "type", "unit", "metric", "rule", "arguments", "query",
@@ -73,6 +74,13 @@ def rules_of_table(
         yield from _Rule(document, rule, problems, names=names).tests()
 
 
+def switched_off(rule: Mapping[str, object]) -> bool:
+    """Whether a rule is kept but not executed: `customProperties: [{property: disabled, value: true}]`."""
+    listed = rule.get("customProperties")
+    extras = listed if isinstance(listed, list) else []
+    return any(isinstance(one, Mapping) and one.get("property") == OFF and one.get("value") is True for one in extras)
+
+
 class _Rule:
     """One entry under `quality:`, of a column or of the table."""
 
@@ -92,7 +100,7 @@ class _Rule:
 
     def tests(self) -> Iterator[Test]:
         kind = text(self.rule, "type") or ("sql" if "query" in self.rule else "library")
-        if kind == "text":
+        if kind == "text" or switched_off(self.rule):
             return
         if kind == "custom":
             yield from self._custom()

@@ -2,13 +2,15 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator
+from urllib.parse import urlencode
 
 import pytest
 
@@ -26,7 +28,7 @@ def place(tmp_path_factory) -> Place:
     return made
 
 
-def web_server(place: Place, *options: str, prefix: str = "") -> Iterator[str]:
+def web_server(place: Place, *options: str, prefix: str = "") -> Generator[str]:
     port = free_port()
     environment = {
         **os.environ, "MESH_DIR": str(place.root), "MESH_HOME": str(place.root / ".mesh"), "MESH_PORTAL_LISTENS": "127.0.0.1",
@@ -60,7 +62,7 @@ def web_server(place: Place, *options: str, prefix: str = "") -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def base(place) -> Iterator[str]:
+def base(place) -> Generator[str]:
     yield from web_server(place, "--path-prefix", "/dg", "--read-only", prefix="/dg")
 
 
@@ -99,6 +101,34 @@ def test_dagsters_read_only_is_the_portals(base):
     status, told = ask(f"{base}/mesh/domains/shop/run", b"", origin=host, sec_fetch_site="same-origin")
     assert (status, told) == (403, "The portal is read-only here.\n")
     assert "This portal is read-only." in ask(f"{base}/mesh/")[1]
+
+
+def test_a_test_that_is_saved_is_a_check_in_dagster_without_a_restart(place):
+    checks = '{assetNodes(assetKeys: [{path: ["shop", "orders"]}]) {assetChecksOrError {... on AssetChecks {checks {name}}}}}'
+
+    def known(base: str) -> set[str]:
+        asked = json.dumps({"query": checks}).encode()
+        (node,) = json.loads(ask(f"{base}/graphql", asked, content_type="application/json")[1])["data"]["assetNodes"]
+        return {check["name"] for check in node["assetChecksOrError"]["checks"]}
+
+    server = web_server(place)
+    try:
+        base = next(server)
+        before = known(base)
+        tests = f"{base}/mesh/domains/shop/orders/tests"
+        form = ask(f"{tests}/new?of=amount&test=range")[1]
+        revision = re.search(r'name="revision" value="(\w+)"', form).group(1)
+        sent = {"of": "amount", "test": "range", "p_most": "25", "severity": "warning", "revision": revision}
+        status, page = ask(f"{tests}/save", urlencode(sent).encode(), origin=base, sec_fetch_site="same-origin")
+        assert status == 200
+        assert "Saved: added amount__range" in page
+        for _ in range(240):
+            if "amount__range" in known(base):
+                break
+            time.sleep(0.5)
+        assert known(base) == before | {"amount__range"}
+    finally:
+        server.close()
 
 
 def test_another_host_name_is_not_answered(base):

@@ -2,8 +2,10 @@
 
 import hashlib
 import os
+import re
 import subprocess
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -140,7 +142,8 @@ def test_the_whole_way(place):
         commit = place.env().lake.commits()[-1]
         assert commit.info["kitchen"]["name"] == "k1"
         assert commit.info["kitchen"]["commit"] == git(place.root, "rev-parse", "HEAD")
-        assert kitchen.promote()["promoted"] == []
+        again = kitchen.promote()
+        assert (again["promoted"], again["refused"], again["already"]) == ([], [], True)
 
         back = kitchen.revert()
         assert {row["table"] for row in back["reverted"]} == {"shop/orders", "finance/revenue"}
@@ -321,34 +324,63 @@ def test_a_kitchen_of_a_kitchen(small):
 
 
 def test_nothing_in_a_kitchen_touches_production(place):
-    """Every route that DuckLake and SQL offer."""
+    """Every route that DuckLake, SQL and links offer."""
     before = files(place)
     versions = place.env().lake.head()
+    production = place.env().lake.data
+    victim = max(production.glob("shop/orders/*.parquet"))
     with open_(place) as kitchen:
         lake = kitchen.environment().lake
+        (lake.data / "link").symlink_to(production, target_is_directory=True)
+        (lake.data / "file.parquet").symlink_to(victim)
+        lake.folder("shop.taken").mkdir(parents=True)
+        up = "../" * len(lake.data.parts[1:])
         con = lake.connect()
-        con.execute("DELETE FROM mesh.shop.orders WHERE id = 1")
-        con.execute("UPDATE mesh.shop.orders SET amount = 0")
-        con.execute("DROP TABLE mesh.finance.revenue")
-        con.execute("CREATE OR REPLACE TABLE mesh.shop.raw_orders AS SELECT 1 AS id")
-        con.execute("CALL ducklake_expire_snapshots('mesh', older_than => now() + INTERVAL 1 DAY)")
-        con.execute("CALL ducklake_merge_adjacent_files('mesh')")
-        con.execute("CALL ducklake_rewrite_data_files('mesh')")
-        con.execute("CALL ducklake_cleanup_old_files('mesh', cleanup_all => true)")
-        con.execute("CALL ducklake_delete_orphaned_files('mesh', cleanup_all => true)")
-        con.close()
-        attack = place.env().lake.data
-        for query in (
-            f"ATTACH '{attack.parent / 'catalog.sqlite'}' AS production",
-            f"COPY (SELECT 1) TO '{attack / 'x.parquet'}'",
-            f"SELECT * FROM read_parquet('{attack}/**/*.parquet')",
-            f"FROM '{attack}/shop/orders/*.parquet'",
+        for statement in (
+            "DELETE FROM mesh.shop.orders WHERE id = 1",
+            "UPDATE mesh.shop.orders SET amount = 0",
+            "ALTER TABLE mesh.shop.orders ADD COLUMN more INTEGER",
+            "DROP TABLE mesh.finance.revenue",
+            "CREATE OR REPLACE TABLE mesh.shop.raw_orders AS SELECT 1 AS id",
+            # Production's file by its own path, and by one that begins in the kitchen's folder; then it is dropped.
+            "CREATE TABLE mesh.shop.taken (id BIGINT, amount BIGINT, mail VARCHAR)",
+            f"CALL ducklake_add_data_files('mesh', 'taken', '{victim}', schema => 'shop')",
+            f"CALL ducklake_add_data_files('mesh', 'taken', '{lake.data}/{up}{victim}', schema => 'shop')",
+            f"CALL ducklake_add_data_files('mesh', 'taken', '{lake.folder('shop.taken')}/{up}../../{victim}', schema => 'shop')",
+            "DROP TABLE mesh.shop.taken",
+            "DROP SCHEMA mesh.quiet CASCADE",
+            "CALL ducklake_merge_adjacent_files('mesh')",
+            "CALL ducklake_rewrite_data_files('mesh', delete_threshold => 0)",
+            "CALL ducklake_expire_snapshots('mesh', older_than => now() + INTERVAL 1 DAY)",
             "CALL ducklake_cleanup_old_files('mesh', cleanup_all => true)",
+            "CALL ducklake_delete_orphaned_files('mesh', cleanup_all => true)",
+            "CHECKPOINT mesh",
+        ):
+            con.execute(statement)
+            assert files(place) == before, statement
+        con.close()
+        lake.clean(maintenance.timedelta(0))
+        for query in (
+            f"ATTACH '{production.parent / 'catalog.sqlite'}' AS production",
+            f"COPY (SELECT 1) TO '{production / 'x.parquet'}'",
+            f"SELECT * FROM read_parquet('{production}/**/*.parquet')",
+            f"FROM '{production}/shop/orders/*.parquet'",
+            "CALL ducklake_cleanup_old_files('mesh', cleanup_all => true)",
+            "SELECT * FROM ducklake_delete_orphaned_files('mesh', cleanup_all => true)",
             "DROP TABLE shop.orders",
             "DELETE FROM shop.orders",
         ):
             with pytest.raises(UsageError):
                 kitchen.sql(query)
+        for query in (
+            f"ATTACH '{production.parent / 'catalog.sqlite'}' AS production",
+            "CALL ducklake_expire_snapshots('mesh', older_than => now())",
+            "select * from ducklake_cleanup_old_files('mesh', cleanup_all => true)",
+            f"COPY (SELECT 1) TO '{production / 'x.parquet'}'",
+            f"select * from '{victim}'",
+        ):
+            (kitchen.root / "domains/quiet/sql/one.sql").write_text(query)
+            assert list(kitchen.environment().mesh.broken) == ["quiet"], query
         link = kitchen.root / "domains" / "shop" / "raw" / "orders" / "9.csv"
         link.symlink_to(place.root / "domains" / "shop" / "raw" / "orders" / "1.csv")
         kitchen.run()
@@ -356,6 +388,124 @@ def test_nothing_in_a_kitchen_touches_production(place):
     assert place.env().lake.head() == versions
     assert revenue(place) == 100
     assert (place.root / "domains/shop/raw/orders/1.csv").is_file()
+
+
+def test_on_postgresql_a_kitchen_has_a_role_without_rights(postgres, tmp_path, monkeypatch):
+    """It builds, tests, is promoted and closed; and its role can neither read nor write production, nor remove the guard."""
+    import duckdb
+    import psycopg
+    from psycopg.errors import InsufficientPrivilege
+
+    name, schema = f"kitchen_{uuid.uuid4().hex[:8]}", f"lake_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(postgres, autocommit=True) as con:
+        con.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'low'")
+    (tmp_path / "mesh").mkdir()
+    own = f"{postgres.partition('user=')[0]}user={name} password=low dbname=postgres"
+    place = make(
+        tmp_path / "mesh",
+        lake_catalog=f"postgres:{postgres}",
+        lake_data=str(tmp_path / "data"),
+        lake_schema=schema,
+        kitchen_catalog=f"postgres:{own}",
+    )
+    monkeypatch.setenv("MESH_KITCHEN_CATALOG", f"postgres:{own}")
+    monkeypatch.setenv("MESH_LAKE_CATALOG", f"postgres:{postgres}")
+    before = files(place)
+    with open_(place) as kitchen:
+        with kitchen.site.entered():
+            assert postgres not in os.environ["MESH_LAKE_CATALOG"]
+        rule(kitchen, "select id, amount + 1 as amount, mail from shop.raw_orders")
+        assert kitchen.test()["ok"]
+        lake = kitchen.environment().lake
+        assert lake.catalog.user == name
+        fork = lake.catalog.schema
+        for statement in (
+            f"SELECT * FROM {schema}.ducklake_data_file",
+            f"DELETE FROM {schema}.ducklake_snapshot",
+            f"UPDATE {schema}.ducklake_table SET table_name = 'x'",
+            f"INSERT INTO {schema}_ledger.attempts SELECT * FROM {schema}_ledger.attempts",
+            f"SELECT * FROM {schema}_ledger.kitchens",
+            f"DROP SCHEMA {schema} CASCADE",
+            f"DROP SCHEMA {fork} CASCADE",
+            f"CREATE TABLE {schema}.x (i int)",
+            f"DROP TRIGGER mesh_delete_guard ON {fork}.ducklake_files_scheduled_for_deletion",
+            f"ALTER TABLE {fork}.ducklake_files_scheduled_for_deletion DISABLE TRIGGER ALL",
+            f"TRUNCATE {fork}.ducklake_data_file",
+            "SET session_replication_role = replica",
+            "SET ROLE mesh",
+        ):
+            with psycopg.connect(own, autocommit=True) as con, pytest.raises(InsufficientPrivilege):
+                con.execute(statement)
+        con = lake.connect()
+        for statement in (
+            f"ATTACH 'ducklake:postgres:{own}' AS production (METADATA_SCHEMA '{schema}', META_SECRET 'mesh_catalog')",
+            f"CALL postgres_execute('__ducklake_metadata_mesh', 'DELETE FROM {schema}.ducklake_snapshot')",
+            f"CALL postgres_execute('__ducklake_metadata_mesh', 'DROP TRIGGER mesh_delete_guard ON {fork}.ducklake_files_scheduled_for_deletion')",
+        ):
+            with pytest.raises(duckdb.Error, match="permission denied|must be owner"):
+                con.execute(statement)
+        con.close()
+        assert files(place) == before
+        assert [row["table"] for row in kitchen.promote()["promoted"]] == ["finance/revenue", "shop/orders"]
+    assert revenue(place) == 104
+    with psycopg.connect(postgres, autocommit=True) as con:
+        assert con.execute("SELECT count(*) FROM pg_namespace WHERE nspname = %s", [fork]).fetchone() == (0,)
+        con.execute(f"DROP ROLE {name}")  # nothing is left that it has a right to
+
+
+def test_classified_columns_are_masked(place):
+    """Nothing in the kitchen leads to a real value: no version, no statistic, no file; joins hold, and new raw rows are masked alike."""
+    import duckdb
+
+    place.write("mesh.yaml", "mesh: test\nkitchen: {mask: [pii]}\n")
+    place.sql("shop.orders", "select id, amount + 0 as amount, mail from shop.raw_orders")
+    place.run()
+    git(place.root, "commit", "-qam", "mask")
+    real = ("a@x.org", "b@x.org", "c@x.org", "e@y.org")
+    with open_(place) as kitchen:
+        assert kitchen.site.masked == {"shop.raw_orders": ["mail"], "shop.orders": ["mail"]}
+        mails = dict(kitchen.sql("select id, mail from shop.orders"))
+        assert mails[4] is None
+        assert all(re.fullmatch(r"[a-z]@[a-z]\.[a-z]{3}", mails[id_]) and mails[id_] not in real for id_ in (1, 2, 3))
+        both = "select count(*), sum(o.amount) from shop.orders o join shop.raw_orders r on o.mail = r.mail"
+        assert kitchen.sql(both) == [(3, 60)]
+        assert kitchen.sql("select id from shop.orders where mail between 'a@x.org' and 'c@x.org'") == [
+            (id_,) for id_ in (1, 2, 3) if "a@x.org" <= mails[id_] <= "c@x.org"
+        ]
+        assert {"column shop.orders.mail is masked", "column shop.raw_orders.mail is masked"} <= set(
+            kitchen.status()["differences"]
+        )
+        lake = kitchen.environment().lake
+        con = lake.connect()
+        readable = 0
+        for version in range(lake.head() + 1):
+            with suppress(duckdb.Error):  # no such version, or one whose files are not there any more
+                values = con.execute(f"SELECT mail FROM mesh.shop.orders AT (VERSION => {version})").fetchall()
+                assert not {value for (value,) in values} & {*real}
+                readable += bool(values)
+        assert readable
+        con.close()
+        raw = kitchen.root / "domains/shop/raw/orders/2.csv"
+        raw.write_text("id,amount,mail\n5,50,e@y.org\n6,60,a@x.org\n")
+        kitchen.run("shop/raw_orders", downstream=True)
+        assert kitchen.test()["ok"]
+        mails |= dict(kitchen.sql("select id, mail from shop.orders where id > 4"))
+        assert mails[6] == mails[1]
+        assert mails[5] not in real
+        assert kitchen.sql("select total from finance.revenue") == [(210,)]
+        found = [path for path in kitchen.site.home.rglob("*") if path.is_file() and path.suffix != ".lock"]
+        assert len(found) > 4
+        for path in found:
+            held = path.read_bytes()
+            assert not [value for value in real if value.encode() in held], path
+        before = files(place)
+        done = kitchen.promote()
+        assert (done["promoted"], done["refused"]) == ([], [])
+        assert done["left_to_production"] == ["shop/raw_orders", "shop/orders", "finance/revenue"]
+        assert files(place) == before
+    assert set(place.statuses("shop/raw_orders", downstream=True).values()) == {"published"}
+    assert revenue(place) == 210
+    assert place.rows("select mail from shop.orders where id = 5") == [("e@y.org",)]
 
 
 def test_maintenance_spares_open_kitchens(place):
@@ -419,9 +569,10 @@ def test_empty_and_small_tables_and_deleted_rows(small):
     small.sql("shop.none", "select id from shop.raw_orders where false")
     small.sql("shop.seven", "select unnest(generate_series(1, 7))::bigint as n from shop.raw_orders where id = 1")
     small.sql("shop.kept", "select id, amount from shop.orders where id < 3")
+    small.contract("shop.kept", {"id": "BIGINT; required: true", "amount": "BIGINT"})
     git(small.root, "add", "-A")
     git(small.root, "commit", "-qm", "more")
-    small.run()
+    assert set(small.statuses().values()) == {"published", "unchanged"}
     with open_(small) as kitchen:
         sql = kitchen.root / "domains/shop/sql"
         (sql / "none.sql").write_text("select id from shop.raw_orders where id > 100")

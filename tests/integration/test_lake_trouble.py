@@ -340,7 +340,6 @@ def test_other_programs_find_the_extensions_and_the_lake(lake, tmp_path):
         f"print(con.execute('FROM mesh.a.t AT (VERSION => {version})').fetchall())"
     )
     env = {**os.environ, **lake.environment(), "HOME": str(tmp_path / "nobody")}
-    assert (
-        subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True).stdout
-        == "[(42,)]\n"
-    )
+    told = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True).stdout
+    # Without a file of its own, DuckDB takes Python for a person's, and shows a bar for what takes longer than two seconds.
+    assert told.splitlines()[-1] == "[(42,)]"

@@ -307,6 +307,7 @@ def npi(text: str | None) -> bool:
 STRIPPED = X.str.strip_chars(" \t\r\n")
 REFERENCE = {
     "constant": ({"value": "a"}, TEXTS, X != "a"),
+    "range": ({"least": -1, "most": 90}, NUMBERS, X.is_nan() | (X < -1) | (X > 90)),
     "email": ({}, TEXTS, whole(r"[A-Za-z0-9._%+'-]+@([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z]{2,}")),
     "us_state": ({}, TEXTS, ~STRIPPED.str.to_uppercase().is_in([*US_STATES, ""])),
     "us_zip": ({}, TEXTS, whole(r"\pN{5}(-?\pN{4})?")),

@@ -57,6 +57,23 @@ def _constant(asked: Asked) -> Rows:
     return Rows(f"{asked.column} IS NOT NULL" if value is None else f"{asked.column} <> {literal(value, asked.type)}")
 
 
+def _range(asked: Asked) -> Rows:
+    given = [(name, sign) for name, sign in (("least", "<"), ("most", ">")) if asked.given(name) is not None]
+    if not given:
+        msg = "`range` needs `least`, `most` or both"
+        raise CannotAnswer(msg)
+    beyond = []
+    for name, sign in given:
+        value = exact(asked.given(name), asked.type)
+        if value is None:
+            msg = f"`{name}` is {asked.given(name)}, which {asked.type.name} cannot hold"
+            raise CannotAnswer(msg)
+        beyond.append(f"{asked.column} {sign} {literal(value, asked.type)}")
+    if asked.type.family is Family.FLOAT:  # in no range; it is asked for by name, as of coordinates
+        beyond.append(f"isnan({asked.column})")
+    return Rows(" OR ".join(beyond))
+
+
 def _placeholders(asked: Asked) -> Rows:
     listed = ", ".join(text(str(value).lower()) for value in (asked.values("values") or sorted(PLACEHOLDERS)))
     return Rows(f"lower(trim({asked.column}, ' \t\r\n')) IN ({listed})")
@@ -195,6 +212,10 @@ def _row(
 ROWS = (
     _row("constant", "Always the same value", "The value is another one.", _constant,
          Parameter(name="value", form=Form.VALUE, help="The only value.", needed=True), families=VALUES, theirs="Constant", example="value: EUR"),
+    _row("range", "Between two values", "The value is below `least` or above `most`.", _range,
+         Parameter(name="least", form=Form.VALUE, help="The smallest value that is fine; without it, any."),
+         Parameter(name="most", form=Form.VALUE, help="The largest value that is fine; without it, any."),
+         dimension="accuracy", families=NUMERIC | DAYS, example="least: 0\nmost: 100"),
     _row("email", "E-mail address", "The text is no e-mail address.", unlike(EMAIL), theirs="Email_Format"),
     _row("us_state", "US state", "The text is no US state or territory, in two letters.", outside(US_STATES, upper=True), theirs="US_State"),
     _row("us_zip", "US ZIP code", "The text is no ZIP code of 5 or 9 digits.", unlike(ZIP), theirs="Valid_US_Zip Invalid_Zip_USA"),

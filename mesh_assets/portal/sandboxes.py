@@ -1,0 +1,97 @@
+"""Pages of kitchens: which there are, what they hold, and what can be done with them, each as a job."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from mesh_assets.address import NotFound
+from mesh_assets.errors import UsageError, nearest
+from mesh_assets.kitchen.api import Kitchen, listing
+from mesh_assets.kitchen.place import checked
+from mesh_assets.portal import jobs
+from mesh_assets.portal.pages import Page, Query, Routes, route
+from mesh_assets.portal.site import View
+
+LIST = "/mesh/kitchens"
+ACTIONS: Mapping[str, str] = {
+    "open": "Open kitchen", "test": "Test kitchen", "promote": "Promote kitchen", "rebase": "Rebase kitchen",
+    "close": "Close kitchen",
+}  # fmt: skip
+
+
+def kitchens(view: View, _query: Query) -> Page:
+    """All of them, and what each was promoted with."""
+    report = listing(view.env.mesh.root, view.settings)
+    rows = [{**row, **_may(row)} for row in report["kitchens"]]
+    data = {**report, "kitchens": rows, "default_ttl": "7d"}
+    return Page(template="kitchens.html", title="Kitchens", data=data, path=LIST, section="kitchens", crumbs=())
+
+
+def kitchen(view: View, _query: Query, name: str) -> Page:
+    """One: in what it differs from production, what its last test said, what may be done with it."""
+    rows = {row["kitchen"]: row for row in listing(view.env.mesh.root, view.settings)["kitchens"]}
+    row = rows.get(name)
+    if row is None:
+        raise NotFound(f"there is no kitchen `{name}`\n    {nearest(name, rows)}")
+    found = Kitchen.of(name, root=view.env.mesh.root, settings=view.settings)
+    record = found.records().get(name)
+    status = found.status()
+    status["differences"] = [jobs.without_paths(view.env, line) for line in status["differences"]]
+    tested = dict(record.tested) if record else {}
+    data = {
+        "schema_version": 1,
+        **row,
+        **_may(row),
+        "status": status,
+        "tested_at": tested.get("at", ""),
+        "tested_ok": tested.get("ok"),
+        "domains": tested.get("domains", []),
+        "jobs": [job.as_json() for job in jobs.recent(view.env, 10, about=f"{LIST}/{name}")],
+    }
+    return Page(
+        template="kitchen.html",
+        title=f"Kitchen {name}",
+        data=data,
+        path=f"{LIST}/{name}",
+        section="kitchens",
+        crumbs=(("Kitchens", LIST),),
+    )
+
+
+def perform(view: View, name: str, action: str, form: Mapping[str, str], *, by: str) -> str:
+    """Begin something with a kitchen; the id of its job.
+
+    Raises:
+        NotFound: There is no such action.
+        UsageError: That is no name, or no time.
+    """
+    if action not in ACTIONS:
+        raise NotFound(f"there is no action `{action}`\n    {nearest(action, ACTIONS)}")
+    checked(name)
+    words = ["kitchen", action, name]
+    if action == "open":
+        ttl = form.get("ttl", "7d").strip() or "7d"
+        if not re.fullmatch(r"[0-9]{1,4}[hd]|never", ttl):
+            raise UsageError(f"`{ttl}` is no time\n    Write 12h, 7d or never.")
+        words += ["--ttl", ttl]
+    if action == "promote" and (reason := form.get("waive", "").strip()[:500]):
+        words.append(f"--waive={reason}")
+    if action == "close" and form.get("force") == "1":
+        words.append("--force")
+    about = LIST if action in ("open", "close") else f"{LIST}/{name}"
+    return jobs.start(view.env, f"{ACTIONS[action]} {name}", words, about=about, by=by)
+
+
+def _may(row: Mapping[str, Any]) -> dict[str, str]:
+    """Why something may not be done; empty: it may."""
+    if row["state"] != "open":
+        why = f"it is {row['state']}"
+        return {"no_test": why, "no_promote": why, "no_close": "" if row["state"] == "abandoned" else why}
+    return {
+        "no_test": "",
+        "no_promote": "" if row["tested"] else "it was never tested: what is promoted is what was tested",
+        "no_close": "",
+    }
+
+
+PAGES: Routes = (route(LIST, kitchens), route(f"{LIST}/(?P<name>[^/]+)", kitchen))

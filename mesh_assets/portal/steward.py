@@ -1,0 +1,400 @@
+"""Tests without code: choose one, try it on the data, save it into the contract, take it back.
+
+What is written is written by `authoring`; what is offered is in `offered`. The command line uses the same.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from mesh_assets import address as names
+from mesh_assets import authoring, testing
+from mesh_assets.address import Address, NotFound
+from mesh_assets.authoring import Edit, Overtaken
+from mesh_assets.catalog.reports import SCHEMA_VERSION, Json
+from mesh_assets.contract import Column, Contract
+from mesh_assets.domain import Table
+from mesh_assets.errors import ConfigError, MeshError, UsageError, nearest
+from mesh_assets.offered import OFFERS, Offer, chosen, column_of, recognised
+from mesh_assets.portal import edits, forms, pages
+from mesh_assets.portal.forms import Sent
+from mesh_assets.portal.pages import Page, Query, Routes, route
+from mesh_assets.portal.site import View
+from mesh_assets.reading.testwords import slug
+
+STEPS = ("try", "save", "remove", "switch", "undo", "accept")
+LONGEST = 2_000
+"""Characters of a reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What came of a form: a page, or where to go on."""
+
+    status: int = 200
+    page: Page | None = None
+    to: str = ""
+    data: Json | None = None
+
+
+class Reloading:
+    """Makes Dagster read the mesh again after a change; one at a time, and never while a page waits."""
+
+    def __init__(self, reload: Callable[[], None] | None) -> None:
+        self._reload = reload
+        self._lock = threading.Lock()
+        self._asked = self._done = 0
+        self.state = "none" if reload is None else "done"
+        """`none` (there is no Dagster here), `running`, `done` or `failed`."""
+
+    def ask(self) -> None:
+        """Read again, in the background."""
+        if self._reload is None:
+            return
+        with self._lock:
+            self._asked += 1
+            if self.state == "running":
+                return
+            self.state = "running"
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                if self._done == self._asked:
+                    return
+                wanted = self._asked
+            try:
+                if self._reload is not None:
+                    self._reload()
+                said = "done"
+            except Exception:  # noqa: BLE001 - whatever Dagster raises: the page says it, the server goes on
+                said = "failed"
+            with self._lock:
+                self._done = wanted
+                self.state = said if self._done == self._asked else "running"
+
+
+# -- pages --------------------------------------------------------------------------------------------------------------
+
+
+def tests(view: View, query: Query, domain: str, table: str) -> Page:
+    """What is tested of a table, and where that can be changed."""
+    page = pages.table_tests(view, query, domain, table)
+    item = view.env.mesh.tables[f"{domain}.{table}"]
+    if item.contract is None:
+        return page
+    return replace(page, data={**page.data, "writing": rules(view, item, query)})
+
+
+def rules(view: View, table: Table, query: Query) -> Json:
+    """For the page of a table's tests: its rules, what was changed from here, and what has just been saved."""
+    listed = []
+    for one in authoring.written(view.env.mesh, table):
+        kind = recognised(one.rule)
+        label = kind[0].label if kind else "A query of its own" if "query" in one.rule else "Written by hand"
+        listed.append(
+            {"name": one.name, "column": one.column, "off": one.off, "label": label, "form": kind is not None,
+             "severity": str(one.rule.get("severity") or "error"), "why": str(one.rule.get("description") or "")}
+        )  # fmt: skip
+    log = edits.recent(view.env, table.name)
+    saved = next((one.as_json() for one in log if one.id == query.get("saved")), None)
+    return {
+        "rules": listed,
+        "edits": [one.as_json() for one in log],
+        "saved": saved,
+        "revision": _revision(view, table),
+    }
+
+
+def new(view: View, query: Query, domain: str, table: str) -> Page:
+    """A new test: first of what, then which, then its form."""
+    address, item, contract = _table(view, domain, table)
+    subject = query.get("of")
+    if subject is None:
+        columns = [{"name": one.name, "type": one.type, "meaning": one.description} for one in contract.columns]
+        return _page(view, address, "test_new.html", "a new test", {"columns": columns, "kinds": None, "of": ""})
+    column = _column(contract, subject, address)
+    kind = query.get("test", "")
+    if not kind:
+        kinds = [
+            {"name": one.name, "label": one.label, "fails": one.help, "dimension": one.dimension}
+            for one in chosen(OFFERS.values(), column)
+        ]
+        return _page(view, address, "test_new.html", "a new test", {"columns": [], "kinds": kinds, "of": subject})
+    offer = _offer(kind)
+    if not offer.fits(column):
+        raise NotFound(f"`{kind}` cannot be asked of {subject or 'the table'}\n    Choose another one.")
+    return _form(view, address, item, offer, subject, {}, given={"severity": "error"})
+
+
+def change(view: View, query: Query, domain: str, table: str) -> Page:
+    """A rule that is there, in its form."""
+    address, item, _ = _table(view, domain, table)
+    one = _written(view, item, query.get("name", ""))
+    kind = recognised(one.rule)
+    if kind is None:
+        where = item.contract.where.path if item.contract else ""
+        raise NotFound(f"`{one.name}` has no form: it is written by hand\n    Change it in {where}.")
+    offer, values = kind
+    given = {
+        "id": one.name,
+        "was": one.name,
+        "severity": str(one.rule.get("severity") or "error"),
+        "why": str(one.rule.get("description") or ""),
+    }
+    return _form(view, address, item, offer, one.column, values, given=given)
+
+
+def suggestions(view: View, query: Query, domain: str, table: str) -> Page:
+    """Tests that the data itself suggests, each tried on it."""
+    from mesh_assets.profile import suggest
+
+    address, item, _ = _table(view, domain, table)
+    found = suggest.suggest(view.env, item, look_back=query.get("history") == "1", today=datetime.now(UTC).date())
+    proposals = [
+        {"name": one.name, "column": one.column, "why": one.why, "catches": one.catches, "held_on": one.tried,
+         "label": kind[0].label if (kind := recognised(dict(one.rule))) else "A condition", "rule": dict(one.rule)}
+        for one in found.proposals
+    ]  # fmt: skip
+    odd = [{"column": one.column, "label": one.screen.label, "what": one.what} for one in found.findings]
+    data = {"version": found.version, "rows": found.profile.rows, "proposals": proposals, "findings": odd}
+    return _page(view, address, "test_suggest.html", "suggested tests", {**data, "revision": _revision(view, item)})
+
+
+# -- what forms do ------------------------------------------------------------------------------------------------------
+
+
+def perform(view: View, address: Address, step: str, sent: Sent, *, by: str, reloading: Reloading) -> Said:
+    """One step of a form.
+
+    Raises:
+        NotFound: There is no such step, table, rule or change.
+        Overtaken: The file has changed since the form was made.
+        UsageError: The form says too little.
+    """
+    item = view.env.mesh.tables[address.name]
+    if step in ("try", "save"):
+        return _judge(view, address, item, sent, save=step == "save", by=by, reloading=reloading)
+    if step == "undo":
+        return _undo(view, address, item, _one(sent, "edit"), by=by, reloading=reloading)
+    _same(view, item, sent)
+    if step == "accept":
+        wanted = set(sent.get("name", ()))
+        return _accept(view, address, item, wanted, by=by, reloading=reloading)
+    name = _one(sent, "name")
+    if step == "remove":
+        edit, what = authoring.remove(view.env.mesh, item, name), f"removed {name}"
+    elif step == "switch":
+        on = _one(sent, "on") == "1"
+        edit = authoring.switch(view.env.mesh, item, name, on=on)
+        what = f"switched {name} {'on' if on else 'off'}"
+    else:
+        raise NotFound(f"there is no step `{step}`\n    {nearest(step, STEPS)}")
+    return _write(view, address, item, edit, what, by=by, reloading=reloading)
+
+
+def _judge(
+    view: View, address: Address, table: Table, sent: Sent, *, save: bool, by: str, reloading: Reloading
+) -> Said:
+    contract = _contract(table)
+    subject, offer = _one(sent, "of"), _offer(_one(sent, "test"))
+    column = _column(contract, subject, address)
+    read = forms.read(offer, sent, column)
+    given = {name: _one(sent, name)[:LONGEST].strip() for name in ("id", "was", "severity", "why", "revision")}
+    errors = dict(read.errors)
+    if given["severity"] not in forms.SEVERITIES:
+        errors["severity"] = "Choose what a failure does."
+    name = slug(given["id"]) or "__".join(part for part in (slug(subject), offer.name) if part)
+    taken = {test.name for test in contract.tests} - {given["was"]}
+    if name in taken:
+        errors["id"] = f"There is a test `{name}` already: give this one another name."
+    shown = forms.as_texts(offer, sent)
+    if errors:
+        page = _form(view, address, table, offer, subject, shown, given=given, errors=errors)
+        return Said(422, page)
+    rule = {"id": name, **offer.rule(read.values), "severity": given["severity"]}
+    rule |= {"description": given["why"]} if given["why"] else {}
+    try:
+        edit = _edit(view, table, subject, given["was"], rule)
+    except ConfigError as error:
+        placed, rest = forms.placed(error.problems, offer)
+        page = _form(view, address, table, offer, subject, shown, given=given, errors=placed, problems=rest)
+        return Said(422, page)
+    if not save:
+        result = _tried(view, table, subject, {**rule, "id": f"{name}__tried"})
+        made = {"result": result, "diff": edit.diff}
+        return Said(200, _form(view, address, table, offer, subject, shown, given=given, made=made))
+    if given["revision"] != edit.revision:
+        raise Overtaken(
+            f"{edit.shown} has changed since this form was opened\n    Nothing was written. Look at the tests again, and repeat your change."
+        )
+    what = f"{'changed' if given['was'] else 'added'} {name}"
+    return _write(view, address, table, edit, what, by=by, reloading=reloading)
+
+
+def _edit(view: View, table: Table, subject: str, was: str, rule: Mapping[str, Any]) -> Edit:
+    if not was:
+        return authoring.add(view.env.mesh, table, [(subject, rule)])
+    return authoring.revise(view.env.mesh, table, was, rule)
+
+
+def _tried(view: View, table: Table, column: str, rule: Mapping[str, Any]) -> Json:
+    """What the test says of the published version; nothing is kept."""
+    try:
+        (item,) = testing.tried(view.env, table, column, rule)
+    except UsageError as error:  # never published
+        return {"status": "never ran", "message": str(error).split("\n", 1)[0], "sample": [], "query": ""}
+    return dict(item)
+
+
+def _accept(view: View, address: Address, table: Table, wanted: set[str], *, by: str, reloading: Reloading) -> Said:
+    from mesh_assets.profile import suggest
+
+    found = suggest.suggest(view.env, table, look_back=False, today=datetime.now(UTC).date())
+    taken = [one for one in found.proposals if one.name in wanted]
+    if not taken:
+        raise UsageError("no test is chosen\n    Tick those that you want.")
+    edit = suggest.accept(view.env, table, taken)
+    what = f"added {', '.join(one.name for one in taken)}"
+    return _write(view, address, table, edit, what, by=by, reloading=reloading)
+
+
+def _undo(view: View, address: Address, table: Table, edit: str, *, by: str, reloading: Reloading) -> Said:
+    kept = edits.find(view.env, edit)
+    if kept is None or kept.table != table.name:
+        raise NotFound("there is no such change\n    The last ones are on the page of the table's tests.")
+    back = authoring.restored(view.env.mesh, table, before=kept.before, after=kept.after)
+    said = _write(view, address, table, back, f"took back: {kept.what}", by=by, reloading=reloading)
+    edits.undone(view.env, edit)
+    return said
+
+
+def _write(view: View, address: Address, table: Table, edit: Edit, what: str, *, by: str, reloading: Reloading) -> Said:
+    kept = edits.keep(view.env, table.name, edit, what, by=by)
+    reloading.ask()
+    data = {"schema_version": SCHEMA_VERSION, "saved": kept, "what": what, "file": edit.shown, "diff": edit.diff}
+    return Said(303, to=f"{names.path(address)}/tests?saved={kept}", data=data)
+
+
+PAGES: Routes = tuple(
+    route(rf"/mesh/domains/(?P<domain>[^/]+)/(?P<table>[^/]+)/tests{ending}", make)
+    for ending, make in (("", tests), ("/new", new), ("/change", change), ("/suggest", suggestions))
+)
+"""For `pages.find`, before its own; not among the files of an export."""
+
+# -- parts --------------------------------------------------------------------------------------------------------------
+
+
+def _form(
+    view: View,
+    address: Address,
+    table: Table,
+    offer: Offer,
+    subject: str,
+    shown: Mapping[str, Any],
+    *,
+    given: Mapping[str, str],
+    errors: Mapping[str, str] | None = None,
+    problems: list[str] | None = None,
+    made: Json | None = None,
+) -> Page:
+    found = errors or {}
+    fields = forms.fields(offer, _contract(table), view.env.mesh, shown, found)
+    data = {
+        "of": subject,
+        "test": offer.name,
+        "label": offer.label,
+        "fails": offer.help,
+        "fields": [{name: getattr(one, name) for name in one.__slots__} for one in fields],
+        "errors": dict(found),
+        "problems": problems or [],
+        "severities": dict(forms.SEVERITIES),
+        "id": given.get("id", ""),
+        "was": given.get("was", ""),
+        "severity": given.get("severity", ""),
+        "why": given.get("why", ""),
+        "revision": given.get("revision") or _revision(view, table),
+        "result": None,
+        "diff": "",
+        **(made or {}),
+    }
+    title = f"change {given['was']}" if given.get("was") else "a new test"
+    return _page(view, address, "test_form.html", title, data)
+
+
+def _page(view: View, address: Address, template: str, title: str, data: Json) -> Page:
+    domain = view.env.mesh.domains[address.domain].title or address.domain
+    crumbs = (
+        ("Domains", "/mesh/"),
+        (domain, names.path(address.domain)),
+        (f"{address.table}: tests", f"{names.path(address)}/tests"),
+    )
+    return Page(
+        template=template,
+        title=f"{address.table}: {title}",
+        data={"schema_version": SCHEMA_VERSION, "table": str(address), **data},
+        path=f"{names.path(address)}/tests",
+        crumbs=crumbs,
+    )
+
+
+def _table(view: View, domain: str, table: str) -> tuple[Address, Table, Contract]:
+    address = names.parse(view.env.mesh, f"{domain}/{table}")
+    item = view.env.mesh.tables[address.name]
+    return address, item, _contract(item)
+
+
+def _contract(table: Table) -> Contract:
+    if table.contract is None:
+        mend = f"Write domains/{table.domain}/contracts/{table.short}.odcs.yaml with its columns first."
+        raise UsageError(f"{table.name.replace('.', '/')} has no contract\n    {mend}")
+    return table.contract
+
+
+def _column(contract: Contract, name: str, address: Address) -> Column | None:
+    if not name:
+        return None
+    column = column_of(contract, name)
+    if column is None:
+        raise NotFound(f"{address} has no column `{name}`\n    {nearest(name, [one.name for one in contract.columns])}")
+    return column
+
+
+def _offer(name: str) -> Offer:
+    if name not in OFFERS:
+        raise NotFound(f"there is no kind of test `{name}`\n    {nearest(name, OFFERS)}")
+    return OFFERS[name]
+
+
+def _written(view: View, table: Table, name: str) -> authoring.Written:
+    found = authoring.written(view.env.mesh, table)
+    for one in found:
+        if one.name == name:
+            return one
+    raise NotFound(f"there is no rule `{name}`\n    {nearest(name, [one.name for one in found])}")
+
+
+def _revision(view: View, table: Table) -> str:
+    from mesh_assets.reading.source import read_text
+
+    shown = _contract(table).where.path
+    try:
+        return authoring.revision(read_text(view.env.mesh.root / shown, shown))
+    except MeshError:
+        return ""
+
+
+def _same(view: View, table: Table, sent: Sent) -> None:
+    """Refuse a form that was made of another state of the file."""
+    if _one(sent, "revision") != _revision(view, table):
+        raise Overtaken(
+            f"{_contract(table).where.path} has changed since this page was opened\n    Nothing was written. Look again, and repeat it."
+        )
+
+
+def _one(sent: Sent, name: str) -> str:
+    values = sent.get(name) or ("",)
+    return values[0]

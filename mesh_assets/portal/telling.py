@@ -1,0 +1,94 @@
+"""Pages of changes: what was published, what waits for its readers, and their answers."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+
+from mesh_assets.address import NotFound
+from mesh_assets.changes.pages import listed, shown
+from mesh_assets.changes.record import Answer, ChangeRecord
+from mesh_assets.errors import UsageError, nearest
+from mesh_assets.portal.pages import Page, Query, Routes, route
+from mesh_assets.portal.site import View
+
+LIST = "/mesh/changes"
+SHOWN = 50
+"""Changes on one page."""
+LONGEST = 2_000
+ANSWERS = ("accept", "waive")
+
+
+def changes(view: View, query: Query) -> Page:
+    """Those that wait for their readers, then those that were published, newest first."""
+    report = listed(view.env, _record(view))
+    text = query.get("page", "1")
+    number = int(text) if text.isdigit() and len(text) < 6 else 1  # noqa: PLR2004 - digits of a page
+    last = max(1, -(-len(report["changes"]) // SHOWN))
+    number = min(max(number, 1), last)
+    rows = report["changes"][(number - 1) * SHOWN : number * SHOWN]
+    data = {**report, "changes": rows, "page": {"number": number, "last": last, "size": SHOWN}}
+    return Page(template="changes.html", title="Changes", data=data, path=LIST, section="changes", crumbs=())
+
+
+def change(view: View, _query: Query, change: str) -> Page:
+    """One change: what it is, for whom it breaks and why, who was told when, who has answered."""
+    record = _record(view)
+    _known(record, change)
+    data = shown(view.env, record, change)
+    given = {answer["reader"] for answer in data["answers"] if answer["holds"]}
+    waits = [reader["domain"] for reader in data["readers"] if reader["domain"] not in given]
+    return Page(
+        template="change.html",
+        title=f"{data['port']}: change {change[:8]}",
+        data={**data, "waits_for": waits if data["state"] == "proposed" else []},
+        path=f"{LIST}/{change}",
+        section="changes",
+        crumbs=(("Changes", LIST),),
+    )
+
+
+def answer(view: View, change: str, word: str, form: Mapping[str, str], *, by: str) -> str:
+    """Keep what a reading domain says of a change; the path of the page that shows it.
+
+    Raises:
+        NotFound: There is no such change, or no such answer.
+        UsageError: The form says too little.
+    """
+    if word not in ANSWERS:
+        raise NotFound(f"there is no answer `{word}`\n    {nearest(word, ANSWERS)}")
+    record = _record(view)
+    _known(record, change)
+    reader, why, until = (form.get(name, "").strip()[:LONGEST] for name in ("reader", "why", "until"))
+    if reader not in view.env.mesh.domains:
+        raise UsageError(f"there is no domain `{reader}`\n    {nearest(reader, view.env.mesh.domains)}")
+    if word == "waive":
+        _check_day(until)
+        if not why:
+            raise UsageError("a waiver needs a reason\n    Say why the change may come although it hurts.")
+    record.answer(
+        Answer(id=change, reader=reader, answer=word, who=by, why=why, until=until if word == "waive" else "")
+    )
+    return f"{LIST}/{change}"
+
+
+def _check_day(text: str) -> None:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"`{text}` is no date\n    Write the last day on which it holds, as 2030-01-31.") from None
+    if day < datetime.now(UTC).date():
+        raise UsageError(f"{text} is over\n    Write a day that is still to come.")
+
+
+def _record(view: View) -> ChangeRecord:
+    record = ChangeRecord(view.env)
+    record.sync()
+    return record
+
+
+def _known(record: ChangeRecord, change: str) -> None:
+    known = {one.id for one in (*record.proposals(), *record.events())}
+    if change not in known:
+        raise NotFound(f"there is no change `{change}`\n    All of them are on {LIST}.")
+
+
+ROUTES: Routes = (route(LIST, changes), route(f"{LIST}/(?P<change>[^/]+)", change))

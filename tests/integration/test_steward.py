@@ -1,0 +1,217 @@
+"""Tests without code, from the portal's pages: what a steward does, and what can go wrong with it."""
+
+import re
+import threading
+from collections import Counter
+from html import unescape
+
+import pytest
+
+from mesh_assets.offered import OFFERS, recognised
+from tests.portal_mesh import EVIL, SECRET, Client, app_of, small
+
+TESTS = "/mesh/domains/shop/orders/tests"
+JSON = {"accept": "application/json"}
+
+
+@pytest.fixture
+def place(tmp_path):
+    made = small(tmp_path)
+    contract = made.root / "domains/shop/contracts/orders.odcs.yaml"
+    contract.write_text(f"# Kept by hand.\n{contract.read_text()}# The end.\n")
+    return made
+
+
+@pytest.fixture
+def client(place):
+    return Client(app_of(place))
+
+
+def text_of(place) -> str:
+    return (place.root / "domains/shop/contracts/orders.odcs.yaml").read_text()
+
+
+def hidden(html: str, name: str) -> str:
+    return unescape(re.search(rf'name="{name}" value="([^"]*)"', html).group(1))
+
+
+def form(client, test: str, of: str, **values: str) -> dict[str, str]:
+    """A form as a browser would send it back, with some fields filled in."""
+    html = client.get(f"{TESTS}/new?of={of}&test={test}").text
+    sent = {name: hidden(html, name) for name in ("of", "test", "was", "revision")}
+    return {**sent, "severity": "error", "id": "", "why": "", **values}
+
+
+def test_a_steward_adds_a_test_sees_it_fail_and_takes_it_back(place, client):
+    place.run()
+    before = text_of(place)
+    page = client.get(f"{TESTS}/new")
+    assert page.status_code == 200
+    assert "amount" in page.text
+    kinds = client.get(f"{TESTS}/new?of=amount").text
+    assert "Between two values" in kinds
+    assert "E-mail address" not in kinds  # the column holds numbers
+    sent = form(client, "range", "amount", p_least="15", p_most="25", why=EVIL)
+    tried = client.post(f"{TESTS}/try", sent)
+    assert tried.status_code == 200
+    assert "2 of 3 rows" in tried.text
+    assert "id: amount__range" in unescape(tried.text)
+    assert EVIL not in tried.text
+    assert SECRET not in tried.text  # of the masked column
+    assert text_of(place) == before  # nothing is written by trying
+
+    saved = client.post(f"{TESTS}/save", sent)
+    assert saved.status_code == 303
+    after = text_of(place)
+    assert "{test: range, least: 15, most: 25}" in after
+    assert after.startswith("# Kept by hand.")
+    assert after.endswith("# The end.\n")
+    page = client.get(saved.headers["location"])
+    assert "Saved: added amount__range" in page.text
+    place.write("domains/shop/raw/orders.csv", f"id,amount,buyer,note\n1,10,{SECRET},a\n")
+    assert place.statuses()["shop/orders"] == "held"
+
+    kept = hidden(page.text, "edit")
+    assert client.post(f"{TESTS}/undo", {"edit": kept}).status_code == 303
+    assert text_of(place) == before
+    again = client.post(f"{TESTS}/undo", {"edit": kept})
+    assert again.status_code == 409
+    assert "has changed since" in again.text
+
+
+def test_a_rule_is_changed_switched_off_and_on_and_removed(place, client):
+    client.post(f"{TESTS}/save", form(client, "range", "amount", p_most="25"))
+    html = client.get(f"{TESTS}/change?name=amount__range").text
+    assert 'value="25"' in html
+    sent = {name: hidden(html, name) for name in ("of", "test", "was", "revision")}
+    sent |= {"id": "amount__range", "severity": "warning", "why": "Seldom more.", "p_least": "", "p_most": "30"}
+    assert client.post(f"{TESTS}/save", sent).status_code == 303
+    assert "{test: range, most: 30}" in text_of(place)
+    assert "severity: warning" in text_of(place)
+    assert "amount__range" in {test.name for test in place.env().mesh.tables["shop.orders"].contract.tests}
+
+    def press(step: str, **more: str):
+        revision = hidden(client.get(TESTS).text, "revision")
+        return client.post(f"{TESTS}/{step}", {"name": "amount__range", "revision": revision, **more})
+
+    assert press("switch", on="0").status_code == 303
+    assert "property: disabled" in text_of(place)
+    assert "amount__range" not in {test.name for test in place.env().mesh.tables["shop.orders"].contract.tests}
+    assert "switched off" in client.get(TESTS).text
+    assert press("switch", on="1").status_code == 303
+    assert "disabled" not in text_of(place)
+    assert press("remove").status_code == 303
+    assert "amount__range" not in text_of(place)
+
+
+@pytest.mark.parametrize(
+    ("test", "of", "values", "field", "says"),
+    [
+        ("range", "amount", {"p_least": "many"}, "least", "is no number"),
+        ("decimals", "amount", {}, "places", "Say it"),
+        ("decimals", "amount", {"p_places": "-1"}, "places", "at least 0"),
+        ("decimals", "amount", {"p_places": "1.5"}, "places", "whole number"),
+        ("pattern", "note", {"p_pattern": "(?=x)"}, "pattern", "pattern"),
+        ("range", "amount", {"p_most": "3", "severity": "fatal"}, "severity", "Choose"),
+        ("range", "amount", {"p_most": "3", "id": "some_rows"}, "id", "already"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_told_beside_its_field(place, client, test, of, values, field, says):
+    before = text_of(place)
+    answer = client.post(
+        f"{TESTS}/save", form(client, test, of, **values), accept="application/json", origin="http://127.0.0.1"
+    )
+    assert answer.status_code == 422
+    said = answer.json()
+    assert says in said["errors"].get(field, "") or any(says in one for one in said["problems"])
+    assert text_of(place) == before
+    html = client.post(f"{TESTS}/save", form(client, test, of, **values))
+    assert html.status_code == 422
+    assert 'role="alert"' in html.text
+
+
+def test_a_rule_that_says_nothing_is_refused(place, client):
+    answer = client.post(f"{TESTS}/save", form(client, "range", "amount"))
+    assert answer.status_code == 422
+    assert "`range` needs" in answer.text or "<code>range</code> needs" in answer.text
+
+
+def test_unknown_names_are_not_found(client):
+    assert client.get(f"{TESTS}/new?of=amout").status_code == 404
+    assert "amount" in client.get(f"{TESTS}/new?of=amout").text
+    assert client.get(f"{TESTS}/new?of=amount&test=rang").status_code == 404
+    assert client.get(f"{TESTS}/new?of=amount&test=email").status_code == 404
+    assert client.get(f"{TESTS}/change?name=nothing").status_code == 404
+    assert client.post(f"{TESTS}/undo", {"edit": "x"}).status_code == 404
+    assert client.post("/mesh/domains/shop/nothing/tests/save", {}).status_code == 404
+
+
+def test_a_form_of_an_older_file_overwrites_nothing(place, client):
+    sent = form(client, "range", "amount", p_most="25")
+    contract = place.root / "domains/shop/contracts/orders.odcs.yaml"
+    contract.write_text(contract.read_text() + "# By hand, in the meantime.\n")
+    answer = client.post(f"{TESTS}/save", sent)
+    assert answer.status_code == 409
+    assert "range" not in text_of(place)
+    assert "in the meantime" in text_of(place)
+
+
+def test_of_fifty_saves_at_once_none_is_lost(place):
+    """Each either is in the file, or was told that it is not."""
+    app = app_of(place)
+    sent = form(Client(app), "range", "amount")
+    codes: Counter[int] = Counter()
+
+    def save(number: int) -> None:
+        answer = Client(app).post(f"{TESTS}/save", {**sent, "p_most": "99", "id": f"limit_{number}"})
+        codes[answer.status_code] += 1
+
+    threads = [threading.Thread(target=save, args=(number,)) for number in range(50)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(codes.values()) == 50
+    assert set(codes) <= {303, 409}
+    assert codes[303] == len(re.findall("id: limit_", text_of(place))) == 1
+
+
+def test_only_pages_of_the_portal_may_write(place, client):
+    sent = form(client, "range", "amount", p_most="25")
+    assert client.post(f"{TESTS}/save", sent, origin="http://elsewhere.example").status_code == 403
+    read_only = Client(app_of(place, read_only=True))
+    assert read_only.post(f"{TESTS}/save", sent).status_code == 403
+    assert "Add a test" not in read_only.get(TESTS).text
+    assert "range" not in text_of(place)
+
+
+def test_the_data_suggests_and_those_that_are_ticked_are_saved(place, client):
+    rows = "".join(f"{n},{n * 10},{SECRET},{'ab'[n % 2]}\n" for n in range(1, 60))
+    place.write("domains/shop/raw/orders.csv", f"id,amount,buyer,note\n{rows}")
+    place.run()
+    html = client.get(f"{TESTS}/suggest").text
+    names = re.findall(r'name="name" value="([^"]+)"', html)
+    assert names
+    sent = {"name": names[0], "revision": hidden(html, "revision")}
+    assert client.post(f"{TESTS}/accept", sent).status_code == 303
+    assert names[0] in text_of(place)
+    assert client.post(f"{TESTS}/accept", {"revision": hidden(client.get(TESTS).text, "revision")}).status_code == 422
+
+
+@pytest.mark.parametrize("offer", OFFERS.values(), ids=lambda offer: offer.name)
+def test_every_kind_has_a_form_and_is_found_again(offer):
+    import yaml
+
+    values = yaml.safe_load(offer.example) or {} if offer.example else {}
+    found = recognised(offer.rule(values))
+    assert found is not None
+    assert found[0] is offer
+    assert {name: found[1][name] for name in values} == values
+
+
+def test_dagster_is_asked_to_read_the_mesh_again(place):
+    asked = threading.Event()
+    client = Client(app_of(place, dagster="", reload=asked.set))
+    saved = client.post(f"{TESTS}/save", form(client, "range", "amount", p_most="25"))
+    assert asked.wait(30)
+    assert "Dagster" in client.get(saved.headers["location"]).text
