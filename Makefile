@@ -75,7 +75,7 @@ bench: $(VENV)/.dev ## run the benchmarks, in small sizes
 	$(BIN)/python bench/audit.py --rows 20000 --runs 1
 	$(BIN)/python bench/publish.py
 	$(BIN)/python bench/portal.py 10 10 3
-	$(BIN)/python bench/verdicts.py --rows 20000
+	$(BIN)/python bench/verdicts.py --rows 20000 --runs 1
 	$(BIN)/python bench/kitchen.py --large 8 --files 500 --rows 20000 --runs 1
 
 hooks: $(VENV)/.dev ## run the linters before each commit

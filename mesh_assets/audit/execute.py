@@ -6,7 +6,7 @@ be executed is a result of its own, which says why and stops the version as a fa
 """
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -17,7 +17,7 @@ from mesh_assets.audit import library, measured
 from mesh_assets.audit.contents import NOTHING_KNOWN, Knowledge
 from mesh_assets.audit.guard import TABLE, Guarded, guarded, time_limit
 from mesh_assets.audit.keys import repeats
-from mesh_assets.audit.lasting import basis
+from mesh_assets.audit.lasting import bases
 from mesh_assets.audit.metric import compares, demand, holds, measure, numbers
 from mesh_assets.audit.plan import Plan, Rung, Step, plan
 from mesh_assets.audit.proofs import contiguous
@@ -183,8 +183,8 @@ class _Audit:
         dear = self.known.contents is None and is_dear(self.con, self.relation)
         return plan(tests, asked, self.relation, self.types, self.known, dear=dear, lasting=self.lasting)
 
-    def lasting(self, condition: str) -> tuple[str, ...] | None:
-        return basis(self.con, condition, self.types)
+    def lasting(self, conditions: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
+        return bases(self.con, conditions, self.types)
 
     def ask(self, test: Test) -> Question | CannotAnswer | None:
         """The test as SQL, or why there is none; None for tests that need no such query."""

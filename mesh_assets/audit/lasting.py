@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 import duckdb
@@ -22,24 +22,46 @@ _KNOWN = frozenset(
 """Classes of expressions that look at one row only; whatever else there is, is not remembered."""
 
 
-def basis(con: duckdb.DuckDBPyConnection, condition: str, types: Types) -> tuple[str, ...] | None:
-    """What the condition's answer depends on beside its own words and a file's bytes; None: on more than can be named.
+Basis = tuple[str, ...]
+"""What an answer depends on beside the condition's own words and a file's bytes."""
 
-    It may call functions that give the same for the same values, and name columns of the table. What is unknown here does
-    not last.
+
+def bases(con: duckdb.DuckDBPyConnection, conditions: Iterable[str], types: Types) -> Mapping[str, Basis]:
+    """Of each condition whose answer on a file lasts; those that depend on more than can be named are left out.
+
+    A condition may call functions that give the same for the same values, and name columns of the table. What is unknown
+    here does not last.
     """
+    listed = sorted(set(conditions))
+    if not listed:
+        return {}
+    queries = [f"SELECT 1 WHERE (\n{condition}\n)" for condition in listed]
     try:
-        ((said,),) = con.execute("SELECT json_serialize_sql($1)", [f"SELECT 1 WHERE (\n{condition}\n)"]).fetchall()
-        tree = json.loads(said)
+        trees = con.execute("SELECT json_serialize_sql(q) FROM (SELECT unnest($1) AS q)", [queries]).fetchall()
+        ((zone,),) = con.execute("SELECT current_setting('TimeZone')").fetchall()
+    except duckdb.InterruptException:
+        raise
+    except duckdb.Error:
+        return {}
+    found = {condition: _named(tree, types) for condition, (tree,) in zip(listed, trees, strict=True)}
+    return {
+        condition: (str(zone), *(f"{name} {types[name].name}" for name in sorted(names)))
+        for condition, names in found.items()
+        if names is not None
+    }
+
+
+def _named(told: str, types: Types) -> frozenset[str] | None:
+    """The columns that it looks at; None when its answer does not last."""
+    names, found = {name.lower(): name for name in types}, set()
+    try:
+        tree = json.loads(told)
         if tree.get("error") or len(tree["statements"]) != 1:
             return None
-        names, found = {name.lower(): name for name in types}, set()
-        if not _lasts(tree["statements"][0]["node"]["where_clause"], names, found):
-            return None
-        ((zone,),) = con.execute("SELECT current_setting('TimeZone')").fetchall()
-    except (duckdb.Error, KeyError, ValueError, RecursionError):
+        lasts = _lasts(tree["statements"][0]["node"]["where_clause"], names, found)
+    except (KeyError, ValueError, RecursionError):
         return None
-    return (str(zone), *(f"{name} {types[name].name}" for name in sorted(found)))
+    return frozenset(found) if lasts else None
 
 
 def _lasts(part: object, names: Mapping[str, str], found: set[str]) -> bool:

@@ -106,7 +106,7 @@ def plan(
     known: Knowledge,
     *,
     dear: bool = False,
-    lasting: Callable[[str], tuple[str, ...] | None] = lambda _: None,
+    lasting: Callable[[Iterable[str]], Mapping[str, tuple[str, ...]]] = lambda _: {},
 ) -> Plan:
     """The cheapest exact way for each test.
 
@@ -117,11 +117,16 @@ def plan(
         types: Of its columns.
         known: What may be used instead of reading.
         dear: Reading the table costs so much that all tests share one pass.
-        lasting: What a condition's answer on a file depends on besides; None: it is not to be remembered.
+        lasting: Of conditions, what their answers on a file depend on besides; those that it leaves out are not remembered.
     """
     contents = known.contents
     ids = _identified(known, contents)
-    parts = [_part(test, each, types, known, lasting) for test, each in zip(tests, asked, strict=True)]
+    conditions = [_condition(test, each, types) for test, each in zip(tests, asked, strict=True)]
+    lasts = lasting(filter(None, conditions)) if known.memory else {}
+    parts = [
+        _part(test, each, condition, types, known, lasts) if isinstance(each, Question) and condition else None
+        for test, each, condition in zip(tests, asked, conditions, strict=True)
+    ]
     recalled = _recalled(known, parts, ids)
     steps = [
         _step(test, each, part and _rows(test, part, contents, types, ids, recalled), contents, types, dear=dear)
@@ -200,23 +205,21 @@ def _identified(known: Knowledge, contents: Contents | None) -> Mapping[str, tup
     return known.memory.identify({file.path: file.deletes for file in contents.files})
 
 
-def _part(
-    test: Test,
-    asked: Question | CannotAnswer | None,
-    types: Types,
-    known: Knowledge,
-    lasting: Callable[[str], tuple[str, ...] | None],
-) -> Rows | None:
-    """What a test asks of single rows, and the key under which its answers are kept."""
+def _condition(test: Test, asked: Question | CannotAnswer | None, types: Types) -> str:
+    """What a test asks of single rows; empty: nothing."""
     if not isinstance(asked, Question):
-        return None
-    condition = asked.condition
+        return ""
     if test.kind is Kind.PRIMARY_KEY:
         from mesh_assets.audit.questions import fails
 
-        condition = fails(replace(test, kind=Kind.REQUIRED), types)
-    if not condition:
-        return None
+        return fails(replace(test, kind=Kind.REQUIRED), types)
+    return asked.condition
+
+
+def _part(
+    test: Test, asked: Question, condition: str, types: Types, known: Knowledge, lasts: Mapping[str, tuple[str, ...]]
+) -> Rows:
+    """What a test asks of single rows, and the key under which its answers are kept."""
     if known.memory is None:
         return Rows(condition=condition)
     if asked.target:
@@ -224,8 +227,7 @@ def _part(
         ours = [f"{column} {types[column].name}" for column in test.columns]
         key = key_of("reference", basis, repr(ours), repr(test.arguments)) if basis else ""
         return Rows(condition=condition, rule=key)
-    basis = lasting(condition)
-    return Rows(condition=condition, rule="" if basis is None else key_of(condition, *basis))
+    return Rows(condition=condition, rule=key_of(condition, *lasts[condition]) if condition in lasts else "")
 
 
 def _content_key(known: Knowledge, table: str) -> str:

@@ -63,12 +63,15 @@ def mask_files(lake: "Lake", table: str, columns: Mapping[str, str], key: str, v
                 statements.append(
                     f"UPDATE {p}ducklake_data_file SET {values}, path_is_relative = (1 = 0) WHERE data_file_id = {file_id}"
                 )
-            # The smallest and the largest value of a file, or of the table, are values, too.
+            # The smallest and the largest value of a file, or of the table, are values, too; and what does not fit is empty now.
             named = ", ".join(text(column) for column in columns)
             which = f"column_id IN (SELECT column_id FROM {p}ducklake_column WHERE table_id IN ({ids}) AND column_name IN ({named}))"
             statements += [
-                f"UPDATE {p}ducklake_{stats} SET min_value = NULL, max_value = NULL WHERE table_id IN ({ids}) AND {which}"
-                for stats in ("file_column_stats", "table_column_stats")
+                f"UPDATE {p}ducklake_{stats} SET min_value = NULL, max_value = NULL, {nulls} WHERE table_id IN ({ids}) AND {which}"
+                for stats, nulls in (
+                    ("file_column_stats", "null_count = NULL"),
+                    ("table_column_stats", "contains_null = (1 = 1)"),
+                )
             ]
             _write(lake, con, statements)
     finally:

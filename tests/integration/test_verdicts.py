@@ -4,13 +4,17 @@ import os
 import random
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from mesh_assets.audit.contents import Contents, DataFile, Knowledge, Layer
 from mesh_assets.audit.execute import audit, planned
 from mesh_assets.audit.plan import Rung
+from mesh_assets.audit.proofs import span
+from mesh_assets.audit.values import column_type
 from mesh_assets.contract import Kind
 from mesh_assets.lake import Mode, Publication
+from mesh_assets.lake.files import _footers
 from mesh_assets.store import Store
 from mesh_assets.verdicts import Verdicts
 from tests.verdict_rules import TYPES, contract, library, rows, rule, rules, told
@@ -146,6 +150,23 @@ def _through_a_fork(lake, con, memory, asked, folder, chance, version) -> int:
         fork.remove()
 
 
+def test_masked_values_have_verdicts_of_their_own(sqlite_lake, memory, tmp_path):
+    """What does not fit its type once it is masked is empty: neither the memory nor the statistics of the original say so."""
+    lake = sqlite_lake
+    asked = contract(rule(Kind.REQUIRED, "id"), rule(Kind.MINIMUM, "id", value=9_223_372_036_854_775_000))
+    with lake.session() as con:
+        query = f"SELECT * REPLACE (9223372036854775807 - id AS id) FROM ({_many(0)})"
+        version = publish(lake, con, Publication(staged=lake.stage(con, "a.t", query), record={}))
+        agree(lake, con, memory, asked, ("a.t", version), version)
+    fork = lake.fork(tmp_path / "fork")
+    fork.mask("a.t", {"id": "BIGINT"}, "k", [version])
+    with fork.session() as con:
+        agree(fork, con, memory, asked, ("a.t", version), version)
+        (required, _) = audit(con, fork.relation("a.t", version), asked)
+        assert required.failing_rows  # else this tests nothing
+    fork.remove()
+
+
 def test_a_column_that_was_renamed_is_another_column(sqlite_lake, memory):
     """The same file shows other values under the same name then."""
     lake = sqlite_lake
@@ -236,6 +257,20 @@ def test_a_changed_file_is_another_file(sqlite_lake, memory):
         other = lake.stage(con, "a.t", _many(5))
         Path(other.files[0]).replace(path)
         assert memory.identify({path: ""}) != before
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "€", "😀"])
+def test_bounds_of_long_texts_are_bounds(tmp_path, letter):
+    """Writers cut them short: what is kept must be no greater than the least, and no less than the greatest."""
+    path = str(tmp_path / "long.parquet")
+    with duckdb.connect() as con:
+        for length in (1, *range(252, 258), 9000):
+            texts = sorted(("x" * length + letter + end for end in ("tail", "uuu", "")), key=str.encode)
+            con.execute(f"COPY (SELECT unnest($1) AS x) TO '{path}'", [texts])
+            (file,) = _footers(con, (path,), frozenset({"x"}))
+            low, high = span(file.bounds["x"], column_type("VARCHAR"))
+            assert low <= texts[0].encode()
+            assert high >= texts[-1].encode()
 
 
 def test_bytes_that_change_in_place_are_another_file_whatever_their_time_says(memory, tmp_path):

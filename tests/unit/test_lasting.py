@@ -3,7 +3,7 @@
 import duckdb
 import pytest
 
-from mesh_assets.audit.lasting import basis
+from mesh_assets.audit.lasting import bases
 from mesh_assets.audit.values import column_type
 
 TYPES = {name: column_type(kind) for name, kind in {"Id": "BIGINT", "born": "DATE", "name": "VARCHAR"}.items()}
@@ -30,7 +30,7 @@ def con():
     ],
 )
 def test_what_looks_at_the_rows_values_only_lasts(con, condition):
-    assert basis(con, condition, TYPES) is not None
+    assert condition in bases(con, [condition, "now() > born"], TYPES)
 
 
 @pytest.mark.parametrize(
@@ -57,11 +57,11 @@ def test_what_looks_at_the_rows_values_only_lasts(con, condition):
     ],
 )
 def test_what_reads_the_clock_or_beyond_the_row_does_not(con, condition):
-    assert basis(con, condition, TYPES) is None
+    assert list(bases(con, [condition, "id > 1"], TYPES)) == ["id > 1"]
 
 
 def test_types_and_the_time_zone_are_part_of_the_key(con):
-    before = basis(con, "born > '2024-01-01'", TYPES)
-    assert before == ("UTC", "born DATE")
-    wider = {**TYPES, "born": column_type("TIMESTAMP")}
-    assert basis(con, "born > '2024-01-01'", wider) != before
+    condition = "born > '2024-01-01'"
+    before = bases(con, [condition], TYPES)
+    assert before == {condition: ("UTC", "born DATE")}
+    assert bases(con, [condition], {**TYPES, "born": column_type("TIMESTAMP")}) != before

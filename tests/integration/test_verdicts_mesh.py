@@ -1,0 +1,78 @@
+"""In a mesh: what a verdict rests on beside the table's own files changes, and the verdict with it."""
+
+from pathlib import Path
+
+import pytest
+
+from mesh_assets import testing
+from tests.making import Place
+
+QUALITY = """
+- {id: known, type: custom, engine: mesh, implementation: {test: in_reference, columns: [customer], to_table: shop.customers, to_columns: [id]}}
+- {id: asked, type: sql, mustBe: 0, query: "select count(*) from {table} o anti join shop.customers c on o.customer = c.id"}
+- {id: kept, type: custom, engine: mesh, implementation: rows_kept}
+- {id: past, type: custom, engine: mesh, implementation: {test: condition, condition: "age(day) > interval 1 day"}}
+- {id: positive, type: custom, engine: mesh, implementation: {test: condition, condition: "customer > 0"}}
+"""
+CHECKS = """
+import mesh_assets
+import pandera.polars as pa
+
+
+@mesh_assets.schema_for("shop/orders")
+class Orders(pa.DataFrameModel):
+    id: int = pa.Field(ge={least}, raise_warning=True)
+"""
+REFERS = "BIGINT; relationships: [{to: shop.customers.id}]"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    place = Place(tmp_path)
+    place.domain("shop", "", **{"checks.py": CHECKS.format(least=1)})
+    place.sql("shop.customers", "select unnest([1, 2, 3])::bigint as id")
+    place.contract("shop.customers", {"id": "BIGINT; unique: true"})
+    orders = "select * from (values (1, 1, date '2024-01-01'), (2, 3, date '2024-01-02')) as t(id, customer, day)"
+    place.sql("shop.orders", orders)
+    place.contract("shop.orders", {"id": "BIGINT; unique: true", "customer": REFERS, "day": "DATE"}, quality=QUALITY)
+    assert set(place.statuses().values()) == {"published"}
+    return place
+
+
+def verdicts(place: Place) -> dict[str, tuple[str, int]]:
+    """What `mesh test shop/orders` says, the same with and without what is known."""
+    env = place.env()
+    said = [
+        {
+            item["name"]: (item["status"], item["failing_rows"])
+            for item in testing.test(env, ["shop.orders"], cached=known)
+        }
+        for known in (True, True, False)
+    ]
+    assert said[0] == said[1] == said[2]
+    return said[0]
+
+
+def test_verdicts_follow_other_tables_rules_and_hand_written_code(place):
+    at_first = verdicts(place)
+    assert set(at_first.values()) == {("pass", 0)}
+    reads = {step["name"]: step["reads_files"] for step in testing.explain(place.env(), ["shop.orders"])}
+    assert reads["positive"] == reads["id__unique"] == 0
+    # What measures, compares with other tables or versions, is free SQL, or reads the clock, is never remembered.
+    assert [reads[name] for name in ("known", "asked", "kept", "past")] == [1, 1, 1, 1]
+
+    place.sql("shop.customers", "select unnest([1, 2, 4])::bigint as id")
+    assert place.statuses("shop.customers")["shop/customers"] == "published"
+    found = verdicts(place)
+    wrong = {name for name in found if found[name] != at_first[name]}
+    assert {"known", "asked"} < wrong, found
+    assert len(wrong) == 3, found  # and the reference of the column
+    assert {found[name] for name in wrong} == {("fail", 1)}
+
+    place.sql("shop.customers", "select unnest([1, 2, 3, 4])::bigint as id")
+    assert place.statuses("shop.customers")["shop/customers"] == "published"
+    assert verdicts(place) == at_first
+
+    place.write("domains/shop/checks.py", CHECKS.format(least=2))
+    found = verdicts(place)
+    assert [found[name] for name in found if found[name] != at_first.get(name)] == [("warn", 1)]
