@@ -64,7 +64,7 @@ class World:
             assert told(audit(self.con, relation, asked, related=related, sample=1, known=knowledge)) == full
 
 
-@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 80))])
+@pytest.mark.parametrize("seed", [2, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(80) if seed != 2)])
 def test_cached_and_full_audits_agree_over_random_histories_of_files(tmp_path, seed):
     store = Store(tmp_path)
     try:
