@@ -11,7 +11,7 @@ from mesh_assets.errors import ConfigError, Place, Problem, UsageError
 from mesh_assets.graph import order
 from mesh_assets.reading import shape
 from mesh_assets.reading.draft import Draft
-from mesh_assets.reading.folder import read_folder
+from mesh_assets.reading.folders import read_folders
 from mesh_assets.reading.source import Document, child, load, text
 from mesh_assets.rules import RULES
 
@@ -103,13 +103,15 @@ def no_collection() -> Generator[None]:
     try:
         yield
     finally:
+        if not gc.get_freeze_count():  # count them as old, or the first collection would go through them all
+            gc.freeze()
+            gc.unfreeze()
         if was_on:
             gc.enable()
 
 
 def _read(root: str, problems: list[Problem]) -> Draft:
-    folders = _folders(root, "domains", problems)
-    domains = [read_folder(root, name) for name in folders]
+    domains = read_folders(root, _folders(root, "domains", problems))
     for one in domains:
         problems += one.problems
     projects = tuple(

@@ -14,11 +14,11 @@ Rule = Callable[[Draft], Iterator[Problem]]
 
 def domains_are_named_as_their_folders(draft: Draft) -> Iterator[Problem]:
     """A domain has the name of its folder, and the name can stand in SQL."""
+    folders = {one.name for one in draft.domains}
     for one in draft.domains:
         if fault := name_fault(one.name, DOMAINS_TAKEN):
             yield Problem("M101", f"the folder's name `{one.name}` {fault[0]}", one.domain.where, fault[1])
-        others = {other.name for other in draft.domains}
-        if one.domain.name not in ("", one.name) and one.domain.name not in others:
+        if one.domain.name not in ("", one.name) and one.domain.name not in folders:
             what = f"the domain is named `{one.domain.name}`, and its folder `{one.name}`"
             yield Problem("M102", what, one.domain.where, f"Write `domain: {one.name}`, or rename the folder.")
 

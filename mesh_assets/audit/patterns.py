@@ -7,6 +7,7 @@ Look-around and back references are refused: neither engine has them, and they a
 
 import re
 from enum import StrEnum
+from functools import lru_cache
 
 from mesh_assets.audit.values import CannotAnswer
 
@@ -108,6 +109,11 @@ def compiled(pattern: object, engine: Engine) -> str:
     if not isinstance(pattern, str):
         msg = f"`{pattern}` is not a regular expression"
         raise CannotAnswer(msg)
+    return _compiled(pattern, engine)
+
+
+@lru_cache(maxsize=10_000)
+def _compiled(pattern: str, engine: Engine) -> str:
     return _Reader(pattern, engine).read()
 
 

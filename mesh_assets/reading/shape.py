@@ -52,6 +52,7 @@ IGNORED = frozenset(
         "else",
     }
 )
+USUAL: Mapping[str, type] = {"string": str, "boolean": bool, "object": Map, "array": Seq}
 CODES: Mapping[str, str] = {
     "unknown": "M002",
     "missing": "M010",
@@ -157,13 +158,14 @@ class _Compiler:
 
     def _properties(self, properties: Mapping[str, object], _noun: str) -> Check:
         known = {name: self.compile(schema, f"`{name}`") for name, schema in properties.items()}
+        plain = {name: _only_type(schema) for name, schema in properties.items()}
 
         def check(value: object, _at: At, faults: list[Fault], seen: Seen) -> None:
             if not isinstance(value, dict):
                 return
             for name, item in value.items():
                 if (judge := known.get(name)) is not None:
-                    if judge is not _anything:
+                    if judge is not _anything and type(item) is not plain[name]:
                         judge(item, (value, name), faults, None)
                     if seen is not None:
                         seen.add(name)
@@ -175,11 +177,9 @@ class _Compiler:
 
         def check(value: object, at: At, faults: list[Fault], _seen: Seen) -> None:
             if isinstance(value, dict):
-                faults.extend(
-                    Fault("missing", at, said[name], id(value), frozenset({name}))
-                    for name in names
-                    if name not in value
-                )
+                for name in names:
+                    if name not in value:
+                        faults.append(Fault("missing", at, said[name], id(value), frozenset({name})))  # noqa: PERF401 - mostly none
 
         return check
 
@@ -433,11 +433,18 @@ def _switch(key: str, always: Check, then: Mapping[str, Check]) -> Check:
     return check
 
 
+def _only_type(schema: object) -> type | None:
+    """The type of the values about which the schema says nothing else; None when it says more."""
+    if not isinstance(schema, Mapping) or set(schema) - IGNORED != {"type"}:
+        return None
+    return USUAL.get(schema["type"]) if isinstance(schema["type"], str) else None
+
+
 def _typed(wanted: object, checks: list[Check]) -> Check:
     """The type first: what is said about a value of the wrong type would only confuse."""
     names = [wanted] if isinstance(wanted, str) else [str(name) for name in wanted] if isinstance(wanted, list) else []
     spoken = " or ".join(TYPES[name] for name in names)
-    usual = {"string": str, "boolean": bool, "object": Map, "array": Seq}.get(names[0])
+    usual = USUAL.get(names[0])
 
     def check(value: object, at: At, faults: list[Fault], seen: Seen) -> None:
         if type(value) is not usual and not any(_is(value, name) for name in names):

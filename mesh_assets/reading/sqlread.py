@@ -7,17 +7,20 @@ last version.
 import logging
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 with warnings.catch_warnings():  # dagster-dbt installs an old tokenizer of sqlglot's, which warns that it is old
     warnings.simplefilter("ignore", DeprecationWarning)
-    from sqlglot import exp, parse
+    from sqlglot import exp
+    from sqlglot.dialects.duckdb import DuckDB
     from sqlglot.errors import SqlglotError
 
 logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of statements that we refuse in our own words
 
+DUCKDB = DuckDB()
+WRITES = (exp.DDL, exp.DML, exp.Command, exp.Into)
 THIS = "this"
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Table functions that make rows of nothing but their arguments.
@@ -84,9 +87,12 @@ def read_sql(text: str) -> SqlRead:
     statement, faults = _statement(text)
     if statement is None:
         return SqlRead(faults=faults)
-    found = list(_forbidden(statement, text))
+    nodes = list(statement.walk(bfs=False))
+    found = list(_forbidden(nodes, text))
     reads: list[Read] = []
-    for table in _tables(statement, frozenset()):
+    for table in _tables(statement, frozenset()) if any(isinstance(node, exp.With) for node in nodes) else nodes:
+        if not isinstance(table, exp.Table):
+            continue
         fault = _table_fault(table, text)
         if fault:
             found.append(fault)
@@ -111,7 +117,7 @@ def read_rule(query: str) -> Iterator[tuple[str, str]]:
 
 def _statement(text: str) -> tuple[exp.Expr | None, tuple[Fault, ...]]:
     try:
-        statements = [statement for statement in parse(text, read="duckdb") if statement is not None]
+        statements = [statement for statement in DUCKDB.parse(text) if statement is not None]
     except SqlglotError as error:
         return None, (_unreadable(error, text),)
     except RecursionError:
@@ -143,9 +149,9 @@ def _unreadable(error: SqlglotError, text: str) -> Fault:
     )
 
 
-def _forbidden(statement: exp.Expr, text: str) -> Iterator[Fault]:
-    for node in statement.walk():
-        if isinstance(node, exp.DDL | exp.DML | exp.Command | exp.Into) and not isinstance(node, exp.Query):
+def _forbidden(nodes: Iterable[exp.Expr], text: str) -> Iterator[Fault]:
+    for node in nodes:
+        if isinstance(node, WRITES) and not isinstance(node, exp.Query):
             yield Fault("M302", f"{type(node).__name__.upper()} writes", ONE_SELECT, *_position(node, text))
         elif isinstance(node, exp.Func) and (name := _function(node)) and not isinstance(node.parent, exp.Table):
             if READS_FILES.fullmatch(name):

@@ -5,6 +5,7 @@ The severity of a rule is its `severity:`. That of what a column says in its own
 """
 
 import re
+from functools import lru_cache
 
 from mesh_assets.contract import Kind, Severity
 from mesh_assets.errors import Problem, nearest
@@ -21,8 +22,12 @@ DIMENSION = {
     Kind.REFERENCE: "consistency",
 }  # fmt: skip
 KEY_KIND = {"primaryKey": "primary_key", **{key: str(kind) for key, kind in OPTIONS.items()}}
+OVERRIDES = tuple(f"severity.{key}" for key in ("required", "unique", "primaryKey", "enum", "reference", *OPTIONS))
+OVERRIDES_BY_KIND = frozenset(f"severity.{kind}" for kind in KEY_KIND.values())
+SEVERITIES = {str(one): one for one in Severity}
 
 
+@lru_cache(maxsize=20_000)
 def slug(name: str) -> str:
     """A name of letters, digits and single underscores."""
     return re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_")
@@ -30,6 +35,8 @@ def slug(name: str) -> str:
 
 def override(document: Document, owner: Map, key: str, problems: list[Problem]) -> Severity | None:
     """The severity that `customProperties` give to what is said under a key, as in `severity.pattern`."""
+    if "customProperties" not in owner:
+        return None
     wanted = {f"severity.{key}", f"severity.{KEY_KIND.get(key, key)}"} | ({"severity"} if "to" in owner else set())
     for extra in maps(owner, "customProperties"):
         if text(extra, "property") in wanted:
@@ -39,14 +46,12 @@ def override(document: Document, owner: Map, key: str, problems: list[Problem]) 
 
 def check_overrides(document: Document, prop: Map, problems: list[Problem]) -> None:
     """Tell severities in `customProperties` that are those of nothing."""
-    known = [f"severity.{key}" for key in ("required", "unique", "primaryKey", "enum", "reference", *OPTIONS)]
-    spelled = {f"severity.{kind}" for kind in KEY_KIND.values()}
     for extra in maps(prop, "customProperties"):
         name = text(extra, "property")
-        if name.startswith("severity.") and name not in known and name not in spelled:
+        if name.startswith("severity.") and name not in OVERRIDES and name not in OVERRIDES_BY_KIND:
             problems.append(
                 document.problem(
-                    "M209", f"`{name}` is the severity of nothing", nearest(name, known), extra, "property"
+                    "M209", f"`{name}` is the severity of nothing", nearest(name, OVERRIDES), extra, "property"
                 )
             )
         elif name.startswith("severity."):
@@ -55,8 +60,8 @@ def check_overrides(document: Document, prop: Map, problems: list[Problem]) -> N
 
 def severity(document: Document, owner: Map, key: str, written: str, problems: list[Problem]) -> Severity:
     """The severity that is written; `error` after telling that it is none."""
-    if written in tuple(Severity):
-        return Severity(written)
-    mend = nearest(written, tuple(Severity), otherwise="It is `error`, which stops a version, or `warning`.")
+    if known := SEVERITIES.get(written):
+        return known
+    mend = nearest(written, SEVERITIES, otherwise="It is `error`, which stops a version, or `warning`.")
     problems.append(document.problem("M209", f"the severity `{written}` is not known", mend, owner, key))
     return Severity.ERROR
