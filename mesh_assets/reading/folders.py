@@ -1,27 +1,28 @@
 """All domains' folders to their drafts: by as many processes as there are processors, when there are many folders.
 
-Only a process of one thread is forked, as in `mesh check`: what another thread holds locked would stay locked in its
-child. A code server of Dagster and a portal have threads, and read alone. Whoever reads, the drafts are the same and in
-the same order.
+Only a process of one thread is forked, as that of `mesh check`: what another thread holds locked would stay locked in
+the child. A code server of Dagster and a portal have threads, and read alone. Whoever reads, the drafts are the same,
+and in the same order.
 """
 
-import io
-import multiprocessing
 import os
 import pickle
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
 from types import MappingProxyType
+from typing import BinaryIO
 
 from mesh_assets.reading.draft import DomainDraft
 from mesh_assets.reading.folder import read_folder
 from mesh_assets.reading.source import Map, Seq
 
-MANY = 100  # fewer folders are read before a process could help
-SHARE = 20  # folders that are handed out at once
+MANY = 100  # fewer folders are read before a child could help
+SHARE = 20  # folders that are taken at once
 THREADS = "/proc/self/task"  # where Linux lists this process's threads, those of libraries too
+TOKEN = 2  # bytes of a share's number; what a pipe holds, 64 kB, is enough for 600,000 folders
 
-Share = tuple[str, ...]
+Read = dict[int, list[DomainDraft]]  # by the number of the share
 
 
 def read_folders(root: str, names: list[str]) -> list[DomainDraft]:
@@ -34,57 +35,77 @@ def read_folders(root: str, names: list[str]) -> list[DomainDraft]:
     helpers = _processors() - 1
     if len(names) < MANY or helpers < 1 or not _may_fork():
         return [read_folder(root, name) for name in names]
-    first, *others = names
-    begun = [read_folder(root, first)]  # what it imports and compiles, the others inherit
-    shares = [tuple(others[start : start + SHARE]) for start in range(0, len(others), SHARE)]
+    begun = [read_folder(root, names[0])]  # what it imports and compiles, the children inherit
+    shares = [names[start : start + SHARE] for start in range(1, len(names), SHARE)]
+    read = _read_together(root, shares, helpers)
+    for number, share in enumerate(
+        shares
+    ):  # a share whose reader failed is read again, and the failure is ours to tell
+        begun += read.get(number) or [read_folder(root, name) for name in share]
+    return begun
+
+
+def _read_together(root: str, shares: list[list[str]], helpers: int) -> Read:
+    """What we and the children have read; each takes the next share from a pipe of their numbers, until it is empty."""
+    numbers, filling = os.pipe()
+    os.write(filling, b"".join(number.to_bytes(TOKEN, "little") for number in range(len(shares))))
+    os.close(filling)
+    children = [child for _ in range(helpers) if (child := _child(root, shares, numbers))]
+    read: Read = {}
     try:
-        pool = ProcessPoolExecutor(min(helpers, len(shares)), multiprocessing.get_context("fork"))
-    except (ImportError, NotImplementedError, OSError):  # a system without semaphores
-        return begun + [read_folder(root, name) for name in others]
-    with pool:
-        return begun + _shared(root, shares, pool)
+        read.update((number, [read_folder(root, name) for name in shares[number]]) for number in _taken(numbers))
+        for _, answer in children:
+            with suppress(EOFError, pickle.UnpicklingError):  # it died: its shares are missing
+                read |= pickle.load(answer)  # noqa: S301 - of our own child
+    finally:
+        os.close(numbers)
+        for process, answer in children:
+            answer.close()
+            with suppress(ProcessLookupError, ChildProcessError):  # gone already
+                os.kill(process, signal.SIGKILL)  # only if we are interrupted it has anything left to do
+                os.waitpid(process, 0)
+    return read
 
 
-def _shared(root: str, shares: list[Share], pool: ProcessPoolExecutor) -> list[DomainDraft]:
-    """We read from the front, the helpers from the back, until we meet."""
-    handed = dict(zip(reversed(shares), [_handed(root, share, pool) for share in reversed(shares)], strict=True))
-    drafts: list[DomainDraft] = []
-    for share in shares:
-        future = handed[share]
-        content = None if future is None or future.cancel() else _received(future)
-        drafts += [read_folder(root, name) for name in share] if content is None else pickle.loads(content)  # noqa: S301 - our own child's
-    return drafts
-
-
-def _handed(root: str, share: Share, pool: ProcessPoolExecutor) -> "Future[bytes] | None":
+def _child(root: str, shares: list[list[str]], numbers: int) -> tuple[int, BinaryIO] | None:
+    """A process that reads shares, and where its answer comes from; None when there is no process to be had."""
+    here, there = os.pipe()
     try:
-        return pool.submit(_packed, root, share)
-    except (BrokenProcessPool, OSError):  # no process to be had: we read it
+        process = os.fork()
+    except OSError:
+        os.close(here)
+        os.close(there)
         return None
-
-
-def _received(future: "Future[bytes]") -> bytes | None:
-    """What a helper has read; None when it died, whatever of."""
+    if process:
+        os.close(there)
+        return process, open(here, "rb")
     try:
-        return future.result()
-    except BrokenProcessPool:
-        return None
+        os.close(here)
+        read = {number: [read_folder(root, name) for name in shares[number]] for number in _taken(numbers)}
+        with open(there, "wb") as answer:
+            _pack(read, answer)
+    finally:
+        os._exit(0)  # whatever went wrong, nothing above us must go on in a child: the parent reads what is missing
 
 
-def _packed(root: str, share: Share) -> bytes:
-    """In a helper: the drafts as bytes, without the texts that they were read from and the places in them."""
-    drafts = [read_folder(root, name) for name in share]
-    for draft in drafts:
-        draft.document = None
-    buffer = io.BytesIO()
-    pickler = pickle.Pickler(buffer, protocol=pickle.HIGHEST_PROTOCOL)
+def _taken(numbers: int) -> Iterator[int]:
+    """The numbers of shares that nobody else has taken."""
+    while token := os.read(numbers, TOKEN):
+        yield int.from_bytes(token, "little")
+
+
+def _pack(read: Read, answer: BinaryIO) -> None:
+    """The drafts as bytes, without the texts that they were read from and the places in them."""
+    for drafts in read.values():
+        for draft in drafts:
+            draft.document = None
+    pickler = pickle.Pickler(answer, protocol=pickle.HIGHEST_PROTOCOL)
     pickler.dispatch_table = {
         MappingProxyType: lambda one: (_frozen, (dict(one),)),
         Map: lambda one: (Map, (), None, None, iter(one.items())),
         Seq: lambda one: (Seq, (), None, iter(one)),
     }
-    pickler.dump(drafts)
-    return buffer.getvalue()
+    pickler.dump(read)
 
 
 def _frozen(content: dict) -> MappingProxyType:
