@@ -278,7 +278,9 @@ class _Assessment:
             yield _Finding(verdict, _at(spot, why, change))
         elif failed is not None:
             if not assumed and not {column.lower() for column in change.columns} <= starred:
-                yield _Finding(Verdict.BREAKING, _at(spot, f"{what}: {failed}", change))
+                said_already = any(column.lower() in str(failed).lower() for column in change.columns)
+                why = f"{what}, and this SQL names it" if said_already else f"{what}: {failed}"
+                yield _Finding(Verdict.BREAKING, _at(spot, why, change))
         elif assumed:
             yield _Finding(
                 Verdict.UNKNOWN, _at(read.where, f"{read.why}; it binds without what is gone: {what}", change)
