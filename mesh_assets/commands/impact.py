@@ -64,10 +64,11 @@ def impact(
     told = to_json(answered.report, base="" if port else base or "HEAD")
     told |= {"shims": _spelt(answered.shims), "patches": _spelt(answered.patches), "failed": _spelt(answered.failed)}
     told["removed_ports"] = [name.replace(".", "/", 1) for name in change.gone]
+    told["removed_ports_read_by"] = {name.replace(".", "/", 1): list(who) for name, who in change.gone.items()}
     {"json": print_json, "github": _github, "junit": _junit, "text": lambda report: _text(report, answered)}[shown](
         told
     )
-    raise typer.Exit(1 if answered.report.breaks or answered.failed else 0)
+    raise typer.Exit(1 if answered.report.breaks or answered.failed or any(change.gone.values()) else 0)
 
 
 def _spelt(found: Any) -> dict[str, str]:  # noqa: ANN401 - a mapping by table
@@ -75,7 +76,14 @@ def _spelt(found: Any) -> dict[str, str]:  # noqa: ANN401 - a mapping by table
 
 
 def _text(told: dict[str, Any], answered: "Answered") -> None:
-    if not told["changes"]:
+    for port, readers in told["removed_ports_read_by"].items():
+        hurt = (
+            f"{', '.join(readers)} still read{'s' * (len(readers) == 1)} it, see `mesh check`"
+            if readers
+            else "nobody reads it"
+        )
+        typer.echo(f"{port}: is there no longer; {hurt}")
+    if not told["changes"] and not told["removed_ports"]:
         note(
             "nothing has changed that a reader could see"
             if told["base"]
@@ -131,6 +139,10 @@ def _next(told: dict[str, Any], answered: "Answered") -> None:
 
 def _github(told: dict[str, Any]) -> None:
     """Annotations of GitHub's workflow commands: one line each."""
+    for port, readers in told["removed_ports_read_by"].items():
+        if readers:
+            names = ", ".join(readers)
+            typer.echo(f"::error title={_property(f'{port} is gone')}::{_data(f'{names} cannot do without it')}")
     for reader in told["readers"]:
         if reader["verdict"] == "compatible":
             continue

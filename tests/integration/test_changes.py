@@ -11,6 +11,7 @@ from mesh_assets.changes.pages import listed, shown
 from mesh_assets.changes.proposed import asked, between, mesh_at, steps
 from mesh_assets.changes.record import Answer, ChangeRecord
 from mesh_assets.errors import UsageError
+from mesh_assets.mesh import read_mesh
 from mesh_assets.orchestration.tables import make_of
 from tests.making import Place
 
@@ -209,3 +210,17 @@ def test_a_table_in_python_that_was_never_built_is_held_against_its_old_contract
         "mail": "breaking",
         "stats": "compatible",
     }
+
+
+def test_a_port_that_is_taken_away_names_who_still_reads_it(place):
+    """Its readers cannot be loaded without it: they are told, not left out."""
+    git = ["git", "-C", str(place.root), "-c", "user.name=t", "-c", "user.email=t@example.com"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
+        subprocess.run([*git, *words], check=True)
+    place.domain("crm", "")
+    for path in ("sql/people.sql", "contracts/people.odcs.yaml"):
+        (place.root / "domains/crm" / path).unlink()
+    place.sql("crm.other", "select 1 as id")
+    now = read_mesh(place.root, tolerant=True)
+    with mesh_at(place.root, "HEAD") as base:
+        assert between(base, now, {}).gone == {"crm.people": ("mail", "stats")}
