@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Found = tuple[tuple[str, str], ...]
 _LINE = re.compile(r"LINE (\d+):")
+_KIND = re.compile(r"^\w+ Error: ")  # DuckDB's own word for what went wrong
 
 
 class DoesNotBind(Exception):  # noqa: N818 - an outcome
@@ -108,7 +109,7 @@ def columns_of(record: Mapping[str, object]) -> Found:
 def _unbound(error: Exception) -> DoesNotBind:
     told = str(error).strip()
     found = _LINE.search(told)
-    return DoesNotBind(told.splitlines()[0], int(found.group(1)) if found else 1)
+    return DoesNotBind(_KIND.sub("", told.splitlines()[0]), int(found.group(1)) if found else 1)
 
 
 def _dotted(name: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mesh_assets.changes import model
 from mesh_assets.changes.binding import Bench, DoesNotBind, Found, staged
+from mesh_assets.changes.handing import LOOSER, only_hands_on, sees
 from mesh_assets.changes.lineage import Columns, Known, Lineage, Spot, lineage
 from mesh_assets.changes.model import MEANINGS, Change, Effect, Kind, bound_is_wider
 from mesh_assets.changes.shape import ColumnShape, Shape, of_contract, shape_of
@@ -228,14 +229,28 @@ class _Assessment:
             verdict = Verdict.UNKNOWN if assumed else Verdict.BREAKING
             why = f"{_reads(change, assumed=assumed)}, and no test sees it: {said(change)}"
             yield _Finding(verdict, _at(spot, why, change), silent=True)
-        elif change.kind is Kind.TYPE_WIDENED:
-            if failed is not None:
-                yield _Finding(Verdict.BREAKING, _at(spot, f"does not bind any more: {failed}", change))
         elif failed is not None and change.kind in TYPES:
             yield _Finding(Verdict.BREAKING, _at(spot, f"does not bind any more: {failed}", change))
+        elif change.kind is Kind.TYPE_WIDENED:
+            return
+        elif self._only_hands_on(table, port, change, read):
+            why = f"{_reads(change, assumed=False)}: {said(change)}; it hands the values on, and tests none of them"
+            yield _Finding(Verdict.COMPATIBLE, _at(spot, why, change))
         else:
             why = f"{_reads(change, assumed=assumed)}: {said(change)}; its own tests on such rows decide"
             yield _Finding(Verdict.UNKNOWN, _at(spot, why, change))
+
+    def _only_hands_on(self, table: Table, port: str, change: Change, read: Lineage) -> bool:
+        """Whether no value of the changed columns can make the table fail: its readers are asked, it is not."""
+        if change.kind not in LOOSER or not change.columns:
+            return False
+        entry, text = self.mesh.port(table.domain, port), text_of(self.mesh, table)
+        asked = entry.contract if entry else None
+        columns = frozenset(column.lower() for column in change.columns)
+        made = {name for name, sources in read.outputs.items() if any((port, column) in sources for column in columns)}
+        if sees(asked, columns) or sees(table.contract, frozenset(made)):
+            return False
+        return all(only_hands_on(text, read, port, column) for column in columns)
 
     def _structure(
         self,
@@ -263,7 +278,9 @@ class _Assessment:
             yield _Finding(verdict, _at(spot, why, change))
         elif failed is not None:
             if not assumed and not {column.lower() for column in change.columns} <= starred:
-                yield _Finding(Verdict.BREAKING, _at(spot, f"{what}: {failed}", change))
+                said_already = any(column.lower() in str(failed).lower() for column in change.columns)
+                why = f"{what}, and this SQL names it" if said_already else f"{what}: {failed}"
+                yield _Finding(Verdict.BREAKING, _at(spot, why, change))
         elif assumed:
             yield _Finding(
                 Verdict.UNKNOWN, _at(read.where, f"{read.why}; it binds without what is gone: {what}", change)

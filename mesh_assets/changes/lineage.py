@@ -10,6 +10,7 @@ import logging
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -29,10 +30,12 @@ with warnings.catch_warnings():  # see reading/sqlread.py
 
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
-VERSION = 1
+VERSION = 2
 """Of what is kept on disk: a newer resolver begins anew."""
 Columns = Mapping[str, tuple[tuple[str, str], ...]]
 """(name, type) of every column, by `domain.table`."""
+LEFT_OUT = "left_out"
+"""Where a SELECT of the tree keeps what its `*` leaves out."""
 Source = tuple[str, str]
 """A table and one of its columns, in small letters."""
 
@@ -318,10 +321,12 @@ def _qualified(sql: str, columns: Columns, table: Table) -> exp.Expr:
 
 def _placed(tree: exp.Expr, table: Table, columns: Columns) -> exp.Expr:
     """Every real table with its domain, all names in small letters as DuckDB folds them, and a `*` that can be expanded."""
-    if any(isinstance(node, exp.Pivot | exp.Columns) for node in tree.walk()):
-        raise Unresolved("it pivots, or takes columns by a pattern")
+    if any(isinstance(node, exp.Pivot | exp.Columns | exp.PositionalColumn) for node in tree.walk()):
+        raise Unresolved("it pivots, or takes columns by a pattern or by their number")
     for node in tree.find_all(exp.Identifier):
         node.set("this", node.this.lower())
+    for select in tree.find_all(exp.Select):  # a `*` is expanded to what is left, and forgets what it leaves out
+        select.meta[LEFT_OUT] = list(_left_out(select))
     hidden = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
     for node in tree.find_all(exp.Table):
         if not isinstance(node.this, exp.Identifier):
@@ -338,6 +343,15 @@ def _placed(tree: exp.Expr, table: Table, columns: Columns) -> exp.Expr:
         if node.db and f"{node.db}.{node.name}" not in {name.lower() for name in columns}:
             raise Unresolved(f"{node.db}.{node.name} is no input")
     return tree
+
+
+def _left_out(select: exp.Select) -> Iterator[exp.Column]:
+    """Columns that `* exclude (…)` names, with the table that stands before the `*`: DuckDB wants them to be there."""
+    for item in select.expressions:
+        star = item.this if isinstance(item, exp.Column) else item
+        if isinstance(star, exp.Star):
+            for name in star.args.get("except_") or star.args.get("except") or ():
+                yield exp.Column(this=name.this if isinstance(name, exp.Column) else name, table=item.args.get("table"))
 
 
 class _Resolver:
@@ -362,6 +376,9 @@ class _Resolver:
         for scope in self.scopes:
             for column in scope.columns:
                 self._column(scope, column)
+            for column in scope.expression.meta.get(LEFT_OUT, ()):
+                for name in [column.table] if column.table else list(scope.sources):
+                    self._named(scope, name, column)
         self._outputs(self.scopes[-1])
         return self.query
 
@@ -379,6 +396,12 @@ class _Resolver:
         spot = self._spot(column)
         for source in self._sources(scope, column):
             self.query.explicit.setdefault(source, spot)
+
+    def _named(self, scope: Scope, name: str, column: exp.Column) -> None:
+        """Take a column that is left out of a `*` for written, where that source has it."""
+        with suppress(Unresolved):
+            for source in self._of(scope.sources.get(name), column.name):
+                self.query.explicit.setdefault(source, self._spot(column))
 
     @staticmethod
     def _is_starred(scope: Scope, column: exp.Column) -> bool:

@@ -5,7 +5,7 @@ import tarfile
 import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mesh_assets.changes.binding import Bench, DoesNotBind, staged
@@ -67,12 +67,12 @@ class Proposed:
     Attributes:
         columns: Of every table, before them.
         start: What changes.
-        gone: Ports that are there no longer.
+        gone: Ports that are there no longer, with the domains that still read them.
     """
 
     columns: Columns
     start: Mapping[str, Moved]
-    gone: tuple[str, ...] = ()
+    gone: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def between(base: Mesh, now: Mesh, columns: Columns) -> Proposed:
@@ -101,14 +101,21 @@ def between(base: Mesh, now: Mesh, columns: Columns) -> Proposed:
             found = moved(name, old, new)
             if found.changes:
                 start[name] = found
-        gone = tuple(
-            name
+        gone = {
+            name: _still_reading(base, now, name)
             for name, was in base.tables.items()
             if was.port and name not in now.tables and was.domain not in now.broken
-        )
+        }
     finally:
         bench.close()
     return Proposed(columns=before, start=start, gone=gone)
+
+
+def _still_reading(base: Mesh, now: Mesh, port: str) -> tuple[str, ...]:
+    """Domains that read a port which is gone: without it they cannot be loaded."""
+    owner = port.partition(".")[0]
+    readers = {domain.name for domain in base.domains.values() if any(one.table == port for one in domain.inputs)}
+    return tuple(sorted((readers - {owner}) & set(now.broken)))
 
 
 def _columns(mesh: Mesh, known: Columns, bench: Bench) -> Columns:

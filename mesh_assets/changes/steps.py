@@ -14,5 +14,5 @@ def problems_since(mesh: Mesh, settings: Settings, base: str) -> tuple[Problem, 
     env = Environment.open(mesh, settings)
     env.sync()
     with mesh_at(mesh.root, base) as before:
-        report = ask(env, between(before, mesh, known_columns(env))).report
+        report = ask(env, between(before, mesh, known_columns(env, before))).report
         return tuple(sorted(steps(before, mesh, report.needed), key=lambda problem: problem.where))

@@ -130,7 +130,7 @@ def environment(mesh: Path | None) -> tuple["Environment", Settings]:
     where = place(mesh)
     loaded = read_mesh(where.root, tolerant=True)
     for name, problems in loaded.broken.items():
-        note(f"domain `{name}` is left out: {len(problems)} problems, see `mesh check`")
+        note(f"domain `{name}` is left out: {len(problems)} problem{'s' * (len(problems) != 1)}, see `mesh check`")
     return Environment.open(loaded, where.settings), where.settings
 
 

@@ -52,23 +52,23 @@ def impact(
         raise UsageError(f"`{shown}` is no format\n    Known here: {', '.join(FORMATS)}.")
     env, _ = environment(mesh)
     env.sync()
-    columns = known_columns(env)
     with ExitStack() as stack:
         if port:
             change = proposals.asked(
-                env.mesh, columns, port, drop=drop_column or (), rename=rename or (), retype=retype or ()
+                env.mesh, known_columns(env), port, drop=drop_column or (), rename=rename or (), retype=retype or ()
             )
         else:
             before = stack.enter_context(proposals.mesh_at(env.mesh.root, base or "HEAD"))
-            change = proposals.between(before, env.mesh, columns)
+            change = proposals.between(before, env.mesh, known_columns(env, before))
         answered = ask(env, change, run=run, made=not port)
     told = to_json(answered.report, base="" if port else base or "HEAD")
     told |= {"shims": _spelt(answered.shims), "patches": _spelt(answered.patches), "failed": _spelt(answered.failed)}
     told["removed_ports"] = [name.replace(".", "/", 1) for name in change.gone]
+    told["removed_ports_read_by"] = {name.replace(".", "/", 1): list(who) for name, who in change.gone.items()}
     {"json": print_json, "github": _github, "junit": _junit, "text": lambda report: _text(report, answered)}[shown](
         told
     )
-    raise typer.Exit(1 if answered.report.breaks or answered.failed else 0)
+    raise typer.Exit(1 if answered.report.breaks or answered.failed or any(change.gone.values()) else 0)
 
 
 def _spelt(found: Any) -> dict[str, str]:  # noqa: ANN401 - a mapping by table
@@ -76,32 +76,51 @@ def _spelt(found: Any) -> dict[str, str]:  # noqa: ANN401 - a mapping by table
 
 
 def _text(told: dict[str, Any], answered: "Answered") -> None:
-    if not told["changes"]:
-        note("nothing has changed that a reader could see")
+    for port, readers in told["removed_ports_read_by"].items():
+        hurt = (
+            f"{', '.join(readers)} still read{'s' * (len(readers) == 1)} it, see `mesh check`"
+            if readers
+            else "nobody reads it"
+        )
+        typer.echo(f"{port}: is there no longer; {hurt}")
+    if not told["changes"] and not told["removed_ports"]:
+        note(
+            "nothing has changed that a reader could see"
+            if told["base"]
+            else "nothing would change: it is like that already"
+        )
         return
     for change in told["changes"]:
-        about = change["column"] or change["rule"] or "the table"
+        about = f" `{change['column'] or change['rule']}`" if change["column"] or change["rule"] else ""
         words = " → ".join(filter(None, (change["from"], change["to"])))
-        typer.echo(f"{change['port']}  {change['kind']}  {about}  {words}  [{change['effect']}, {change['semver']}]")
+        kind = change["kind"].replace("_", " ")
+        typer.echo(
+            f"{change['port']}: {kind}{about}{f' ({words})' if words else ''}: {change['effect']}, a {change['semver']} step"
+        )
     for reader in told["readers"]:
+        if not reader["hit"] and not reader["tests"]:
+            continue
         tests = reader["tests"]
         ran = f", {tests['pass']} tests passed, {tests['fail']} failed" if tests else ""
-        hit = "" if reader["hit"] else ", not hit"
-        typer.echo(f"\n{reader['domain']} (reads {reader['port']}): {reader['verdict']}{hit} ({reader['known']}{ran})")
+        typer.echo(f"\n{reader['domain']} (reads {reader['port']}): {reader['verdict']} ({reader['known']}{ran})")
         for item in reader["evidence"]:
             typer.echo(f"    {item['path']}:{item['line']}:{item['column']}: {item['why']}")
         if reader["answer"]:
             answer = reader["answer"]
             until = f" until {answer['until']}" if answer["until"] else ""
             typer.echo(f"    {answer['answer']} by {answer['who'] or 'nobody named'}{until}: {answer['why']}")
+    if quiet := [reader for reader in told["readers"] if not reader["hit"] and not reader["tests"]]:
+        spelt = ", ".join(f"{reader['domain']} ({reader['known']})" for reader in quiet)
+        typer.echo(f"\nNot hit: {spelt}")
     _next(told, answered)
 
 
 def _next(told: dict[str, Any], answered: "Answered") -> None:
     """What the version needs, and what can be offered."""
     for version in told["versions"]:
+        made = f", makes {version['declared']}" if told["base"] else ""
         typer.echo(
-            f"\n{version['port']}: needs a {version['needed']} version step, makes {version['declared']} (compatibility: {version['compatibility']})"
+            f"\n{version['port']}: needs a {version['needed']} version step{made} (compatibility: {version['compatibility']})"
         )
     for name, why in told["failed"].items():
         typer.echo(f"\n{name} itself fails: {why}")
@@ -109,12 +128,21 @@ def _next(told: dict[str, Any], answered: "Answered") -> None:
         typer.echo(f"\nA shim that keeps {name} alive beside its next version:\n{text}")
     for name, text in told["patches"].items():
         typer.echo(f"\nA patch for {name}:\n{text}")
+    if hurt := [reader.domain for reader in answered.report.readers if reader.verdict == "breaking"]:
+        typer.echo(
+            f"\nTo go on: change {' and '.join(dict.fromkeys(hurt))} in the same commit; or give the new version a name of its "
+            "own and keep the old one; or run it: it is held, and they are asked (`mesh change list`)."
+        )
     if any(reader.verdict == "unknown" for reader in answered.report.readers):
         note("unknown: the readers' own tests can tell: --run")
 
 
 def _github(told: dict[str, Any]) -> None:
     """Annotations of GitHub's workflow commands: one line each."""
+    for port, readers in told["removed_ports_read_by"].items():
+        if readers:
+            names = ", ".join(readers)
+            typer.echo(f"::error title={_property(f'{port} is gone')}::{_data(f'{names} cannot do without it')}")
     for reader in told["readers"]:
         if reader["verdict"] == "compatible":
             continue

@@ -11,6 +11,7 @@ from mesh_assets.changes.pages import listed, shown
 from mesh_assets.changes.proposed import asked, between, mesh_at, steps
 from mesh_assets.changes.record import Answer, ChangeRecord
 from mesh_assets.errors import UsageError
+from mesh_assets.mesh import read_mesh
 from mesh_assets.orchestration.tables import make_of
 from tests.making import Place
 
@@ -171,7 +172,7 @@ def test_the_working_tree_against_a_ref(place):
     place.contract("crm.people", {name: COLUMNS[name] for name in ("id", "grade", "age")})
     env = place.env()
     with mesh_at(place.root, "HEAD") as base:
-        proposed = between(base, env.mesh, known_columns(env))
+        proposed = between(base, env.mesh, known_columns(env, base))
         found = ask(env, proposed).report
         problems = steps(base, env.mesh, found.needed)
     assert {(c.kind, c.column) for c in found.changes if c.port == "crm.people"} == {
@@ -187,4 +188,39 @@ def test_the_working_tree_against_a_ref(place):
     place.sql("mail.letters", "select id, 'Dear ' || grade as greeting\nfrom crm.people")  # the reader goes along
     env = place.env()
     with mesh_at(place.root, "HEAD") as base:
-        assert not ask(env, between(base, env.mesh, known_columns(env))).report.breaks
+        assert not ask(env, between(base, env.mesh, known_columns(env, base))).report.breaks
+
+
+def test_a_table_in_python_that_was_never_built_is_held_against_its_old_contract(place):
+    """As on a server that checks pull requests: there is no lake, and only the contracts say what a function gives."""
+    place.domain("crm", "outputs: [{port: people}]\n")
+    (place.root / "domains/crm/sql/people.sql").unlink()
+    code = "import mesh_assets\n\n\n@mesh_assets.table()\ndef people():\n    return None\n"
+    place.write("domains/crm/assets.py", code)
+    git = ["git", "-C", str(place.root), "-c", "user.name=t", "-c", "user.email=t@example.com"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
+        subprocess.run([*git, *words], check=True)
+    place.contract("crm.people", {name: COLUMNS[name] for name in ("id", "grade", "age")})
+    env = place.env()
+    with mesh_at(place.root, "HEAD") as base:
+        found = ask(env, between(base, env.mesh, known_columns(env, base))).report
+        assert [problem.code for problem in steps(base, env.mesh, found.needed)] == ["M701"]
+    assert [(str(c.kind), c.column) for c in found.changes] == [("column_removed", "name")]
+    assert {reader.domain: str(reader.verdict) for reader in found.readers} == {
+        "mail": "breaking",
+        "stats": "compatible",
+    }
+
+
+def test_a_port_that_is_taken_away_names_who_still_reads_it(place):
+    """Its readers cannot be loaded without it: they are told, not left out."""
+    git = ["git", "-C", str(place.root), "-c", "user.name=t", "-c", "user.email=t@example.com"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
+        subprocess.run([*git, *words], check=True)
+    place.domain("crm", "")
+    for path in ("sql/people.sql", "contracts/people.odcs.yaml"):
+        (place.root / "domains/crm" / path).unlink()
+    place.sql("crm.other", "select 1 as id")
+    now = read_mesh(place.root, tolerant=True)
+    with mesh_at(place.root, "HEAD") as base:
+        assert between(base, now, {}).gone == {"crm.people": ("mail", "stats")}

@@ -99,7 +99,11 @@ def widen(place):
     """One column more in the producer's port."""
     items(place, 1, 2, more=",note")
     place.contract("base.items", {"id": "BIGINT", "note": "VARCHAR"})
-    place.run("base")
+    ran = place.run("base")
+    assert {row["table"]: row["status"] for row in ran["tables"]} == {
+        "base/raw_items": "published",
+        "base/items": "published",
+    }, ran
 
 
 @pytest.mark.parametrize("only", [None, "last"])

@@ -1,4 +1,4 @@
-"""How right the verdicts are: 480 labelled changes in a generated mesh, without data."""
+"""How right the verdicts are: 320 labelled changes in a generated mesh, without data."""
 
 import pytest
 
@@ -33,8 +33,8 @@ def judged(tmp_path_factory):
 
 def test_the_set_is_large_and_mixed(judged):
     breaking = sum(bool(one.breaks) for one, _ in judged)
-    assert len(judged) == 480
-    assert 60 < breaking < 380
+    assert len(judged) == 320
+    assert 0.35 * len(judged) < breaking < 0.6 * len(judged)
 
 
 def test_breaking_changes_are_stopped(judged):
@@ -44,10 +44,13 @@ def test_breaking_changes_are_stopped(judged):
 
 
 def test_harmless_changes_are_let_through(judged):
-    """What only the readers' tests can tell is asked of them, and is counted apart."""
-    harmless = [(one, verdicts) for one, verdicts in judged if not one.breaks]
-    stopped = [(one.port, one.what) for one, verdicts in harmless if worst(verdicts.values()) is Verdict.BREAKING]
+    """What only rows can tell is left open: for a reader that computes with a column whose promise is looser now."""
+    harmless = [(one, worst(verdicts.values())) for one, verdicts in judged if not one.breaks]
+    stopped = [(one.port, one.what) for one, verdict in harmless if verdict is Verdict.BREAKING]
     assert len(stopped) <= 0.03 * len(harmless), stopped
+    left = [(one.port, one.what) for one, verdict in harmless if verdict is Verdict.UNKNOWN]
+    assert len(left) <= 0.06 * len(harmless), left
+    assert all(what.startswith("promise") for _, what in left)
 
 
 def test_the_verdict_of_each_reader_is_right(judged):
@@ -55,5 +58,5 @@ def test_the_verdict_of_each_reader_is_right(judged):
     wrong = [(one.port, one.what, d, str(v)) for one, d, v in decided if (d in one.breaks) != (v is Verdict.BREAKING)]
     assert len(wrong) <= 0.03 * len(decided), wrong
     unknown = sum(v is Verdict.UNKNOWN for _, verdicts in judged for v in verdicts.values())
-    assert unknown <= 0.2 * (len(decided) + unknown)
+    assert unknown <= 0.03 * (len(decided) + unknown)
     assert not any(d in one.breaks and v is Verdict.COMPATIBLE for one, d, v in decided)

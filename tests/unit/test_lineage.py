@@ -30,12 +30,14 @@ QUERIES = {
     "union": "select a from d.x union all select b from d.y",
     "union by name": "select k, a from d.x union all by name select k, b from d.y",
     "exists": "select a from d.x where exists (select 1 from d.y where y.k = x.k)",
-    "in": "select a from d.x where k in (select k from d.y)",
+    "in": "select a from d.x where k in (select b from d.y)",
     "scalar": "select a, (select max(b) from d.y) as m from d.x",
     "correlated": "select a, (select max(b) from d.y where y.k = x.k) as m from d.x",
     "group by all": "select k, sum(a) as s from d.x group by all",
     "order by": "select a from d.x order by k",
     "exclude": "select * exclude (unused) from d.x",
+    "exclude of one": "select x.* exclude (a), b from d.x join d.y using (k)",
+    "exclude further in": "with c as (select * from d.x) select * exclude (unused) from c",
     "replace": "select * replace (a + 1 as a) from d.x",
     "alias used again": "select a + 1 as c, c * 2 as e from d.x",
     "case": "select CASE WHEN K > 1 THEN A END AS z FROM D.X",
@@ -86,6 +88,13 @@ def test_what_is_read_is_exactly_what_it_cannot_stand_without(reader, which):
         assert found.uses[name].known is Known.PROVEN, found.why
         needed = {column.lower() for column, _ in columns if is_needed(bench, text, one, name, column)}
         assert set(found.uses[name].columns) == needed
+
+
+def test_a_name_that_would_mean_another_column_is_read(reader):
+    """Without `d.y.k` it still binds: `k` is then that of `d.x`, and every row is found."""
+    mesh, table = reader
+    found = lineage(mesh, table("select a from d.x where k in (select k from d.y)"), COLUMNS)
+    assert set(found.uses["d.y"].columns) == {"k"}
 
 
 @pytest.mark.parametrize("which", ASSUMED)
