@@ -258,6 +258,7 @@ def test_killed_once_in_each(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.usefixtures("preloaded")
 def test_two_promotes_at_once_and_a_full_disk(tmp_path):
     """One wins, the other is refused, and nothing of it is there; what a full disk stopped is done when there is room."""
