@@ -80,9 +80,8 @@ class Stage:
             resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
             try:
                 self.promote()
-            except MeshError as error:
+            except MeshError:
                 failed += 1
-                print(most, error)  # noqa: T201 - shown when the test fails
             finally:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
             self.agrees(BEFORE, AFTER)
@@ -110,7 +109,8 @@ class Stage:
         self.agrees(AFTER)
         assert "id < 4" in self.code()
         assert git(self.root, "status", "--porcelain") == ""
-        assert len(Records(self.place.env().ledger).promotions("k1")) == 1
+        standing = [each for each in Records(self.place.env().ledger).promotions("k1") if each.reverted is None]
+        assert len(standing) == 1
 
     def reverted_again(self) -> None:
         self.agrees(BEFORE, AFTER)
@@ -258,6 +258,7 @@ def test_killed_once_in_each(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.usefixtures("preloaded")
 def test_two_promotes_at_once_and_a_full_disk(tmp_path):
     """One wins, the other is refused, and nothing of it is there; what a full disk stopped is done when there is room."""
