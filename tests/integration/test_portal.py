@@ -381,3 +381,31 @@ def test_json_of_a_page_is_what_the_command_line_prints(built, capsys):
     shown = Client(app_of(built)).get("/mesh/tables.json").json()
     assert {row["table"]: row["version"] for row in shown["tables"]} == states
     json.dumps(shown)
+
+
+def test_a_table_of_500_columns_and_one_without_rows_have_their_pages(place):
+    names = [f"c{number:03}" for number in range(499)] + ['with "quotes" & <b>']
+    columns = ['1::BIGINT AS "' + name.replace('"', '""') + '"' for name in names]
+    place.sql("shop.wide", f"SELECT {', '.join(columns)}")
+    place.sql("shop.nothing", "SELECT 1::BIGINT AS id WHERE false")
+    place.contract("shop.nothing", {"id": "BIGINT"})
+    said = place.statuses()
+    assert said["shop/wide"] == said["shop/nothing"] == "published"
+    client = Client(app_of(place))
+    for table in ("wide", "nothing"):
+        for word in (*QUESTIONS, "tests"):
+            page = client.get(f"/mesh/domains/shop/{table}/{word}")
+            assert page.status_code == 200, page.text
+            assert "<b>" not in page.text
+    assert "c498" in client.get("/mesh/domains/shop/wide/what").text
+    assert "There are no rows." in client.get("/mesh/domains/shop/nothing/what").text
+    assert client.get("/mesh/domains/shop/nothing/tests/new?of=id").status_code == 200
+    assert client.get("/mesh/domains/shop/nothing/tests/suggest").status_code == 200
+
+
+def test_without_dagsters_storage_every_page_can_be_read(place):
+    shutil.rmtree(place.root / ".mesh" / "dagster")
+    (place.root / ".mesh" / "dagster").write_text("no folder")
+    client = Client(app_of(place))
+    for path in READING:
+        assert client.get(path).status_code == 200, path
