@@ -51,11 +51,11 @@ dev: $(VENV)/.run ## Dagster's web server and daemon for the shipped mesh
 
 test: $(VENV)/.dev ## set everything up, then all tests but the slow ones
 	@$(MAKE) --no-print-directory system axe
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-all: $(VENV)/.dev ## all tests, the slow ones too
 	@$(MAKE) --no-print-directory system axe
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.dev ## ruff, ty, import-linter
 	$(BIN)/ruff format --check .

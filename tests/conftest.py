@@ -27,6 +27,24 @@ def pytest_configure() -> None:
         os.environ["PYTEST_DEBUG_TEMPROOT"] = str(IN_MEMORY)
 
 
+LONG = (
+    "tests/e2e/",
+    "tests/shipped/",
+    "test_kitchen",
+    "test_cli.py",
+    "test_dbt.py",
+    "test_cut_off.py",
+    "test_lake_processes.py",
+)
+"""Files that take minutes: they come first, so that no worker is left alone with one at the end."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first; within each, the order that there was."""
+    items.sort(key=lambda item: next((place for place, name in enumerate(LONG) if name in item.nodeid), len(LONG)))
+
+
 def free_port() -> int:
     """A port that nobody listens on."""
     with socket.socket() as probe:
