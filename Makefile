@@ -8,6 +8,9 @@ LOCKS  := requirements
 export UV_PYTHON_DOWNLOADS = never
 export UV_NO_PROGRESS = 1
 export UV_LINK_MODE = copy
+export UV_COMPILE_BYTECODE = 1
+unexport PYTHONDONTWRITEBYTECODE
+# Both: without bytecode every process compiles all that it imports, which takes longer than most commands.
 export DAGSTER_DISABLE_TELEMETRY = 1
 # The first interpreter that really runs and is new enough: a pyenv shim can exist and fail.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do $$p -c 'import sys; raise SystemExit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
