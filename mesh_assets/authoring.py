@@ -252,10 +252,19 @@ def restored(mesh: Mesh, table: Table, *, before: str, after: str) -> Edit:
     if read_text(mesh.root / shown, shown) != after:
         mend = "Change it by a new change: taking this one back would undo what came after it."
         raise Overtaken(f"{shown} has changed since\n    {mend}")
-    reading = read_contract(parse(before, shown), table.domain, table.short)
-    if reading.problems or reading.contract is None:
-        raise ConfigError(problems=reading.problems)
-    return Edit(path=mesh.root / shown, shown=shown, before=after, after=before, contract=reading.contract)
+    return _judged(mesh, table, shown, before=after, after=before)
+
+
+def contract_of(table: Table) -> Contract:
+    """The table's contract.
+
+    Raises:
+        UsageError: It has none.
+    """
+    if table.contract is None:
+        mend = f"Write domains/{table.domain}/contracts/{table.short}.odcs.yaml with its columns first."
+        raise UsageError(f"{table.name.replace('.', '/')} has no contract\n    {mend}")
+    return table.contract
 
 
 def revision(text: str) -> str:
@@ -282,22 +291,22 @@ def _bare(value: Any) -> Any:  # noqa: ANN401 - of YAML
 
 
 def _changed(mesh: Mesh, table: Table, change: Callable[[Any], None]) -> Edit:
-    if table.contract is None:
-        mend = f"Write domains/{table.domain}/contracts/{table.short}.odcs.yaml with its columns first."
-        raise UsageError(f"{table.name.replace('.', '/')} has no contract\n    {mend}")
-    shown = table.contract.where.path
-    path = mesh.root / shown
-    before = read_text(path, shown)
+    shown = contract_of(table).where.path
+    before = read_text(mesh.root / shown, shown)
     yaml = _yaml(before)
     tree = yaml.load(before)
     change(tree["schema"][0])
     stream = io.StringIO()
     yaml.dump(tree, stream)
-    after = stream.getvalue()
+    return _judged(mesh, table, shown, before=before, after=stream.getvalue())
+
+
+def _judged(mesh: Mesh, table: Table, shown: str, *, before: str, after: str) -> Edit:
+    """The change, when what comes of it is a contract."""
     reading = read_contract(parse(after, shown), table.domain, table.short)
     if reading.problems or reading.contract is None:
         raise ConfigError(problems=reading.problems)
-    return Edit(path=path, shown=shown, before=before, after=after, contract=reading.contract)
+    return Edit(path=mesh.root / shown, shown=shown, before=before, after=after, contract=reading.contract)
 
 
 def _yaml(text: str) -> Any:  # noqa: ANN401 - ruamel's

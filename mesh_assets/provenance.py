@@ -2,6 +2,8 @@
 
 import platform
 import subprocess
+from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -41,13 +43,16 @@ def changed(root: Path, domain: str) -> bool:
 @cache
 def packages() -> tuple[tuple[str, str], ...]:
     """Python, and the packages that decide what a table holds, with their versions."""
+    return tuple(versions(PACKAGES).items())
+
+
+def versions(names: Iterable[str]) -> dict[str, str]:
+    """Versions of Python and of those of these packages that are installed."""
     found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
+    for name in names:
+        with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return tuple(found.items())
+    return found
 
 
 def _git(root: Path, *words: str) -> str:

@@ -2,12 +2,10 @@
 
 import hashlib
 import json
-import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib import metadata
 
-from mesh_assets import graph, order
+from mesh_assets import graph, order, provenance
 from mesh_assets.domain import Mesh
 from mesh_assets.environment import Environment
 from mesh_assets.kitchen.place import Site
@@ -111,10 +109,4 @@ def state(env: Environment, site: Site) -> str:
 
 def packages() -> dict[str, str]:
     """Versions of Python and of what computes and tests tables."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    return provenance.versions(PACKAGES)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import URL
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
@@ -127,38 +128,36 @@ class _Portal:
 
     async def act(self, request: Request) -> Response:
         """Begin something, and lead to its page."""
-        from starlette.concurrency import run_in_threadpool
-
         form = await _form(request)
 
         def make(view: View) -> Response:
             where, action = request.path_params["where"], request.path_params["action"]
             return self._begun(request, actions.perform(view, where, action, form, by=self._user(request)))
 
-        return await run_in_threadpool(self._told, request, make, machine=False)
+        return await self._posted(request, make)
 
     async def kitchen(self, request: Request) -> Response:
         """Begin something with a kitchen; a new one is named in the form."""
-        from starlette.concurrency import run_in_threadpool
-
         form, words = await _form(request), request.path_params
 
         def make(view: View) -> Response:
             name = words.get("name", form.get("name", "")).strip()
             return self._begun(request, sandboxes.perform(view, name, words["action"], form, by=self._user(request)))
 
-        return await run_in_threadpool(self._told, request, make, machine=False)
+        return await self._posted(request, make)
 
     async def answer(self, request: Request) -> Response:
         """Keep what a reading domain says of a change."""
-        from starlette.concurrency import run_in_threadpool
-
         form, words = await _form(request), request.path_params
 
         def make(view: View) -> Response:
             to = telling.answer(view, words["change"], words["word"], form, by=self._user(request))
             return RedirectResponse(self.links(to), 303)
 
+        return await self._posted(request, make)
+
+    async def _posted(self, request: Request, make: Callable[[View], Response]) -> Response:
+        """What came of a form; the server answers others meanwhile."""
         return await run_in_threadpool(self._told, request, make, machine=False)
 
     def _begun(self, request: Request, job: str) -> Response:
@@ -169,8 +168,6 @@ class _Portal:
 
     async def write(self, request: Request) -> Response:
         """One step of a form that changes the tests of a table."""
-        from starlette.concurrency import run_in_threadpool
-
         sent = parse_qs((await request.body()).decode("utf-8", "replace"), keep_blank_values=True)
         words = request.path_params
 
@@ -187,7 +184,7 @@ class _Portal:
                 return JSONResponse(said.page.data, said.status)
             return self._html(request, view, said.page, status=said.status)
 
-        return await run_in_threadpool(self._told, request, make, machine=False)
+        return await self._posted(request, make)
 
     def health(self, _request: Request) -> Response:
         """Whether the mesh can be read."""

@@ -1,7 +1,6 @@
 """The change log: who has changed which contract from a page, when and how; with what it needs to be taken back."""
 
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,7 +81,7 @@ def find(env: Environment, edit: str) -> Kept | None:
     env.ledger.store.ensure(_schema)
     with env.ledger.store.reading() as db:
         row = db.execute(sa.select(_edits).where(_edits.c.id == edit)).first()
-    return _kept(row._asdict()) if row else None
+    return Kept(**row._asdict()) if row else None
 
 
 def recent(env: Environment, table: str, limit: int = 10) -> tuple[Kept, ...]:
@@ -90,8 +89,4 @@ def recent(env: Environment, table: str, limit: int = 10) -> tuple[Kept, ...]:
     env.ledger.store.ensure(_schema)
     query = sa.select(_edits).where(_edits.c.table == table).order_by(_edits.c.at.desc()).limit(limit)
     with env.ledger.store.reading() as db:
-        return tuple(_kept(row._asdict()) for row in db.execute(query))
-
-
-def _kept(row: Mapping[str, Any]) -> Kept:
-    return Kept(**row)
+        return tuple(Kept(**row._asdict()) for row in db.execute(query))

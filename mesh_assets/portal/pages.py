@@ -1,7 +1,7 @@
 """Every reading page: its address, and the plain data on it. The HTML, the JSON and the static export are made of the same."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
@@ -10,6 +10,7 @@ from mesh_assets import address as names
 from mesh_assets.address import QUESTIONS, Address, NotFound
 from mesh_assets.catalog import answers, overview, trust
 from mesh_assets.catalog.reports import SCHEMA_VERSION, Json
+from mesh_assets.domain import Table
 from mesh_assets.portal.site import View
 
 Query = Mapping[str, str]
@@ -70,14 +71,14 @@ def route(address: str, make: Callable[..., Page]) -> tuple[re.Pattern[str], Cal
 
 def home(view: View, query: Query) -> Page:
     """All domains."""
-    data = overview.domains(view.env, view.standing, search=query.get("q", ""), page=_number(query))
+    data = overview.domains(view.env, view.standing, search=query.get("q", ""), page=number(query))
     return Page(template="home.html", title="Domains", data=data, path="/mesh/", crumbs=())
 
 
 def tables(view: View, query: Query) -> Page:
     """All tables."""
     ports = query.get("ports") == "1"
-    data = overview.tables(view.env, view.standing, search=query.get("q", ""), page=_number(query), ports=ports)
+    data = overview.tables(view.env, view.standing, search=query.get("q", ""), page=number(query), ports=ports)
     return Page(template="tables.html", title="Tables", data=data, path="/mesh/tables", section="tables", crumbs=())
 
 
@@ -143,36 +144,30 @@ def table_question(view: View, _query: Query, domain: str, table: str, question:
 def tests(view: View, query: Query, domain: str) -> Page:
     """What is tested in a domain, table by table."""
     address = _address(view, domain)
-    own = view.standing.own.get(domain, ())
-    shown, page = overview.paged(own, _number(query), size=10)
-    data = {
-        "schema_version": SCHEMA_VERSION,
-        "domain": domain,
-        "page": page,
-        "tables": [{**view.standing.of(table), "tests": answers.results_over_time(view.env, table)} for table in shown],
-    }
-    title = view.env.mesh.domains[domain].title or domain
-    crumbs = (("Domains", "/mesh/"), (title, names.path(domain)))
-    return Page(
-        template="tests.html", title=f"{title}: tests", data=data, path=f"{names.path(address)}/tests", crumbs=crumbs
-    )
+    shown, page = overview.paged(view.standing.own.get(domain, ()), number(query), size=10)
+    return _tests(view, address, view.env.mesh.domains[domain].title or domain, shown, page)
 
 
 def table_tests(view: View, _query: Query, domain: str, table: str) -> Page:
     """What is tested of one table."""
     address = _address(view, f"{domain}/{table}")
-    item = view.env.mesh.tables[address.name]
+    shown, page = overview.paged([view.env.mesh.tables[address.name]], 1, size=1)
+    return _tests(view, address, table, shown, page)
+
+
+def _tests(view: View, address: Address, name: str, tables: Sequence[Table], page: Json) -> Page:
+    domain = address.domain
     data = {
         "schema_version": SCHEMA_VERSION,
         "domain": domain,
-        "page": {"number": 1, "last": 1, "size": 1},
-        "tables": [{**view.standing.of(item), "tests": answers.results_over_time(view.env, item)}],
+        "page": page,
+        "tables": [
+            {**view.standing.of(table), "tests": answers.results_over_time(view.env, table)} for table in tables
+        ],
     }
-    title = view.env.mesh.domains[domain].title or domain
-    crumbs = (("Domains", "/mesh/"), (title, names.path(domain)))
-    return Page(
-        template="tests.html", title=f"{table}: tests", data=data, path=f"{names.path(address)}/tests", crumbs=crumbs
-    )
+    crumbs = (("Domains", "/mesh/"), (view.env.mesh.domains[domain].title or domain, names.path(domain)))
+    path = f"{names.path(address)}/tests"
+    return Page(template="tests.html", title=f"{name}: tests", data=data, path=path, crumbs=crumbs)
 
 
 def _address(view: View, text: str) -> Address:
@@ -192,7 +187,8 @@ def _neighbours(view: View, domain: str) -> Json:
     return {"nodes": nodes, "edges": edges, "drawn": len(nodes) <= overview.GRAPH}
 
 
-def _number(query: Query) -> int:
+def number(query: Query) -> int:
+    """Which page of a list is asked for; the first, when that is no number."""
     text = query.get("page", "1")
     return int(text) if text.isdigit() and len(text) < 6 else 1  # noqa: PLR2004 - digits of a page
 

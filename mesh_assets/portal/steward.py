@@ -12,7 +12,7 @@ from typing import Any
 from mesh_assets import address as names
 from mesh_assets import authoring, testing
 from mesh_assets.address import Address, NotFound
-from mesh_assets.authoring import Edit, Overtaken
+from mesh_assets.authoring import Edit, Overtaken, contract_of
 from mesh_assets.catalog.reports import SCHEMA_VERSION, Json
 from mesh_assets.contract import Column, Contract
 from mesh_assets.domain import Table
@@ -199,7 +199,7 @@ def perform(view: View, address: Address, step: str, sent: Sent, *, by: str, rel
 def _judge(
     view: View, address: Address, table: Table, sent: Sent, *, save: bool, by: str, reloading: Reloading
 ) -> Said:
-    contract = _contract(table)
+    contract = contract_of(table)
     subject, offer = _one(sent, "of"), _offer(_one(sent, "test"))
     column = _column(contract, subject, address)
     read = forms.read(offer, sent, column)
@@ -302,7 +302,7 @@ def _form(
     made: Json | None = None,
 ) -> Page:
     found = errors or {}
-    fields = forms.fields(offer, _contract(table), view.env.mesh, shown, found)
+    fields = forms.fields(offer, contract_of(table), view.env.mesh, shown, found)
     data = {
         "of": subject,
         "test": offer.name,
@@ -344,14 +344,7 @@ def _page(view: View, address: Address, template: str, title: str, data: Json) -
 def _table(view: View, domain: str, table: str) -> tuple[Address, Table, Contract]:
     address = names.parse(view.env.mesh, f"{domain}/{table}")
     item = view.env.mesh.tables[address.name]
-    return address, item, _contract(item)
-
-
-def _contract(table: Table) -> Contract:
-    if table.contract is None:
-        mend = f"Write domains/{table.domain}/contracts/{table.short}.odcs.yaml with its columns first."
-        raise UsageError(f"{table.name.replace('.', '/')} has no contract\n    {mend}")
-    return table.contract
+    return address, item, contract_of(item)
 
 
 def _column(contract: Contract, name: str, address: Address) -> Column | None:
@@ -380,7 +373,7 @@ def _written(view: View, table: Table, name: str) -> authoring.Written:
 def _revision(view: View, table: Table) -> str:
     from mesh_assets.reading.source import read_text
 
-    shown = _contract(table).where.path
+    shown = contract_of(table).where.path
     try:
         return authoring.revision(read_text(view.env.mesh.root / shown, shown))
     except MeshError:
@@ -391,7 +384,7 @@ def _same(view: View, table: Table, sent: Sent) -> None:
     """Refuse a form that was made of another state of the file."""
     if _one(sent, "revision") != _revision(view, table):
         raise Overtaken(
-            f"{_contract(table).where.path} has changed since this page was opened\n    Nothing was written. Look again, and repeat it."
+            f"{contract_of(table).where.path} has changed since this page was opened\n    Nothing was written. Look again, and repeat it."
         )
 
 

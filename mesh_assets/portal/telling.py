@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 
 from mesh_assets.address import NotFound
+from mesh_assets.catalog import overview
 from mesh_assets.changes.pages import listed, shown
 from mesh_assets.changes.record import Answer, ChangeRecord
 from mesh_assets.errors import UsageError, nearest
-from mesh_assets.portal.pages import Page, Query, Routes, route
+from mesh_assets.portal.pages import Page, Query, Routes, number, route
 from mesh_assets.portal.site import View
 
 LIST = "/mesh/changes"
@@ -20,12 +21,8 @@ ANSWERS = ("accept", "waive")
 def changes(view: View, query: Query) -> Page:
     """Those that wait for their readers, then those that were published, newest first."""
     report = listed(view.env, _record(view))
-    text = query.get("page", "1")
-    number = int(text) if text.isdigit() and len(text) < 6 else 1  # noqa: PLR2004 - digits of a page
-    last = max(1, -(-len(report["changes"]) // SHOWN))
-    number = min(max(number, 1), last)
-    rows = report["changes"][(number - 1) * SHOWN : number * SHOWN]
-    data = {**report, "changes": rows, "page": {"number": number, "last": last, "size": SHOWN}}
+    rows, page = overview.paged(report["changes"], number(query), size=SHOWN)
+    data = {**report, "changes": rows, "page": page}
     return Page(template="changes.html", title="Changes", data=data, path=LIST, section="changes", crumbs=())
 
 

@@ -216,14 +216,7 @@ def _of_text(one: Figures, meant: Meaning, *, masked: bool) -> Iterator[Proposal
             f"it has {len(values)} values, each about {one.given // len(values):,} times",
             0.8,
         )
-        yield _library(
-            one,
-            "distribution_shift",
-            {"method": "psi", "most": 0.25},
-            "its values come in a steady mix",
-            0.5,
-            "warning",
-        )
+        yield _steady(one)
     elif pattern := shape(one.sample):
         yield _metric(
             one,
@@ -260,14 +253,7 @@ def _of_number(one: Figures, meant: Meaning) -> Iterator[Proposal]:
             catches=0.7,
         )
         yield _library(one, "mean_shift", {"most": 0.5, "versions": 5}, "its mean has been steady", 0.6, "warning")
-        yield _library(
-            one,
-            "distribution_shift",
-            {"method": "psi", "most": 0.25},
-            "its values come in a steady mix",
-            0.5,
-            "warning",
-        )
+        yield _steady(one)
     elif meant is Meaning.CATEGORY:
         values = sorted(int(str(value)) for value, _ in one.values)
         yield _metric(
@@ -280,6 +266,11 @@ def _of_number(one: Figures, meant: Meaning) -> Iterator[Proposal]:
         )
     if one.type.family is Family.FLOAT:
         yield _library(one, "finite", {}, "none is NaN or infinite", 0.2)
+
+
+def _steady(one: Figures) -> Proposal:
+    test = {"method": "psi", "most": 0.25}
+    return _library(one, "distribution_shift", test, "its values come in a steady mix", 0.5, "warning")
 
 
 def _limits(least: float, most: float, whole: bool) -> str:  # noqa: FBT001 - of the column

@@ -246,8 +246,9 @@ class Options(TypedDict, total=False):
     example: str
 
 
+WHEN = Parameter(name="when", form=Form.CONDITION, help="Only rows for which this is true are looked at.")
 COMMON = (
-    Parameter(name="when", form=Form.CONDITION, help="Only rows for which this is true are looked at."),
+    WHEN,
     Parameter(name="at_most", form=Form.NUMBER, help="So many rows may fail.", default=0, low=0),
     Parameter(
         name="unit",

@@ -11,6 +11,7 @@ from mesh_assets.audit.library.kinds import (
     NUMERIC,
     TEXTS,
     VALUES,
+    WHEN,
     Answer,
     Asked,
     Form,
@@ -39,7 +40,6 @@ HIGH = Parameter(name="most", form=Form.NUMBER, help="The greatest value that is
 EPOCH = date(1970, 1, 1)
 LONGEST = 100_000
 """Days, weeks or months that are looked at one by one."""
-WHEN = Parameter(name="when", form=Form.CONDITION, help="Only rows for which this is true are looked at.")
 
 
 def of(asked: Asked, expressions: str) -> Callable[[str], str]:
