@@ -15,7 +15,6 @@ RULES = """
 - {id: kept, type: custom, engine: mesh, implementation: rows_kept, severity: warning}
 - {id: metric, type: custom, engine: mesh, implementation: {test: metric_trend, expression: sum(amount) / count(*)}, severity: warning}
 - {id: columns_stay, type: custom, engine: mesh, implementation: schema_unchanged}
-- {id: fresh, type: custom, engine: mesh, implementation: freshness_trend}
 - {id: changed, type: custom, engine: mesh, implementation: {test: changed_within, hours: 1}}
 """
 
