@@ -62,6 +62,10 @@ class SqliteCatalog:
         """How DuckLake names it."""
         return f"sqlite:{self.path}"
 
+    def uri_from(self, folder: Path) -> str:
+        """The same for a program that works in this folder."""
+        return f"sqlite:{os.path.relpath(self.path, folder)}"
+
     def environment(self) -> dict[str, str]:
         """What another program needs to open it."""
         return {}
@@ -238,6 +242,10 @@ class PostgresCatalog:
     def uri(self) -> str:
         """How DuckLake names it; without the password."""
         return f"postgres:{self._conninfo}"
+
+    def uri_from(self, folder: Path) -> str:  # noqa: ARG002 (a server is the same from everywhere)
+        """The same for a program that works in this folder."""
+        return self.uri
 
     @property
     def options(self) -> dict[str, object]:

@@ -1,19 +1,28 @@
 """A domain's dbt project, run by dbt itself: parsed once per content, built wherever the caller says."""
 
+import atexit
 import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, cast
 
 from mesh_assets.errors import ConfigError, Place, Problem, RunError
 from mesh_assets.lake import Lake
+from mesh_assets.lake.catalog import SqliteCatalog
 from mesh_assets.lake.extensions import extension_folder
 
+PARSED = "partial_parse.msgpack"
+"""What dbt keeps of a project that it has parsed, macros of its own included: with it seconds become half a second."""
+NOWHERE = SqliteCatalog(Path("..")).forked(Path("..")).uri
+"""How dbt is told of an embedded fork, from a folder in it; there is none when a project is only parsed."""
 IGNORED = ("target", "logs", "dbt_packages", ".user.yml")
 
 
@@ -41,6 +50,69 @@ class DbtResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """How a call of dbt ended, and what it printed."""
+
+    code: int
+    text: str
+
+
+class DbtProcess:
+    """Dbt, imported once for all calls of this process; see `dbtprocess`. Calls wait for each other."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+        self._owner = 0
+
+    def call(self, words: Sequence[str], environment: Mapping[str, str], folder: Path) -> Said:
+        """Run `dbt WORDS` in a folder, with nothing but this environment.
+
+        Raises:
+            RunError: dbt's process was ended from outside.
+        """
+        said = folder / "said.txt"
+        call = {"words": list(words), "environment": dict(environment), "folder": str(folder), "output": str(said)}
+        with self._lock:
+            asks, answers = self._pipes()
+            try:
+                print(json.dumps(call), file=asks, flush=True)
+                answer = answers.readline()
+            except BrokenPipeError:
+                answer = ""
+            if not answer:
+                self.end()
+        text = said.read_text(encoding="utf-8", errors="replace") if said.is_file() else ""
+        if not answer:
+            raise RunError(f"dbt was ended from outside\n{text[-2_000:]}\n    Nothing was published; run again.")
+        return Said(int(answer), text)
+
+    def end(self) -> None:
+        """End the process that waits for calls."""
+        process, self._process = self._process, None
+        if process is None or self._owner != os.getpid():  # a fork of the process that started it has no part in it
+            return
+        for pipe in (process.stdin, process.stdout):
+            with suppress(OSError):
+                cast(IO, pipe).close()
+        process.wait()
+
+    def _pipes(self) -> tuple[IO[str], IO[str]]:
+        if self._process is None or self._owner != os.getpid() or self._process.poll() is not None:
+            self.end()
+            command = [sys.executable, "-P", str(Path(__file__).with_name("dbtprocess.py"))]
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and script
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+            self._owner = os.getpid()
+        return cast(IO[str], self._process.stdin), cast(IO[str], self._process.stdout)
+
+
+PROCESS = DbtProcess()
+atexit.register(PROCESS.end)
+
+
+@dataclass(frozen=True, slots=True)
 class DbtProject:
     """A folder with a dbt_project.yml, and where its parsed form is kept.
 
@@ -62,6 +134,7 @@ class DbtProject:
         path = kept / "manifest.json"
         if not path.is_file():
             fresh = self.cache / f".{kept.name}.{os.getpid()}"
+            self._start_from(self._last(), fresh)
             self._parse(fresh)
             for old in (item for item in self.cache.iterdir() if item.is_dir() and not item.name.startswith(".")):
                 shutil.rmtree(old, ignore_errors=True)
@@ -101,6 +174,7 @@ class DbtProject:
             RunError: dbt itself could not run.
         """
         select = ["--select", *models, "--indirect-selection", "buildable"]
+        self._start_from(self.cache / self.content() / PARSED, target)
         done = self._dbt(["build", *select], lake, target)
         results = target / "run_results.json"
         if not results.is_file():
@@ -108,14 +182,26 @@ class DbtProject:
         said = json.loads(results.read_text(encoding="utf-8"))["results"]
         return {item["unique_id"]: _result(item) for item in said}
 
+    def _last(self) -> Path:
+        """What was kept of the project as it was before; dbt itself tells what has changed since."""
+        kept = self.cache.glob(f"[!.]*/{PARSED}")
+        return max(kept, key=lambda path: path.stat().st_mtime, default=self.cache / PARSED)
+
+    @staticmethod
+    def _start_from(kept: Path, target: Path) -> None:
+        """Let dbt parse only what differs from this; it leaves aside what it cannot use, and then parses everything."""
+        target.mkdir(parents=True, exist_ok=True)
+        with suppress(OSError):  # none, or removed meanwhile
+            shutil.copyfile(kept, target / PARSED)
+
     def _parse(self, target: Path) -> None:
         done = self._dbt(["parse"], None, target)
-        if done.returncode != 0 or not (target / "manifest.json").is_file():
+        if done.code != 0 or not (target / "manifest.json").is_file():
             where = Place(str(self.folder / "dbt_project.yml"))
             what = f"dbt cannot read this project:\n{_tail(done)}"
             raise ConfigError(problems=[Problem("M311", what, where, "`dbt parse` in its folder says the same.")])
 
-    def _dbt(self, words: Sequence[str], lake: Lake | None, target: Path) -> subprocess.CompletedProcess[str]:
+    def _dbt(self, words: Sequence[str], lake: Lake | None, target: Path) -> "Said":
         target.mkdir(parents=True, exist_ok=True)
         profile = target / "profiles.yml"
         profile.write_text(json.dumps(self._profile(lake)), encoding="utf-8")
@@ -125,31 +211,30 @@ class DbtProject:
             **_inherited(),
             **(lake.catalog.environment() if lake else {}),
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "0",
-            "MESH_DBT_ATTACH": f"ducklake:{lake.catalog.uri}" if lake else "",
+            "MESH_DBT_ATTACH": f"ducklake:{lake.catalog.uri_from(target) if lake else NOWHERE}",
             "MESH_DBT_EXTENSIONS": str(extensions),
         }
         place = ["--project-dir", self.folder, "--profiles-dir", target, "--target-path", target, "--log-path", target]
-        command = [Path(sys.prefix) / "bin" / "dbt", "--no-use-colors", *words, *place]
-        return subprocess.run(  # noqa: S603 - dbt of our own environment, on a folder of the mesh
-            list(map(str, command)), env=environment, capture_output=True, text=True, check=False, cwd=target
-        )
+        return PROCESS.call(["--no-use-colors", *words, *map(str, place)], environment, target)
 
     def _profile(self, lake: Lake | None) -> dict:
-        """Ours, not the project's: the library decides where is built."""
+        """Ours, not the project's: the library decides where is built.
+
+        It is the same for parsing as for building in an embedded lake: dbt parses everything anew for another one.
+        """
         import yaml
 
         project = yaml.safe_load((self.folder / "dbt_project.yml").read_text(encoding="utf-8"))
+        options = dict(lake.catalog.options if lake else SqliteCatalog.options)
         attach = {"path": "{{ env_var('MESH_DBT_ATTACH') }}", "alias": "mesh", "is_ducklake": True}
         output = {
             "type": "duckdb",
             "path": ":memory:",
-            "database": "mesh" if lake else "memory",
+            "database": "mesh",
             "schema": self.folder.name,
             "threads": 1,  # two writers of one SQLite catalog refuse each other
             "config_options": {"extension_directory": "{{ env_var('MESH_DBT_EXTENSIONS') }}"},
-            "attach": [attach | ({"options": dict(lake.catalog.options)} if lake.catalog.options else {})]
-            if lake
-            else [],
+            "attach": [attach | ({"options": options} if options else {})],
         }
         return {str(project.get("profile") or project["name"]): {"target": "mesh", "outputs": {"mesh": output}}}
 
@@ -180,6 +265,6 @@ def _result(item: Mapping) -> DbtResult:
     )
 
 
-def _tail(done: subprocess.CompletedProcess[str]) -> str:
-    lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+def _tail(done: "Said") -> str:
+    lines = [line for line in done.text.splitlines() if line.strip()]
     return "\n".join(lines[-12:])

@@ -3,11 +3,16 @@
 import fcntl
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import dagster as dg
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from dagster._core.storage.event_log.sqlite import sqlite_event_log
+from dagster._core.storage.runs.sqlite import sqlite_run_storage
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.pool import NullPool
 
 CONFIG = """\
 # Dagster's instance of this mesh, made by `mesh`; yours to change.
@@ -15,6 +20,7 @@ telemetry: {enabled: false}
 nux: {enabled: false}                                     # no dialog that asks for an e-mail address
 concurrency:
   runs: {max_concurrent_runs: 4}
+run_queue: {dequeue_interval_seconds: 1}                  # Dagster's own 5 would be most of the wait for a small table
 retention:
   sensor: {purge_after_days: {skipped: 2, failure: 30, success: -1}}
 code_servers: {local_startup_timeout: 300}
@@ -48,7 +54,25 @@ def read_migrations_once() -> None:
     ScriptDirectory.from_config = remembered  # ty: ignore
 
 
+def keep_engines() -> None:
+    """Let Dagster's storages in SQLite keep their engines: they make one for every statement, and compile the statement anew.
+
+    With `NullPool` an engine holds no connection, so that a kept one is as good as a new one, for other threads and after a fork too.
+    """
+
+    @lru_cache(maxsize=64)
+    def kept(url: str, timeout: float | None) -> Engine:
+        return create_engine(url, poolclass=NullPool, connect_args={} if timeout is None else {"timeout": timeout})
+
+    def engine(url: str, *, connect_args: dict[str, float] | None = None, **_: object) -> Engine:
+        return kept(url, (connect_args or {}).get("timeout"))
+
+    for storage in (sqlite_event_log, sqlite_run_storage):
+        storage.create_engine = engine  # ty: ignore
+
+
 read_migrations_once()
+keep_engines()
 
 
 def open_instance(home: Path) -> dg.DagsterInstance:

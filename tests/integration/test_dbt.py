@@ -1,8 +1,14 @@
 """A dbt project as a domain: built in a fork, audited, published in one commit; its tests are checks."""
 
+import os
+import signal
+import threading
+
 import dagster as dg
 import pytest
 
+from mesh_assets.errors import RunError
+from mesh_assets.orchestration import dbtproject
 from mesh_assets.orchestration.instance import open_instance
 from mesh_assets.orchestration.load import load
 from tests.making import Place
@@ -146,3 +152,25 @@ def test_a_relationship_between_two_models_is_tested_on_what_is_built_together(p
     assert set(place.statuses().values()) == {"published"}
     place.write("dbt_projects/book/models/ports/lines.sql", "select id + 1 as item from {{ ref('history') }}")
     assert place.statuses()["book/lines"] == "held"
+
+
+def test_dbts_process_may_end_between_two_builds(place):
+    """It is imported once for all calls of a process; killed or gone, the next call starts another one."""
+    assert set(place.statuses().values()) == {"published"}
+    os.kill(dbtproject.PROCESS._process.pid, signal.SIGKILL)
+    dbtproject.PROCESS._process.wait()
+    place.write("domains/base/raw/items/2.csv", "id,amount\n3,30\n")
+    assert set(place.statuses().values()) == {"published"}
+
+
+def test_a_call_whose_process_is_killed_is_told_and_can_be_repeated(tmp_path):
+    process, before = dbtproject.DbtProcess(), dict(os.environ)
+    killer = threading.Timer(0.3, lambda: os.kill(process._process.pid, signal.SIGKILL))
+    killer.start()
+    with pytest.raises(RunError, match="ended from outside"):
+        process.call(["--version"], before, tmp_path)
+    said = process.call(["--version"], before, tmp_path)
+    process.end()
+    assert said.code == 0
+    assert "duckdb" in said.text
+    assert dict(os.environ) == before
