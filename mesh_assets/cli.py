@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from mesh_assets.commands import kitchen, maintain, portal
+from mesh_assets.commands import kitchen, maintain, pipeline, portal
 from mesh_assets.commands.change import app as change
 from mesh_assets.commands.common import AsJson, Commands, MeshDir, Names, environment, note, place, print_json
 from mesh_assets.commands.impact import impact
@@ -37,6 +37,9 @@ app.command(epilog="Example: `mesh revert customers/physicians --to 12`")(mainta
 
 
 app.add_typer(tests, name="test")
+app.add_typer(pipeline.app, name="pipeline")
+app.command(epilog='Example: `mesh pause sales --why "the CRM is being moved"`')(pipeline.pause)
+app.command(epilog="Example: `mesh resume sales`")(pipeline.resume)
 
 
 def main() -> None:
@@ -97,13 +100,22 @@ def check(
         note(f"{len(found.domains)} domains, {len(found.tables)} tables, nothing wrong")
 
 
-@app.command(epilog="Examples: `mesh run`, `mesh run customers --downstream`, `mesh run sales/calls --force`")
+@app.command(
+    epilog="Examples: `mesh run`, `mesh run customers --downstream`, `mesh run sales/calls --force`, "
+    "`mesh run --pipeline launch_dashboard`"
+)
 def run(
     names: Names = None,
     mesh: MeshDir = None,
     *,
     downstream: Annotated[bool, typer.Option("--downstream", help="And everything that rests on them.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Build what is named although nothing has changed.")] = False,
+    pipeline: Annotated[
+        str,
+        typer.Option(
+            "--pipeline", metavar="NAME", help="All that this horizontal pipeline delivers; resumes a launch."
+        ),
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Build what has changed, upstream before downstream, at one snapshot; test it, and publish what passes.
@@ -111,22 +123,25 @@ def run(
     What is named is built with what it needs. Exit 1 when a table is held, 2 when a domain is left out because of its
     files, 3 when a table could not be built.
     """
-    from mesh_assets import console
-    from mesh_assets.running import run_mesh
+    from mesh_assets import console, running
 
+    if pipeline and (names or downstream or force):
+        raise UsageError(
+            "--pipeline builds what it delivers and nothing else\n    Leave out names, --downstream and --force."
+        )
     env, settings = environment(mesh)
-    report = run_mesh(
-        env,
-        tuple(names or ()),
-        downstream=downstream,
-        force=force,
-        settings=settings,
-        progress=console.Progress(quiet=as_json),
-    )
+    progress = console.Progress(quiet=as_json)
+    if pipeline:
+        report = running.run_pipeline(env, pipeline, settings=settings, progress=progress)
+    else:
+        chosen = tuple(names or ())
+        report = running.run_mesh(env, chosen, downstream=downstream, force=force, settings=settings, progress=progress)
     if as_json:
         print_json(report)
     else:
         console.run_table(report)
+        if pipeline:
+            console.pipeline_table(report["pipeline"])
     statuses = {row["status"] for row in report["tables"]}
     raise typer.Exit(3 if "failed" in statuses else 2 if env.mesh.broken else 1 if "held" in statuses else 0)
 

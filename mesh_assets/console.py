@@ -199,6 +199,64 @@ def status_table(report: Mapping) -> None:
             _message(console, row["last"], row["table"], row["message"])
     for item in report["broken"]:
         _message(console, "failed", f"domain {item['domain']}", "it could not be loaded, `mesh check` says why")
+    for item in report["paused"]:
+        why = f": {item['why']}" if item["why"] else ""
+        _message(console, "paused", f"domain {item['domain']}", f"since {item['since'][:16]} by {item['by']}{why}")
+
+
+def pipelines_table(reports: Sequence[Mapping]) -> None:
+    """Every horizontal pipeline, with how its last launch stands."""
+    console = _stdout()
+    table = _table("pipeline", "delivers", "by", "schedule", "last launch (UTC)", ">seconds", "state")
+    for item in reports:
+        launch = item["launch"]
+        at = launch["at"][:16].replace("T", " ") if launch else ""
+        seconds = f"{item['seconds']:,.1f}" if item["seconds"] is not None else ""
+        state = _word(item["state"] + (", late" if item["late"] else ""))
+        table.add_row(item["pipeline"], ", ".join(item["delivers"]), item["by"], item["schedule"], at, seconds, state)
+    console.print(table)
+    if not reports:
+        console.print("No pipelines. Declare one under `pipelines:` in mesh.yaml.")
+
+
+def pipeline_table(report: Mapping) -> None:
+    """One launch of a pipeline: a line per table with where its time went, and what decided when it was there."""
+    console = _stdout()
+    launch = report["launch"]
+    if launch is None:
+        console.print(f"{report['pipeline']} was never launched: mesh pipeline launch {report['pipeline']}")
+        return
+    path = set(report["critical_path"])
+    steps = report["steps"]
+    whole = max([step["wait"] + step["queue"] + step["run"] for step in steps], default=0.0) or 1.0
+    narrow = console.width < NARROW
+    table = _table("table", "state", ">wait", ">queue", ">run", *(() if narrow else ("",)), "waited for")
+    for step in steps:
+        times = [f"{step[name]:,.1f}" if step["start"] else "" for name in ("wait", "queue", "run")]
+        bar = () if narrow else (_bar(step, whole) if step["start"] else "",)
+        name = Text(step["table"], style="bold" if step["table"] in path else "")
+        table.add_row(name, _word(step["state"]), *times, *bar, step["waited_for"] or "")
+    console.print(table)
+    late = " late," if report["late"] else ""
+    by = f", to be there by {report['deadline'][:16].replace('T', ' ')} UTC" if report["deadline"] else ""
+    console.print(f"{report['pipeline']}:{late} {report['state']} after {report['seconds']:,.1f} s{by}", soft_wrap=True)
+    if report["state"] != "delivered":
+        console.print(f"    {report['sentence']}", soft_wrap=True)
+    if report["critical_path"]:
+        console.print(f"critical path (bold): {' → '.join(report['critical_path'])}", style="dim", soft_wrap=True)
+
+
+BAR = 28
+"""Characters of a launch's whole time."""
+
+
+def _bar(step: Mapping, whole: float) -> Text:
+    """Waiting as dots, in the queue as a line, running as a block."""
+    lengths = [round(step[name] / whole * BAR) for name in ("wait", "queue", "run")]
+    lengths[2] = max(1, lengths[2])
+    return Text.assemble(
+        ("·" * lengths[0], "dim"), ("─" * lengths[1], "dim"), ("█" * lengths[2], STYLES.get(step["state"], ""))
+    )
 
 
 def rows_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -95,6 +95,27 @@ class Partitions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """Tables that are to be there by a time of day, with all that they are made of, in whatever domains.
+
+    Attributes:
+        name: As in mesh.yaml; of a domain's own, `domain/name`.
+        delivers: `domain.table` of each.
+        by: Time of day, `HH:MM`, in `time_zone`; empty: no deadline.
+        time_zone: Of `by` and of `schedule`.
+        schedule: Cron expression of five fields at which it is launched; empty: when somebody launches it.
+    """
+
+    name: str
+    delivers: tuple[str, ...]
+    title: str = ""
+    by: str = ""
+    time_zone: str = "UTC"
+    schedule: str = ""
+    where: Place = Place("")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Domain:
     """A team's folder. `automation` is `eager`, `manual` or a cron expression."""
 
@@ -108,6 +129,7 @@ class Domain:
     outputs: tuple[OutputPort, ...] = ()
     automation: str = "eager"
     executor: str = "in_process"  # or multiprocess
+    pipelines: tuple[Pipeline, ...] = ()
     where: Place = Place("")
 
     def input(self, table: str) -> InputPort | None:
@@ -189,6 +211,8 @@ class Mesh:
         repository: Where the code can be looked at, with `{commit}` and `{path}` in it; empty: nowhere.
         secrets: Environment variables that are production's: to the one that takes its place in a kitchen, or to nothing.
         mask: Tags and classifications of columns whose values are masked in a kitchen.
+        pipelines: The mesh's own and those of its domains, by name; without those that deliver a table which is not there.
+        left_out: What is wrong with the pipelines of mesh.yaml that could not be loaded: problems.
     """
 
     name: str
@@ -201,6 +225,8 @@ class Mesh:
     broken: Mapping[str, tuple] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     mask: tuple[str, ...] = ()
+    pipelines: Mapping[str, Pipeline] = field(default_factory=dict)
+    left_out: tuple = ()
 
     def port(self, reader: str, table: str) -> InputPort | None:
         """The input port through which domain `reader` reads a foreign table; None for its own tables."""

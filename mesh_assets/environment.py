@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from mesh_assets import order, raw
+from mesh_assets import order, pipelines, raw
 from mesh_assets.audit.contents import Contents, Knowledge
 from mesh_assets.contract import Contract
 from mesh_assets.domain import InputPort, LakeConfig, Mesh, OnFailure, Table, Toolchain
 from mesh_assets.errors import RunError
 from mesh_assets.lake import Commit, Lake, Publication
+from mesh_assets.launches import Launches
 from mesh_assets.ledger import Attempt, Ledger, Record, Version
 from mesh_assets.settings import Settings
 from mesh_assets.verdicts import Verdicts
@@ -106,15 +107,27 @@ class Environment:
             newest = _newest(versions.get(name), last.get(name))
             began = timedelta(seconds=newest.record.get("seconds") or 0)
             tried[name], times[name] = _tried(newest), datetime.fromisoformat(newest.at) - began
+        asked = self._asked_for(times)
         hashes = self.ledger.hashes()
         files = {table.name: self.raw(table, hashes) for table in self.mesh.tables.values() if table.source}
         return order.State(
             seen=seen,
             tried=tried | self._refused(seen, tried),
             running={**self.ledger.building(), **(running or {})},
-            ticked=ticked(self.mesh, times, moment or datetime.now(UTC)),
+            ticked=ticked(self.mesh, times, moment or datetime.now(UTC)) | asked,
             raw=files,
+            retried=asked,
+            paused=frozenset(Launches(self.ledger.store).paused()),
         )
+
+    def _asked_for(self, times: Mapping[str, datetime]) -> frozenset[str]:
+        """Tables that launches of pipelines need and that were not tried since."""
+        found: set[str] = set()
+        for launch in Launches(self.ledger.store).going_on():
+            if pipeline := self.mesh.pipelines.get(launch.pipeline):
+                names = pipelines.scope(self.mesh, pipeline)
+                found.update(name for name in names if name not in times or times[name] < launch.moment)
+        return frozenset(found)
 
     def last_tried(self, table: str) -> order.Attempt | None:
         """What one table was last tried on; None when it never was."""

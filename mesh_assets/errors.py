@@ -167,6 +167,9 @@ PROBLEMS = {  # every code, and its heading in docs/problems.md
     "M554": "A schema that would change the table",
     "M555": "A check that means something else elsewhere",
     "M556": "A check that does not suit its column",
+    "M860": "A pipeline that delivers what nothing builds",
+    "M861": "A deadline that is no time of day",
+    "M862": "A schedule of a pipeline that is none",
     "M701": "A version step that is too small",
     "M702": "Columns of an input that is not read",
 }

@@ -12,10 +12,13 @@ from mesh_assets.graph import order
 from mesh_assets.reading import shape
 from mesh_assets.reading.draft import Draft
 from mesh_assets.reading.folders import read_folders
+from mesh_assets.reading.pipelines import read as read_pipelines
 from mesh_assets.reading.source import Document, child, load, text, texts
 from mesh_assets.rules import RULES
 
 FILE = "mesh.yaml"
+OF_PIPELINES = ("M860", "M861", "M862")
+"""Problems of mesh.yaml with which everything else of the mesh can still be loaded."""
 NO_MESH = "Go to the folder of a mesh, name it with `--mesh DIR`, or make one: `mesh init DIR`."
 
 
@@ -69,10 +72,12 @@ def _examined(real: str) -> tuple[Mesh | None, tuple[Problem, ...]]:
         return None, error.problems
     problems = shape.ours("mesh").problems(document)
     draft = _read(real, problems)
+    draft.pipelines, wrong = read_pipelines(document)
+    problems += wrong
     for rule in RULES:
         problems += rule(draft)
     found = ConfigError(problems=dict.fromkeys(problems)).problems
-    if any(problem.where.path == FILE for problem in found):
+    if any(problem.where.path == FILE and problem.code not in OF_PIPELINES for problem in found):
         return None, found
     return _mesh(document, draft, found), found
 
@@ -154,6 +159,12 @@ def _mesh(document: Document, draft: Draft, problems: Iterable[Problem]) -> Mesh
         broken=broken,
         secrets=dict(child(child(document.root, "kitchen"), "secrets")),
         mask=texts(child(document.root, "kitchen"), "mask"),
+        pipelines={
+            one.name: one
+            for one in draft.all_pipelines()
+            if one.name.partition("/")[0] not in broken and all(name in tables for name in one.delivers)
+        },
+        left_out=tuple(problem for problem in problems if problem.where.path == FILE),
     )
 
 

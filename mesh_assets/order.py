@@ -41,6 +41,7 @@ class Standing(StrEnum):
     DISAGREES = "disagrees"  # its inputs are of different generations; it keeps its last version
     FAILED = "failed"  # on exactly these inputs; it keeps its last version
     SCHEDULED = "scheduled"  # something changed, its time has not come
+    PAUSED = "paused"  # something changed, its domain is paused; it keeps its last version
     CURRENT = "current"
 
 
@@ -84,6 +85,8 @@ class State:
         running: Table to the run that has taken it on; from the launch of the run, not from the step.
         ticked: Tables whose schedule has come, or that someone asked for, since their last attempt.
         raw: Source to content hash of its files now; empty or absent where there are none.
+        retried: Tables that are tried again where they failed, although nothing changed: a launch asks for them.
+        paused: Domains of which nothing is built until somebody resumes them.
     """
 
     seen: Mapping[str, Seen] = field(default_factory=dict)
@@ -91,6 +94,8 @@ class State:
     running: Mapping[str, str] = field(default_factory=dict)
     ticked: frozenset[str] = frozenset()
     raw: Mapping[str, str] = field(default_factory=dict)
+    retried: frozenset[str] = frozenset()
+    paused: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +145,7 @@ def reason_to_build(mesh: Mesh, table: str, state: State, *, retry_failed: bool 
         return "contract changed"
     if table in state.ticked and it.automation != "eager":
         return "asked for" if it.automation == "manual" else "schedule"
-    return "retry" if last.failed and retry_failed else None
+    return "retry" if last.failed and (retry_failed or table in state.retried) else None
 
 
 def closure(mesh: Mesh, state: State, start: Iterable[str]) -> tuple[str, ...]:
@@ -150,12 +155,13 @@ def closure(mesh: Mesh, state: State, start: Iterable[str]) -> tuple[str, ...]:
     is done. A run of the closure of all that is due has both at its pin. So that two such runs cannot miss each other
     either, a table of `start` is left for the next run where its downstream meets that of a table in progress, or of
     another that is left. Roots in progress do not count: what they will publish begins a generation of its own. What
-    cannot be built, since an input was never published, is left out.
+    cannot be built, since an input was never published, is left out, and so is what is paused.
     """
     follows = {name for name, table in mesh.tables.items() if _may_run(table, state) and name not in state.running}
     busy = {name for name in state.running if name in mesh.tables and not is_root(mesh, mesh.tables[name])}
     blocked = set(_downstream(mesh, follows, busy))
-    starts = {name for name in start if name in mesh.tables and name not in state.running}
+    wanted = {name for name in start if name in mesh.tables and name not in state.running}
+    starts = {name for name in wanted if mesh.tables[name].domain not in state.paused}
     while left := starts & _reaching(mesh, follows | busy, blocked):
         starts -= left
         blocked.update(_downstream(mesh, follows, left))
@@ -253,6 +259,8 @@ def _why(
     reason = reason_to_build(mesh, name, state, retry_failed=retry_failed)
     if reason is None:
         return _at_rest(state, name)
+    if table.domain in state.paused:
+        return Why(state=Standing.PAUSED, sentence=f"{reason}; {table.domain} is paused")
     if not may_run:
         manual = table.automation == "manual"
         when = "is built when asked for" if manual else f"waits for its schedule {table.automation}"
@@ -281,6 +289,8 @@ def _at_rest(state: State, name: str) -> Why:
 
 def _may_run(table: Table, state: State) -> bool:
     """A scheduled table's first build does not wait for its time: there is nothing to read yet. A manual one's does."""
+    if table.domain in state.paused:
+        return False
     if table.automation == "eager" or table.name in state.ticked:
         return True
     return table.automation != "manual" and table.name not in state.tried

@@ -109,6 +109,24 @@ def contracts_are_used(draft: Draft) -> Iterator[Problem]:
             )
 
 
+def pipelines_deliver_tables(draft: Draft) -> Iterator[Problem]:
+    """What a pipeline delivers is built by some code; a domain's own delivers the domain's own."""
+    tables = draft.tables()
+    for one in draft.all_pipelines():
+        domain = one.name.rpartition("/")[0]
+        known = [name for name in tables if not domain or name.startswith(f"{domain}.")]
+        for name in one.delivers:
+            if name in known or name.partition(".")[0] in draft.unread:
+                continue
+            shown = name.replace(".", "/", 1)
+            mend = nearest(
+                shown,
+                [item.replace(".", "/", 1) for item in known],
+                otherwise="Name a table as `domain/table`" + (f" of {domain}." if domain else "."),
+            )
+            yield Problem("M860", f"`{shown}` is no table of {domain or 'the mesh'}", one.where, mend)
+
+
 def options_are_for_tables(draft: Draft) -> Iterator[Problem]:
     """What domain.yaml says under `tables:` is said of tables that exist."""
     for one in _read(draft):
@@ -306,6 +324,7 @@ RULES: tuple[Rule, ...] = (
     outputs_have_a_contract,
     contracts_are_used,
     options_are_for_tables,
+    pipelines_deliver_tables,
     incremental_tables_say_how,
     inputs_name_ports,
     code_reads_what_is_declared,

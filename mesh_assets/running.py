@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from mesh_assets import catalog, order
+from mesh_assets import catalog, order, pipelines
 from mesh_assets.environment import Environment
+from mesh_assets.launches import Launches
 from mesh_assets.settings import Settings
 
 
@@ -28,12 +29,13 @@ def run_mesh(
     *,
     downstream: bool = False,
     force: bool = False,
+    tick: bool = True,
     settings: Settings | None = None,
     progress: Progress,
 ) -> catalog.Json:
     """Build what is due of the named tables, with what they need and, if asked, with what rests on them.
 
-    Dagster is imported only when there is something to do.
+    Dagster is imported only when there is something to do. With `tick`, what is named is due also when its schedule has not come.
 
     Returns:
         The JSON of `mesh run`; without names, of every table.
@@ -41,7 +43,7 @@ def run_mesh(
     asked = catalog.named(env.mesh, names)
     wanted = catalog.with_downstream(env.mesh, asked) if downstream else asked
     scope = catalog.with_upstream(env.mesh, wanted)
-    by_name = asked if names else frozenset()
+    by_name = asked if names and tick else frozenset()
     runs: tuple[str, ...] = ()
     failed: Mapping[str, str] = {}
     broken: Mapping[str, str] = {name: "\n".join(map(str, told)) for name, told in env.mesh.broken.items()}
@@ -63,6 +65,28 @@ def run_mesh(
         runs, broken, failed = done.runs, {**broken, **done.broken}, done.failed
     built = {attempt.table for run_id in runs for attempt in env.ledger.of_run(run_id)}
     return catalog.run_report(env, runs, wanted | built | set(failed), broken, failed)
+
+
+def run_pipeline(
+    env: Environment, name: str, *, settings: Settings | None = None, progress: Progress, by: str = ""
+) -> catalog.Json:
+    """Launch a horizontal pipeline, or go on with the launch that was broken off, and build all that it needs.
+
+    What has succeeded since the launch is not done again.
+
+    Returns:
+        The JSON of `mesh run` of all its tables, with the launch under `pipeline`.
+
+    Raises:
+        UsageError: There is no such pipeline.
+    """
+    pipeline = catalog.pipeline_named(env, name)
+    launch = Launches(env.ledger.store).start(pipeline.name, by or env.lake.author)
+    scope = [catalog.spelt(table) for table in pipelines.scope(env.mesh, pipeline)]
+    # The launch itself asks for what was not tried since; to name it would ask for everything again.
+    report = run_mesh(env, scope, tick=False, settings=settings, progress=progress)
+    catalog.settle(env)
+    return {**report, "pipeline": catalog.pipeline_report(env, pipeline, launch.id)}
 
 
 def _something_is_due(env: Environment, scope: frozenset[str], asked: frozenset[str]) -> bool:

@@ -1,5 +1,6 @@
 """Mesh, lake and ledger as plain data for people and programs: the one serialiser of command line, portal and API."""
 
+from mesh_assets.catalog.pipelines import cancel, pipeline_named, pipeline_report, pipelines_report, settle
 from mesh_assets.catalog.reports import (
     SCHEMA_VERSION,
     Json,
@@ -17,10 +18,15 @@ from mesh_assets.catalog.reports import (
 __all__ = [
     "SCHEMA_VERSION",
     "Json",
+    "cancel",
     "named",
+    "pipeline_named",
+    "pipeline_report",
+    "pipelines_report",
     "plain",
     "query_report",
     "run_report",
+    "settle",
     "spelt",
     "status",
     "test_report",

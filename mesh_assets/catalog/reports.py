@@ -7,6 +7,7 @@ from mesh_assets import graph, order
 from mesh_assets.domain import Mesh, Table
 from mesh_assets.environment import Environment
 from mesh_assets.errors import UsageError, nearest
+from mesh_assets.launches import Launches
 from mesh_assets.ledger import Attempt, Version
 
 SCHEMA_VERSION = 1
@@ -152,7 +153,17 @@ def status(env: Environment) -> Json:
             }
         )
     broken = [{"domain": name, "problems": list(map(str, told))} for name, told in env.mesh.broken.items()]
-    return {"schema_version": SCHEMA_VERSION, "snapshot": env.lake.head(), "tables": rows, "broken": broken}
+    paused = [
+        {"domain": one.domain, "since": one.at, "by": one.by, "why": one.why}
+        for one in Launches(env.ledger.store).paused().values()
+    ]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "snapshot": env.lake.head(),
+        "tables": rows,
+        "broken": broken,
+        "paused": paused,
+    }
 
 
 def test_report(items: Sequence[Mapping[str, object]]) -> Json:

@@ -15,7 +15,7 @@ from mesh_assets import modules, python
 from mesh_assets.domain import Mesh, Table, Toolchain
 from mesh_assets.errors import MeshError
 from mesh_assets.mesh import no_collection, read_mesh
-from mesh_assets.orchestration import checks, jobs, kitchens, plain, ports, sensors, tables
+from mesh_assets.orchestration import checks, jobs, kitchens, pipelines, plain, ports, sensors, tables
 from mesh_assets.orchestration.io import LakeIO
 from mesh_assets.settings import Settings
 
@@ -82,9 +82,15 @@ def _loaded(mesh: Mesh, only: str | None, settings: Settings | None) -> Loaded:
     definitions = dg.Definitions(
         assets=[*(asset for part in parts for asset in part[0]), *shown],
         asset_checks=[check for part in parts for check in part[1]],
-        jobs=jobs.jobs(mesh, working, only),
-        sensors=sensors.sensors(mesh, working, open_environment),
-        schedules=[] if only else kitchens.schedules(mesh.root, settings),
+        jobs=[*jobs.jobs(mesh, working, only), *pipelines.jobs(mesh, open_environment, only)],
+        sensors=[
+            *sensors.sensors(mesh, working, open_environment),
+            *pipelines.sensors(mesh, open_environment, only, sensors.INTERVAL),
+        ],
+        schedules=[
+            *([] if only else kitchens.schedules(mesh.root, settings)),
+            *pipelines.schedules(mesh, only, settings),
+        ],
         resources={"io_manager": LakeIO(open_environment)},
         executor=_executor(mesh, chosen),
     )

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,12 +13,13 @@ from mesh_assets.contract import Contract
 from mesh_assets.domain import Consistency, Domain, InputPort, Load, OnFailure, OutputPort, Partitions, Source, Team
 from mesh_assets.errors import Problem, nearest
 from mesh_assets.reading import shape
+from mesh_assets.reading.cron import is_cron
 from mesh_assets.reading.draft import Options
+from mesh_assets.reading.pipelines import read as read_pipelines
 from mesh_assets.reading.source import Document, Map, child, maps, text, texts
 
 FORMATS = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".ndjson")
 PACKED = (".gz", ".zst")
-FIELDS_OF_CRON = 5
 
 Choice = TypeVar("Choice", bound=StrEnum)
 ContractOf = Callable[[str, str, Map | None], Contract | None]  # file, table that it is for, who asks for it
@@ -45,6 +45,8 @@ def read_domain(document: Document, folder: Path, contract: ContractOf) -> Domai
     root, problems = document.root, shape.ours("domain").problems(document)
     reader = _DomainFile(document, contract, problems)
     team = child(root, "team")
+    pipelines, wrong = read_pipelines(document, text(root, "domain"))
+    problems += wrong
     domain = Domain(
         name=text(root, "domain"),
         path=folder,
@@ -56,6 +58,7 @@ def read_domain(document: Document, folder: Path, contract: ContractOf) -> Domai
         outputs=tuple(reader.output(entry) for entry in maps(root, "outputs") if text(entry, "port")),
         automation=reader.automation(root) or "eager",
         executor=text(root, "executor", "in_process"),
+        pipelines=pipelines,
         where=document.place(root, "domain"),
     )
     tables = child(root, "tables")
@@ -133,7 +136,7 @@ class _DomainFile:
         written = text(owner, "automation")
         if not written or written in ("eager", "manual"):
             return written
-        if not _is_cron(written):
+        if not is_cron(written):
             mend = nearest(
                 written, ("eager", "manual"), otherwise="Write `eager`, `manual` or five fields such as `0 6 * * 1`."
             )
@@ -192,15 +195,6 @@ def _readable(pattern: str) -> bool:
     for ending in PACKED:
         name = name.removesuffix(ending)
     return name.endswith(FORMATS) and not (name != pattern.lower() and name.endswith(".parquet"))
-
-
-@cache
-def _is_cron(written: str) -> bool:
-    if len(written.split()) != FIELDS_OF_CRON:
-        return False
-    from croniter import croniter
-
-    return bool(croniter.is_valid(written))
 
 
 def _is_date(written: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mesh_assets.domain import Domain, Load, Table, Toolchain
+from mesh_assets.domain import Domain, Load, Pipeline, Table, Toolchain
 from mesh_assets.errors import Place, Problem
 from mesh_assets.reading.columntype import RESERVED
 from mesh_assets.reading.odcs import Reading
@@ -88,12 +88,18 @@ class Draft:
     Attributes:
         unread: Domains whose domain.yaml could not be read: nothing is known of their ports.
         projects: Folders in `dbt_projects/`.
+        pipelines: Of mesh.yaml.
     """
 
     root: Path
     domains: list[DomainDraft] = field(default_factory=list)
     unread: frozenset[str] = frozenset()
     projects: tuple[str, ...] = ()
+    pipelines: tuple[Pipeline, ...] = ()
+
+    def all_pipelines(self) -> tuple[Pipeline, ...]:
+        """The mesh's own, then those of its domains."""
+        return (*self.pipelines, *(one for draft in self.domains for one in draft.domain.pipelines))
 
     def tables(self) -> dict[str, Table]:
         """Every table, by `domain.table`."""

@@ -1,0 +1,174 @@
+"""Horizontal pipelines as plain data: where each stands, its last launches, and where the time of one went."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from mesh_assets import order, pipelines
+from mesh_assets.catalog.reports import SCHEMA_VERSION, Json, spelt
+from mesh_assets.domain import Pipeline
+from mesh_assets.environment import Environment
+from mesh_assets.errors import UsageError, nearest
+from mesh_assets.launches import Launch, Launches
+from mesh_assets.ledger import Version
+from mesh_assets.pipelines import Progress
+
+MOST = 20_000
+"""Attempts of one launch that are looked at."""
+
+
+def pipeline_named(env: Environment, name: str) -> Pipeline:
+    """The pipeline that a person names.
+
+    Raises:
+        UsageError: There is none of that name.
+    """
+    known = env.mesh.pipelines
+    if name in known:
+        return known[name]
+    otherwise = "" if known else "Declare one under `pipelines:` in mesh.yaml."
+    raise UsageError(f"there is no pipeline `{name}`\n    {nearest(name, known, otherwise=otherwise)}")
+
+
+def pipelines_report(env: Environment, why: Mapping[str, order.Why] | None = None) -> list[Json]:
+    """Every pipeline with its last launch, without its steps: the `pipelines` of `mesh status --json`."""
+    why = order.due(env.mesh, env.state()).why if why is None else why
+    launches = Launches(env.ledger.store)
+    found = []
+    for pipeline in env.mesh.pipelines.values():
+        last = next(iter(launches.of(pipeline.name, limit=1)), None)
+        told = _report(env, pipeline, last, why)
+        found.append({name: value for name, value in told.items() if name not in ("steps", "critical_path")})
+    return found
+
+
+def pipeline_report(env: Environment, pipeline: Pipeline, launch: str = "") -> Json:
+    """One pipeline with one launch of it, its steps and its critical path: the JSON of `mesh pipeline show`.
+
+    Args:
+        env: The environment.
+        pipeline: The pipeline.
+        launch: The beginning of a launch's id; empty: the last one.
+
+    Raises:
+        UsageError: It has no such launch.
+    """
+    known = Launches(env.ledger.store).of(pipeline.name, limit=100)
+    found = next((one for one in known if one.id.startswith(launch)), None)
+    if launch and found is None:
+        ids = ", ".join(one.id[:8] for one in known[:5])
+        mend = f"Its last ones: {ids}." if ids else f"It was never launched: mesh pipeline launch {pipeline.name}"
+        raise UsageError(f"{pipeline.name} has no launch `{launch}`\n    {mend}")
+    why = order.due(env.mesh, env.state()).why
+    before = [_launch(one) for one in known]
+    return {"schema_version": SCHEMA_VERSION, **_report(env, pipeline, found, why), "launches": before}
+
+
+def settle(env: Environment, *, moment: datetime | None = None) -> tuple[Launch, ...]:
+    """End the launches of which nothing is left to do, with what came of them on record.
+
+    Returns:
+        Those that were ended.
+    """
+    launches = Launches(env.ledger.store)
+    if not (going_on := launches.going_on()):
+        return ()
+    why = order.due(env.mesh, env.state(moment=moment)).why
+    ended = []
+    for launch in going_on:
+        pipeline = env.mesh.pipelines.get(launch.pipeline)
+        if pipeline is None:
+            gone = {"sentence": "the pipeline is no longer declared"}
+            done = launches.end(launch.id, Progress.FAILED, gone)
+        else:
+            report = _report(env, pipeline, launch, why, moment=moment)
+            done = report["state"] != Progress.RUNNING and launches.end(launch.id, report["state"], report)
+        if done:
+            ended.append(launch)
+    return tuple(ended)
+
+
+def cancel(env: Environment, pipeline: Pipeline) -> Json:
+    """Ask no longer for what a launch needs. What is being built is finished; what is due anyway is built anyway.
+
+    Raises:
+        UsageError: No launch of it goes on.
+    """
+    launches = Launches(env.ledger.store)
+    going_on = next((one for one in launches.going_on() if one.pipeline == pipeline.name), None)
+    if going_on is None:
+        raise UsageError(
+            f"no launch of {pipeline.name} goes on\n    `mesh pipeline show {pipeline.name}` has the last."
+        )
+    why = order.due(env.mesh, env.state()).why
+    told = _report(env, pipeline, going_on, why) | {"state": str(Progress.CANCELLED)}
+    launches.end(going_on.id, Progress.CANCELLED, told)
+    return pipeline_report(env, pipeline, going_on.id)
+
+
+def _report(
+    env: Environment,
+    pipeline: Pipeline,
+    launch: Launch | None,
+    why: Mapping[str, order.Why],
+    *,
+    moment: datetime | None = None,
+) -> Json:
+    about: Json = {
+        "pipeline": pipeline.name,
+        "title": pipeline.title,
+        "delivers": [spelt(name) for name in pipeline.delivers],
+        "by": f"{pipeline.by} {pipeline.time_zone}" if pipeline.by else "",
+        "schedule": pipeline.schedule,
+    }
+    nothing = {"deadline": None, "late": False, "seconds": None, "critical_path": [], "steps": [], "behind": []}
+    if launch is None:
+        return {**about, "state": "never launched", "sentence": "", "launch": None, **nothing}
+    if launch.ended:
+        return {**about, **nothing, **launch.record, "state": launch.outcome, "launch": _launch(launch)}
+    progress, sentence, tables = pipelines.standing(env.mesh, pipeline, why)
+    attempts = env.ledger.tries(since=launch.at, limit=MOST)
+    steps = pipelines.timeline(env.mesh, pipeline, launch.moment, attempts)
+    deadline, now = pipelines.deadline(pipeline, launch.moment), moment or datetime.now(UTC)
+    end = max((step.end for step in steps if step.end), default=launch.moment)
+    reached = now if progress is Progress.RUNNING else end
+    versions = env.ledger.versions()
+    return {
+        **about,
+        "state": str(progress),
+        "sentence": sentence,
+        "launch": _launch(launch),
+        "deadline": deadline.isoformat(timespec="seconds") if deadline else None,
+        "late": bool(deadline and (reached > deadline or (progress is Progress.FAILED and now > deadline))),
+        "seconds": round((reached - launch.moment).total_seconds(), 3),
+        "behind": [spelt(name) for name in tables],
+        "critical_path": [spelt(name) for name in pipelines.critical_path(pipeline, steps)],
+        "steps": [_step(env, step, why, versions.get(step.table)) for step in steps],
+    }
+
+
+def _launch(launch: Launch) -> Json:
+    return {
+        "id": launch.id,
+        "at": launch.at,
+        "by": launch.by,
+        "ended": launch.ended or None,
+        "outcome": launch.outcome or None,
+    }
+
+
+def _step(env: Environment, step: pipelines.Step, why: Mapping[str, order.Why], version: Version | None) -> Json:
+    stands = why[step.table]
+    unsettled = stands.state in pipelines.UNSETTLED
+    return {
+        "table": spelt(step.table),
+        "domain": env.mesh.tables[step.table].domain,
+        "state": str(stands.state) if unsettled or not step.outcome else step.outcome,
+        "why": "" if stands.state is order.Standing.CURRENT else stands.sentence,
+        "version": version.version if version else None,
+        "start": step.start.isoformat() if step.start else None,
+        "end": step.end.isoformat() if step.end else None,
+        "wait": round(step.wait, 3),
+        "queue": round(step.queue, 3),
+        "run": round(step.run, 3),
+        "waited_for": spelt(step.waited_for) if step.waited_for else None,
+    }

@@ -1,0 +1,148 @@
+"""Launches of horizontal pipelines, and domains that are paused: what people and schedules have asked for, on record.
+
+A launch builds nothing itself. It makes the tables that it needs due (`Environment.state`), in whatever code locations they
+are, and the order of operations does the rest; so it outlives every process, and what has succeeded is not done again.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from mesh_assets.store import Store, now
+
+TABLES = frozenset({"launches", "paused"})
+"""Of the database; a kitchen starts without their rows."""
+_metadata = sa.MetaData()
+_launches = sa.Table(
+    "launches",
+    _metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("pipeline", sa.Text, nullable=False, index=True),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("ended", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("record", sa.JSON, nullable=False),
+)
+_one_at_a_time = sa.Index(
+    "launches_one_at_a_time",
+    _launches.c.pipeline,
+    unique=True,
+    sqlite_where=_launches.c.ended == "",
+    postgresql_where=_launches.c.ended == "",
+)
+_paused = sa.Table(
+    "paused",
+    _metadata,
+    sa.Column("domain", sa.Text, primary_key=True),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """One time that a pipeline was asked for.
+
+    Attributes:
+        by: Who or what asked: a person's name, `schedule`.
+        ended: Empty while it goes on.
+        outcome: Empty while it goes on; else `delivered`, `incomplete`, `failed` or `cancelled`.
+        record: Of one that has ended, what `pipelines.report` said then.
+    """
+
+    id: str
+    pipeline: str
+    at: str
+    by: str
+    ended: str = ""
+    outcome: str = ""
+    record: Mapping[str, Any]
+
+    @property
+    def moment(self) -> datetime:
+        """When it was asked for."""
+        return datetime.fromisoformat(self.at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """A domain of which nothing is built for now."""
+
+    domain: str
+    at: str
+    by: str
+    why: str
+
+
+class Launches:
+    """The record of one environment."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        store.ensure(_metadata)
+
+    def start(self, pipeline: str, by: str) -> Launch:
+        """Ask for a pipeline. While an earlier launch of it goes on, that one is given: two at once would be one."""
+        new = Launch(id=str(uuid.uuid4()), pipeline=pipeline, at=now(), by=by, record={})
+        while True:
+            with suppress(exc.IntegrityError), self._store.writing() as db:
+                db.execute(_launches.insert().values(**{name: getattr(new, name) for name in Launch.__slots__}))
+                return new
+            if there := [one for one in self.going_on() if one.pipeline == pipeline]:
+                return there[0]
+
+    def end(self, launch: str, outcome: str, record: Mapping[str, Any]) -> bool:
+        """Say how a launch ended; the first word stays.
+
+        Returns:
+            Whether it was still going on.
+        """
+        mine = sa.and_(_launches.c.id == launch, _launches.c.ended == "")
+        with self._store.writing() as db:
+            done = db.execute(_launches.update().where(mine).values(ended=now(), outcome=outcome, record=dict(record)))
+            return done.rowcount == 1
+
+    def going_on(self) -> Sequence[Launch]:
+        """Launches that have not ended, oldest first."""
+        query = sa.select(_launches).where(_launches.c.ended == "").order_by(_launches.c.at)
+        with self._store.reading() as db:
+            return tuple(Launch(**row._asdict()) for row in db.execute(query))
+
+    def of(self, pipeline: str, *, limit: int = 20) -> Sequence[Launch]:
+        """The launches of a pipeline, newest first."""
+        query = (
+            sa.select(_launches).where(_launches.c.pipeline == pipeline).order_by(_launches.c.at.desc()).limit(limit)
+        )
+        with self._store.reading() as db:
+            return tuple(Launch(**row._asdict()) for row in db.execute(query))
+
+    def pause(self, domain: str, by: str, why: str) -> Pause:
+        """Build nothing of a domain from now on; one that is paused already stays as it is."""
+        values = {"domain": domain, "at": now(), "by": by, "why": why}
+        with self._store.writing() as db:
+            self._store.put(db, _paused, values)
+            row = db.execute(sa.select(_paused).where(_paused.c.domain == domain)).one()
+        return Pause(**row._asdict())
+
+    def resume(self, domain: str) -> bool:
+        """Build a domain again.
+
+        Returns:
+            Whether it was paused.
+        """
+        with self._store.writing() as db:
+            return db.execute(_paused.delete().where(_paused.c.domain == domain)).rowcount == 1
+
+    def paused(self) -> Mapping[str, Pause]:
+        """Domains that are paused, by name, in the order of the names."""
+        with self._store.reading() as db:
+            rows = db.execute(sa.select(_paused).order_by(_paused.c.domain))
+            return {row.domain: Pause(**row._asdict()) for row in rows}
