@@ -1,5 +1,6 @@
 """Small meshes for tests: written as text, run as a person runs them."""
 
+import shutil
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,11 @@ class Place:
         self.settings = Settings(home=self.root / ".mesh", dir=self.root, lake_catalog="", lake_data="")
         if not (self.root / "mesh.yaml").exists():
             self.write("mesh.yaml", "mesh: test\n")
+
+    def copied(self, root: Path) -> "Place":
+        """The same mesh, with what was built of it, in a folder of its own."""
+        shutil.copytree(self.root, root, dirs_exist_ok=True)
+        return Place(root)
 
     def write(self, path: str, text: str) -> Path:
         """Write a file of the mesh; the text is dedented."""

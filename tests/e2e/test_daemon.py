@@ -91,6 +91,22 @@ class Dev:
         with open_instance(self.place.root / ".mesh") as instance:
             return list(instance.get_runs(filters=dg.RunsFilter(tags=wanted)))
 
+    def looked(self, sensor: str, times: int = 2) -> bool:
+        """Wait until a sensor has looked so often from now on."""
+        start = time.time()
+
+        def ticks() -> int:
+            with open_instance(self.place.root / ".mesh") as instance:
+                states = [state for state in instance.all_instigator_state() if state.instigator_name == sensor]
+                found = [
+                    tick
+                    for state in states
+                    for tick in instance.get_ticks(state.instigator_origin_id, state.selector_id, after=start)
+                ]
+            return sum(tick.status in (dg.TickStatus.SKIPPED, dg.TickStatus.SUCCESS) for tick in found)
+
+        return bool(self.wait(f"{sensor} has looked {times} times", lambda: ticks() >= times))
+
     def total(self, table: str) -> int | None:
         """What a reader of a table sees; None when it was never published."""
         if table not in self.place.env().lake.tables():
@@ -164,7 +180,8 @@ def test_the_daemon_keeps_the_mesh_in_order(dev: Dev):
     items(dev.place, 10, 5000)
     held = lambda: [a for a in dev.place.env().ledger.attempts(outcomes=["held"]).values() if a.table == "base.items"]
     dev.wait("the producer's version is held", held)
-    time.sleep(15)
+    assert dev.looked("reader__order")
+    assert dev.looked("base__order")
     assert dev.place.version("base.items") == good
     assert len(dev.runs(mesh__domain="reader")) == before, "a reader ran on data that failed"
     assert len(dev.runs(mesh__domain="base")) == tried + 1, "the failed build is tried again and again"
@@ -191,7 +208,7 @@ def test_a_schema_change_runs_exactly_the_readers_own_checks(dev: Dev):
     dev.wait("they pass", done)
     dev.stop()
     dev.start()
-    time.sleep(30)
+    assert dev.looked("reader__schema_changes")
     assert len(wait_for()) == 1, "the same change was told twice"
 
 

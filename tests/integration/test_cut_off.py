@@ -76,11 +76,12 @@ def agreed(place: Place) -> dict[str, Version]:
     return versions
 
 
-def test_a_run_that_is_killed_at_any_moment_leaves_nothing_half(place):
-    """Four times, some moment after the first step began; the next run ends the dead one and builds what is left."""
+@pytest.mark.parametrize("times", [2, pytest.param(12, marks=pytest.mark.slow)])
+def test_a_run_that_is_killed_at_any_moment_leaves_nothing_half(place, times):
+    """Some moment after the first step began; the next run ends the dead one and builds what is left."""
     assert mesh("run", where=place.root).code == 0
     chance = random.Random()
-    for state in range(1, 5):
+    for state in range(1, times + 1):
         export(place, state)
         process = subprocess.Popen([MESH, "run"], cwd=place.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         env = place.env()
@@ -194,11 +195,15 @@ def recovered(place: Place, failed: Said, state: int, **variables: str) -> None:
     assert said.json["rows"] == [[state, state, ROWS]]
 
 
-def test_a_full_disk_is_told_and_nothing_is_lost(place, small_disk):
+@pytest.mark.parametrize(
+    "rooms",
+    [(100_000, 1_200_000), pytest.param((0, 30_000, 100_000, 400_000, 1_200_000, 3_000_000), marks=pytest.mark.slow)],
+)
+def test_a_full_disk_is_told_and_nothing_is_lost(place, small_disk, rooms):
     """However much room is left: none for the catalogue, for Dagster's record, for a table in the middle."""
     home = {"MESH_HOME": str(small_disk / "home")}
     assert mesh("run", where=place.root, **home).code == 0
-    for state, left in enumerate((0, 100_000, 1_200_000), start=1):
+    for state, left in enumerate(rooms, start=1):
         export(place, state)
         room = os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize
         assert room > left

@@ -9,10 +9,9 @@ from tests.making import Place
 CSV = "id,amount\n1,10\n2,20\n3,30\n"
 
 
-@pytest.fixture
-def place(tmp_path):
+def make(root):
     """A shop whose orders come as a raw file."""
-    place = Place(tmp_path)
+    place = Place(root)
     place.domain(
         "shop",
         """
@@ -24,7 +23,7 @@ def place(tmp_path):
         """,
         raw__orders__1="",
     )
-    (tmp_path / "domains/shop/raw__orders__1").unlink()
+    (root / "domains/shop/raw__orders__1").unlink()
     place.write("domains/shop/raw/orders/1.csv", CSV)
     place.contract("shop.raw_orders", {"id": "BIGINT; required: true", "amount": "BIGINT"})
     place.sql("shop.orders", "select id, amount from shop.raw_orders")
@@ -33,6 +32,26 @@ def place(tmp_path):
         {"id": "BIGINT; required: true; unique: true", "amount": "BIGINT; logicalTypeOptions: {minimum: 0}"},
     )
     return place
+
+
+@pytest.fixture
+def place(tmp_path):
+    """It, as it is written."""
+    return make(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def built_once(tmp_path_factory):
+    """It, built."""
+    place = make(tmp_path_factory.mktemp("built"))
+    assert set(place.statuses().values()) == {"published"}
+    return place
+
+
+@pytest.fixture
+def built(built_once, tmp_path):
+    """A copy of it."""
+    return built_once.copied(tmp_path / "mesh")
 
 
 def materialized(place, table):
@@ -49,58 +68,53 @@ def test_raw_files_become_published_tables(place):
     assert materialized(place, "shop/orders") == [place.version("shop.orders")]
 
 
-def test_a_second_run_changes_nothing(place):
+def test_a_second_run_changes_nothing(built):
     """Nothing has changed: nothing is built, and Dagster is not asked."""
-    place.run()
-    version = place.version("shop.orders")
-    report = place.run()
+    version = built.version("shop.orders")
+    report = built.run()
     assert {row["status"] for row in report["tables"]} == {"unchanged"}
     assert report["runs"] == []
-    assert place.version("shop.orders") == version
+    assert built.version("shop.orders") == version
 
 
-def test_a_new_raw_file_is_loaded_and_its_readers_follow(place):
+def test_a_new_raw_file_is_loaded_and_its_readers_follow(built):
     """The content of the files decides, not their times."""
-    place.run()
-    place.write("domains/shop/raw/orders/2.csv", "id,amount\n4,5\n")
-    assert set(place.statuses().values()) == {"published"}
-    assert place.rows("select count(*) from shop.orders") == [(4,)]
+    built.write("domains/shop/raw/orders/2.csv", "id,amount\n4,5\n")
+    assert set(built.statuses().values()) == {"published"}
+    assert built.rows("select count(*) from shop.orders") == [(4,)]
 
 
-def test_a_file_rewritten_with_the_same_content_is_not_loaded_again(place):
+def test_a_file_rewritten_with_the_same_content_is_not_loaded_again(built):
     """Another time of change, the same bytes."""
-    place.run()
-    place.write("domains/shop/raw/orders/1.csv", CSV)
-    assert set(place.statuses().values()) == {"unchanged"}
+    built.write("domains/shop/raw/orders/1.csv", CSV)
+    assert set(built.statuses().values()) == {"unchanged"}
 
 
-def test_a_failed_error_rule_holds_the_version(place):
+def test_a_failed_error_rule_holds_the_version(built):
     """Readers keep the last good version; the candidate is quarantine; the message names the rule and the count."""
-    place.run()
-    good = place.version("shop.orders")
-    place.write("domains/shop/raw/orders/1.csv", CSV + "4,-1\n")
-    report = {row["table"]: row for row in place.run()["tables"]}
+    good = built.version("shop.orders")
+    built.write("domains/shop/raw/orders/1.csv", CSV + "4,-1\n")
+    report = {row["table"]: row for row in built.run()["tables"]}
     assert report["shop/raw_orders"]["status"] == "published"
     assert report["shop/orders"]["status"] == "held"
     assert "amount__minimum" in report["shop/orders"]["message"]
-    assert place.version("shop.orders") == good
-    assert place.rows("select count(*) from shop.orders") == [(3,)]
-    assert materialized(place, "shop/orders") == [good]
-    failing = [item for item in place.test() if item["status"] == "fail"]
+    assert built.version("shop.orders") == good
+    assert built.rows("select count(*) from shop.orders") == [(3,)]
+    assert materialized(built, "shop/orders") == [good]
+    failing = [item for item in built.test() if item["status"] == "fail"]
     assert [(item["table"], item["name"], item["failing_rows"]) for item in failing] == [
         ("shop/orders", "amount__minimum", 1)
     ]
     assert failing[0]["sample"][0]["amount"] == -1
 
 
-def test_mended_data_is_published_and_readers_follow(place):
+def test_mended_data_is_published_and_readers_follow(built):
     """The same file, mended."""
-    place.run()
-    place.write("domains/shop/raw/orders/1.csv", CSV + "4,-1\n")
-    place.run()
-    place.write("domains/shop/raw/orders/1.csv", CSV + "4,1\n")
-    assert set(place.statuses().values()) == {"published"}
-    assert place.rows("select sum(amount) from shop.orders") == [(61,)]
+    built.write("domains/shop/raw/orders/1.csv", CSV + "4,-1\n")
+    built.run()
+    built.write("domains/shop/raw/orders/1.csv", CSV + "4,1\n")
+    assert set(built.statuses().values()) == {"published"}
+    assert built.rows("select sum(amount) from shop.orders") == [(61,)]
 
 
 def test_a_value_of_the_wrong_type_is_found_by_the_types_test(place):
@@ -111,21 +125,19 @@ def test_a_value_of_the_wrong_type_is_found_by_the_types_test(place):
     assert "types" in row["message"]
 
 
-def test_changed_code_is_built_again(place):
+def test_changed_code_is_built_again(built):
     """Also when nothing else changed."""
-    place.run()
-    place.sql("shop.orders", "select id, amount * 2 as amount from shop.raw_orders")
-    assert place.statuses() == {"shop/raw_orders": "unchanged", "shop/orders": "published"}
+    built.sql("shop.orders", "select id, amount * 2 as amount from shop.raw_orders")
+    assert built.statuses() == {"shop/raw_orders": "unchanged", "shop/orders": "published"}
 
 
-def test_changed_code_with_the_same_result_is_confirmed(place):
+def test_changed_code_with_the_same_result_is_confirmed(built):
     """Nothing new: nothing is published, and the next run has nothing to do."""
-    place.run()
-    version = place.version("shop.orders")
-    place.sql("shop.orders", "select id, amount + 0 as amount from shop.raw_orders")
-    assert place.statuses()["shop/orders"] == "unchanged"
-    assert place.version("shop.orders") == version
-    assert place.run()["runs"] == []
+    version = built.version("shop.orders")
+    built.sql("shop.orders", "select id, amount + 0 as amount from shop.raw_orders")
+    assert built.statuses()["shop/orders"] == "unchanged"
+    assert built.version("shop.orders") == version
+    assert built.run()["runs"] == []
 
 
 def test_a_loosened_contract_releases_what_was_held(place):

@@ -45,10 +45,11 @@ def answers(process: subprocess.Popen, seconds: float = 240) -> list[dict]:
     return [json.loads(line) for line in out.splitlines()]
 
 
-def test_four_processes_publish_and_two_read_and_nobody_fails(lake, lake_config, tmp_path):
+@pytest.mark.parametrize("times", [12, pytest.param(50, marks=pytest.mark.slow)])
+def test_four_processes_publish_and_two_read_and_nobody_fails(lake, lake_config, tmp_path, times):
     done = tmp_path / "done"
     readers = [start("read", lake, lake_config, until=str(done)) for _ in range(2)]
-    writers = [start("write", lake, lake_config, name=f"d{i}", times=50) for i in range(4)]
+    writers = [start("write", lake, lake_config, name=f"d{i}", times=times) for i in range(4)]
     try:
         published = [answer["version"] for writer in writers for answer in answers(writer)]
     finally:
@@ -56,7 +57,7 @@ def test_four_processes_publish_and_two_read_and_nobody_fails(lake, lake_config,
         for process in writers:
             process.kill()
     reading = [answer for reader in readers for answer in answers(reader)]
-    assert len(published) == len(set(published)) == 200
+    assert len(published) == len(set(published)) == 4 * times
     assert sorted(published) == [commit.version for commit in lake.commits()]
     assert [answer["changed"] for answer in reading] == [0, 0]
     assert all(answer["reads"] > 5 for answer in reading)
@@ -82,11 +83,12 @@ def test_readers_go_on_while_a_publish_is_half_done(lake):
             con.execute("ROLLBACK")
 
 
-def test_a_killed_publish_is_seen_whole_or_not_at_all(lake, lake_config):
-    (answer,) = answers(start("survive", lake, lake_config, kills=25, seed=random.randrange(1000)))
+@pytest.mark.parametrize("kills", [10, pytest.param(50, marks=pytest.mark.slow)])
+def test_a_killed_publish_is_seen_whole_or_not_at_all(lake, lake_config, kills):
+    (answer,) = answers(start("survive", lake, lake_config, kills=kills, seed=random.randrange(1000)))
     versions = [commit.version for commit in lake.commits()]
     assert set(answer["told"]) <= set(versions)
-    assert answer["cut"] >= 5, "the kills came too late to say anything"
+    assert answer["cut"] >= kills / 5, "the kills came too late to say anything"
     with lake.session() as con:
         for version in range(versions[0], lake.head() + 1):
             one, two = (con.execute(f"FROM {lake.relation(table, version)}").fetchall() for table in ("a.one", "a.two"))

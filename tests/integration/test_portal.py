@@ -383,6 +383,7 @@ def test_json_of_a_page_is_what_the_command_line_prints(built, capsys):
     json.dumps(shown)
 
 
+@pytest.mark.slow
 def test_a_table_of_500_columns_and_one_without_rows_have_their_pages(place):
     names = [f"c{number:03}" for number in range(499)] + ['with "quotes" & <b>']
     columns = ['1::BIGINT AS "' + name.replace('"', '""') + '"' for name in names]

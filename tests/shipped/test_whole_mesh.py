@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -86,30 +87,60 @@ def test_as_many_raw_rows_as_promised(built: Path) -> None:
     assert sum(rows for (rows,) in counted["rows"]) >= 200_000
 
 
-def test_what_is_masked_is_nowhere_but_in_the_lake(built: Path) -> None:
-    """Not in what the tests print, in the ledger, or in Dagster's log: neither of warnings nor of an export that is held."""
-    export = built / "domains/customers/raw/crm_east/contacts_20250825.csv"
-    good = export.read_text(encoding="utf-8")
+@dataclass
+class Worse:
+    """What was seen when two exports came worse than they may, and then mended: two runs, for several tests."""
+
+    secrets: set[bytes]
+    before: int
+    held: dict[str, str]
+    aligned: int
+    tested: list[dict]
+    places: list[bytes]
+    mended: dict[str, str]
+    retested: list[dict]
+
+
+ALIGNED = "select count(*) from sales.territory_alignment where region = 'West'"
+
+
+@pytest.fixture(scope="session")
+def worse(built: Path) -> Worse:
+    """Physicians with a credential that is none, and a region that is not known."""
+    contacts = built / "domains/customers/raw/crm_east/contacts_20250825.csv"
+    territories = built / "domains/sales/raw/territories.csv"
+    good = {path: path.read_text(encoding="utf-8") for path in (contacts, territories)}
     private = [("crm_east", "email"), ("crm_east", "phone"), ("crm_west", "email_address"), ("physicians", "email")]
     query = " union ".join(f"select {column} from customers.{table}" for table, column in private)
     secrets = {text.encode() for (text,) in mesh(built, "sql", query)["rows"] if text and len(text) > 9}
-    assert len(secrets) > 5_000
+    before = value(built, ALIGNED)
     try:
-        export.write_text(good.replace(",MD,", ",Witch,", 20), encoding="utf-8")
-        assert statuses(mesh(built, "run", "customers", code=1))["customers/crm_east"] == "held"
-        tested = mesh(built, "test", "customers", code=1)["tests"]
+        contacts.write_text(good[contacts].replace(",MD,", ",Witch,", 20), encoding="utf-8")
+        territories.write_text(good[territories].replace(",West,", ",Wild West,"), encoding="utf-8")
+        held = statuses(mesh(built, "run", code=1))
+        tested = mesh(built, "test", "customers", "sales/territories", code=1)["tests"]
+        aligned = value(built, ALIGNED)
+        files = [*built.glob(".mesh/ledger.sqlite*"), *built.glob(".mesh/dagster/**/*")]
+        places = [json.dumps(tested, ensure_ascii=False).encode()]
+        places += [path.read_bytes() for path in files if path.is_file()]
     finally:
-        export.write_text(good, encoding="utf-8")
-        mesh(built, "run")
-    samples = {test["name"]: test["sample"] for test in tested if test["table"] == "customers/crm_east"}
+        for path, text in good.items():
+            path.write_text(text, encoding="utf-8")
+        mended = statuses(mesh(built, "run"))
+    retested = mesh(built, "test", "sales/territories", "customers/crm_east")["tests"]
+    return Worse(secrets, before, held, aligned, tested, places, mended, retested)
+
+
+def test_what_is_masked_is_nowhere_but_in_the_lake(worse: Worse) -> None:
+    """Not in what the tests print, in the ledger, or in Dagster's log: neither of warnings nor of an export that is held."""
+    assert len(worse.secrets) > 5_000
+    assert worse.held["customers/crm_east"] == "held"
+    samples = {test["name"]: test["sample"] for test in worse.tested if test["table"] == "customers/crm_east"}
     assert len(samples["credentials_known"]) == 10
     assert {row["email"] for row in samples["email__pattern"]} == {"•••"}
-    places = [json.dumps(tested, ensure_ascii=False).encode()]
-    files = [*built.glob(".mesh/ledger.sqlite*"), *built.glob(".mesh/dagster/**/*")]
-    places += [path.read_bytes() for path in files if path.is_file()]
-    assert sum(b"credentials_known" in place for place in places) >= 3  # each of the three holds the results
+    assert sum(b"credentials_known" in place for place in worse.places) >= 3  # each of the three holds the results
     words = re.compile(rb"\(\d{3}\) \d{3}-\d{4}|\d{10}|[\w.%+-]+@[\w.-]+|[^\s\"'\\,|<>\x00-\x1f]{10,}")
-    assert not [word for place in places for word in secrets & set(words.findall(place))]
+    assert not [word for place in worse.places for word in worse.secrets & set(words.findall(place))]
 
 
 @pytest.mark.parametrize("readme", sorted((ROOT / "domains").glob("*/README.md")), ids=lambda path: path.parent.name)
@@ -129,30 +160,19 @@ def test_the_readmes_count_the_rows_of_their_ports(built: Path) -> None:
     assert len(told) > 10
 
 
-def test_a_worse_export_is_held_and_readers_keep_their_version_until_it_is_mended(built: Path) -> None:
-    export = built / "domains/sales/raw/territories.csv"
-    good = export.read_text(encoding="utf-8")
-    aligned = "select count(*) from sales.territory_alignment where region = 'West'"
-    before = value(built, aligned)
-    try:
-        export.write_text(good.replace(",West,", ",Wild West,"), encoding="utf-8")
-        held = statuses(mesh(built, "run", code=1))
-        assert held["sales/territories"] == "held"
-        assert "published" not in held.values()
-        failed = [
-            test["name"]
-            for test in mesh(built, "test", "sales/territories", code=1)["tests"]
-            if test["status"] == "fail"
-        ]
-        assert failed == ["region_known"]
-        assert value(built, aligned) == before
-    finally:
-        export.write_text(good, encoding="utf-8")
-        mended = statuses(mesh(built, "run"))
-    assert "held" not in mended.values()
-    assert not [test for test in mesh(built, "test", "sales/territories")["tests"] if test["status"] == "fail"]
+def test_a_worse_export_is_held_and_readers_keep_their_version_until_it_is_mended(worse: Worse) -> None:
+    assert worse.held["sales/territories"] == "held"
+    assert "published" not in worse.held.values()
+    failed = [
+        test["name"] for test in worse.tested if test["status"] == "fail" and test["table"] == "sales/territories"
+    ]
+    assert failed == ["region_known"]
+    assert worse.aligned == worse.before
+    assert "held" not in worse.mended.values()
+    assert not [test for test in worse.retested if test["status"] == "fail"]
 
 
+@pytest.mark.slow
 def test_a_mesh_made_by_init_does_what_its_readme_says(tmp_path: Path) -> None:
     root = tmp_path / "shop"
     subprocess.run([Path(sys.executable).with_name("mesh"), "init", root], check=True, capture_output=True)
