@@ -99,7 +99,8 @@ def causes(
         builds: Good builds of a table.
         refused: Tables to the input that their domain refuses.
         expected: Tables whose lateness counts; default: all that are late.
-        known: Tables in trouble to what was blamed before: where several could be blamed, that stays.
+        known: Tables that an incident is about to what is blamed in it, until they have caught up: where several could be
+            blamed that stays, and who is late only because it has not caught up is no new cause.
     """
     it = _Search(mesh, state, builds, dict(refused or {}), dict(known or {}))
     counted = frozenset(statuses) if expected is None else frozenset(expected)
@@ -187,17 +188,21 @@ class _Search:
             )  # what it refused is what it is about, whatever else is new
         elif refused and good is None:
             return self._blame(refused, Kind.FAILED, (name, refused))
-        found = self._entered(name, bad, good or bad)
-        return self._chosen(name, found)
+        blame = self._chosen(name, self._entered(name, bad, good or bad))
+        if refused and blame.cause == name and blame.kind is Kind.CONTRACT:
+            # All of the domain's tables that read the port are stopped by its one contract.
+            port = f"{blame.domain}.in/{refused.replace('.', '__', 1)}"
+            return self._blame(port, Kind.CONTRACT, (name, port))
+        return blame
 
     def lateness(self, name: str, why: Mapping[str, order.Why]) -> Blame:
         """A late table that nothing upstream explains: what it waits for, if it waits; what that was before stays."""
+        kept = self.known.get(name, "")
+        if kept in self.mesh.tables:
+            return self._blame(kept, Kind.LATE, (name,) if kept == name else (name, kept))
         way = [name]
         while why[way[-1]].state is Standing.WAITS and why[way[-1]].tables[0] not in way:
             way.append(why[way[-1]].tables[0])
-        kept = self.known.get(name, "")
-        if way == [name] and kept in self.mesh.tables and kept != name:
-            way.append(kept)
         return self._blame(way[-1], Kind.LATE, tuple(way))
 
     def _chosen(self, name: str, found: Mapping[str, tuple[Kind, tuple[str, ...]]]) -> Blame:

@@ -267,7 +267,7 @@ def _monday(at: datetime) -> datetime:
 def _is_zone(name: str) -> bool:
     try:
         ZoneInfo(name)
-    except (ValueError, OSError):  # no such file; a name that leads elsewhere
+    except (LookupError, ValueError, OSError):  # no such zone; a name that leads elsewhere
         return False
     return True
 

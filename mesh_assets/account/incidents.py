@@ -4,7 +4,7 @@
 """
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mesh_assets import graph, order
@@ -37,7 +37,8 @@ class Incident:
         closed: Empty while it is open.
         tables: Those in trouble because of it.
         downstream: What other domains read meanwhile.
-        pending: Tables that have not caught up since it was mended.
+        pending: Tables that have not caught up since it was mended: to the moment since when none of their inputs is among
+            them; empty: one still is.
         into: The incident that it turned out to be part of.
     """
 
@@ -51,8 +52,15 @@ class Incident:
     closed: str = ""
     tables: tuple[str, ...] = ()
     downstream: tuple[Reads, ...] = ()
-    pending: frozenset[str] = field(default_factory=frozenset)
+    pending: Mapping[str, str] = field(default_factory=dict)
     into: str = ""
+
+
+def known(open_: Iterable[Incident]) -> dict[str, str]:
+    """Tables that open incidents are about, until they have caught up, to what is blamed; as `causes` wants it."""
+    incidents = tuple(open_)
+    waiting = {table: each.table for each in incidents for table in each.pending}
+    return waiting | {table: each.table for each in incidents for table in each.tables}
 
 
 def follow(
@@ -64,6 +72,7 @@ def follow(
     *,
     say: Callable[[Blame], str],
     reads: Callable[[str, str], tuple[int | None, str]],
+    confirmed: Callable[[str], str],
     name: Callable[[], str] = lambda: uuid.uuid4().hex[:8],
 ) -> tuple[Incident, ...]:
     """Every incident that is open, or was until now, as it is now.
@@ -76,6 +85,7 @@ def follow(
         now: The moment, ISO.
         say: What went wrong, in words.
         reads: Of a domain and a port: the version that it reads, and since when that is there.
+        confirmed: When a table was last published or confirmed, ISO; empty: never.
         name: Makes an id.
     """
     by_cause: dict[str, list[str]] = {}
@@ -85,8 +95,10 @@ def follow(
     edges = graph.graph_of(mesh)
     done: dict[str, Incident] = {}
     for key, tables in by_cause.items():
+        if _catches_up(before.get(key), found, tables):
+            continue
         blame = next((found.blames[t] for t in tables if t == found.blames[t].cause), found.blames[tables[0]])
-        incident = before.pop(key, None) or _moved(before, by_cause, tables)
+        incident = before.pop(key, None) or _moved(before, by_cause, found, tables)
         behind = graph.downstream(edges, tables)
         fresh = Incident(
             id=incident.id if incident else name(),
@@ -97,39 +109,73 @@ def follow(
             opened=incident.opened if incident else now,
             tables=tuple(tables),
             downstream=_downstream(mesh, blame, tables, behind, reads),
-            pending=frozenset({*tables, *behind} | (incident.pending if incident else frozenset()))
-            & mesh.tables.keys(),
+            pending=dict.fromkeys(
+                sorted({*tables, *behind, *(incident.pending if incident else ())} & mesh.tables.keys()), ""
+            ),
         )
         done[key] = fresh
     for key, incident in before.items():
-        done[f"closed {key}"] = _left(mesh, why, found, incident, done, now)
+        done[f"left {key}"] = _left(mesh, why, found, incident, done, now, confirmed)
     return tuple(done.values())
 
 
+def _catches_up(incident: Incident | None, found: Causes, tables: Iterable[str]) -> bool:
+    """Whether the cause is over, and these are late only because they have not caught up."""
+    if incident is None or incident.table in found.behind:
+        return False
+    return all(found.blames[t].kind is Kind.LATE and t in incident.pending for t in tables)
+
+
 def _left(
-    mesh: Mesh, why: Mapping[str, order.Why], found: Causes, incident: Incident, done: Mapping[str, Incident], now: str
+    mesh: Mesh,
+    why: Mapping[str, order.Why],
+    found: Causes,
+    incident: Incident,
+    done: Mapping[str, Incident],
+    now: str,
+    confirmed: Callable[[str], str],
 ) -> Incident:
-    """An incident that nothing is blamed on any more: being tried again, mended, over, or part of another."""
+    """An incident whose cause is over: being tried again, mended, at its end, or part of another."""
     own = found.blames.get(incident.table)
     if own is not None and (other := done.get(_key(own))):
         return replace(incident, closed=now, into=other.id)
     if incident.kind == Kind.BROKEN and incident.domain in mesh.broken:
         return incident
+    late = {table for table, blame in found.blames.items() if _key(blame) == _key_of(incident)}
     # Who is in trouble for another cause is that one's affair, and so is all that lies behind it.
-    pending = frozenset(
-        t for t in incident.pending if t in why and t not in found.behind and why[t].state not in SETTLED
-    )
+    waiting = [t for t in incident.pending if t in why and (t not in found.behind or found.behind[t] in late)]
+    clear = {t: incident.pending[t] or _clear(mesh, t, incident.pending, now) for t in waiting}
+    # Where sources never rest a table may never be seen at rest: it has caught up when it came after all its inputs had.
+    pending = {
+        t: since
+        for t, since in clear.items()
+        if t in late or (why[t].state not in SETTLED and not (since and confirmed(t) > since))
+    }
     at_rest = incident.table not in why or why[incident.table].state in SETTLED
     mended = incident.mended or (now if at_rest else "")
-    return replace(incident, mended=mended, pending=pending, tables=(), closed="" if pending else now)
+    return replace(incident, mended=mended, pending=pending, tables=tuple(sorted(late)), closed="" if pending else now)
 
 
-def _moved(before: dict[str, Incident], by_cause: Mapping[str, list[str]], tables: Iterable[str]) -> Incident | None:
+def _clear(mesh: Mesh, table: str, pending: Mapping[str, str], now: str) -> str:
+    return "" if any(i in pending for i in mesh.tables[table].inputs) else now
+
+
+def _moved(
+    before: dict[str, Incident], by_cause: Mapping[str, list[str]], found: Causes, tables: Sequence[str]
+) -> Incident | None:
     """The incident whose own cause has turned out to come from elsewhere: it moves there, it is not a second one."""
     for table in tables:
-        known = before.get(table)
-        if known is not None and table not in by_cause:
+        if table in before and table not in by_cause:
             return before.pop(table)
+    for key, known in before.items():
+        # It was only waited for, and who waited has now told what is really wrong.
+        if (
+            known.kind == Kind.LATE
+            and known.tables
+            and known.table not in found.behind
+            and {*known.tables} <= {*tables}
+        ):
+            return before.pop(key)
     return None
 
 

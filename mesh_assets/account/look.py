@@ -44,7 +44,6 @@ class Look:
 
     def causes(self, open_: Iterable[Incident]) -> Causes:
         """Where every trouble comes from; what is blamed already stays blamed where the record leaves it open."""
-        known = {table: incident.table for incident in open_ for table in incident.tables}
         counted = [
             name
             for name, facts in self.facts.items()
@@ -60,7 +59,7 @@ class Look:
             self.builds,
             refused=self.refused,
             expected=counted,
-            known=known,
+            known=incidents.known(open_),
         )
 
     @cached_property
@@ -78,7 +77,9 @@ class Look:
         before = tuple(open_)
         stamp = self.now.isoformat(timespec="microseconds")
         found = self.causes(before)
-        return incidents.follow(self.mesh, self.why, found, before, stamp, say=self.say, reads=self.reads)
+        return incidents.follow(
+            self.mesh, self.why, found, before, stamp, say=self.say, reads=self.reads, confirmed=self.confirmed
+        )
 
     def keep(self) -> tuple[Incident, ...]:
         """Write what has become of incidents; nothing is written where nothing is wrong and nothing was."""
@@ -121,6 +122,11 @@ class Look:
                 at = next((v.at for v in self.env.ledger.history(port) if v.version == earlier), "")
                 return earlier, at
         return version.version, version.at
+
+    def confirmed(self, name: str) -> str:
+        """When a table was last published or confirmed; empty: never."""
+        at = self.facts[name].confirmed
+        return at.isoformat(timespec="microseconds") if at else ""
 
     def say(self, blame: Blame) -> str:
         """What went wrong, in words: at the cause, and where it was found out."""

@@ -58,7 +58,7 @@ def followed(store: Store, follow: Callable[[Iterable[Incident]], Iterable[Incid
         rows = [
             {
                 "id": each.id, "table": each.table, "domain": each.domain, "opened": each.opened, "closed": each.closed,
-                "record": asdict(each) | {"pending": sorted(each.pending)},
+                "record": asdict(each),
             }
             for each in now_
         ]  # fmt: skip
@@ -97,6 +97,6 @@ def _open(db: sa.Connection) -> tuple[Incident, ...]:
 
 def _incident(record: Mapping[str, Any]) -> Incident:
     told: dict[str, Any] = dict(record)
-    told["tables"], told["pending"] = tuple(told["tables"]), frozenset(told["pending"])
+    told["tables"] = tuple(told["tables"])
     told["downstream"] = tuple(Reads(**each) for each in told["downstream"])
     return Incident(**told)
