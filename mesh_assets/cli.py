@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from mesh_assets.commands import kitchen, maintain, pipeline, portal
+from mesh_assets.commands import account, kitchen, maintain, pipeline, portal
 from mesh_assets.commands.change import app as change
 from mesh_assets.commands.common import AsJson, Commands, MeshDir, Names, environment, note, place, print_json
 from mesh_assets.commands.impact import impact
@@ -146,17 +146,7 @@ def run(
     raise typer.Exit(3 if "failed" in statuses else 2 if env.mesh.broken else 1 if "held" in statuses else 0)
 
 
-@app.command(epilog="Example: `mesh status --json`")
-def status(mesh: MeshDir = None, *, as_json: AsJson = False) -> None:
-    """Where every table stands: its version, since when, its tests, and why it is not being built."""
-    from mesh_assets import catalog, console
-
-    env, _ = environment(mesh)
-    report = catalog.status(env)
-    if as_json:
-        print_json(report)
-    else:
-        console.status_table(report)
+account.register(app)
 
 
 @app.command(epilog='Examples: `mesh sql "from customers.physicians limit 5"`, `mesh sql --at 12 "…"`')

@@ -185,14 +185,15 @@ def plan_table(steps: Sequence[Mapping]) -> None:
 
 
 def status_table(report: Mapping) -> None:
-    """Where every table stands."""
+    """Where every table stands, and what is wrong."""
     console = _stdout()
     narrow = console.width < NARROW
     table = _table("table", ">version", *(() if narrow else ("since (UTC)",)), ">rows", "state", "tests")
     for row in report["tables"]:
-        since = () if narrow else ((row["since"] or "")[:16].replace("T", " "),)
-        state = row["why"] if row["state"] != "current" else Text("up to date", style="dim")
-        table.add_row(row["table"], _number(row["version"]), *since, _number(row["rows"]), state, _tests(row["tests"]))
+        since = () if narrow else (_minute(row["since"]),)
+        table.add_row(
+            row["table"], _number(row["version"]), *since, _number(row["rows"]), _state(row), _tests(row["tests"])
+        )
     console.print(table)
     for row in report["tables"]:
         if row["last"] in ("held", "failed") and row["message"]:
@@ -202,6 +203,15 @@ def status_table(report: Mapping) -> None:
     for item in report["paused"]:
         why = f": {item['why']}" if item["why"] else ""
         _message(console, "paused", f"domain {item['domain']}", f"since {item['since'][:16]} by {item['by']}{why}")
+    incidents_list(report["incidents"])
+    for item in report["channels"]:
+        if item["state"] == "broken":
+            console.print(
+                Text.assemble(
+                    _word("fail"), f" channel {item['channel']}: {item['error']}; {item['waiting']} notices wait"
+                ),
+                soft_wrap=True,
+            )
 
 
 def pipelines_table(reports: Sequence[Mapping]) -> None:
@@ -257,6 +267,73 @@ def _bar(step: Mapping, whole: float) -> Text:
     return Text.assemble(
         ("·" * lengths[0], "dim"), ("─" * lengths[1], "dim"), ("█" * lengths[2], STYLES.get(step["state"], ""))
     )
+
+
+def incidents_list(items: Sequence[Mapping]) -> None:
+    """Incidents, each with what others read meanwhile and whom it was told to."""
+    console = _stdout()
+    for item in items:
+        ended = f", closed {_minute(item['closed'])}" if item["closed"] else ", mended" if item["mended"] else ""
+        head = f"incident {item['id']}, {item['domain']}, since {_minute(item['since'])}{ended}"
+        console.print(Text(head, style="dim" if item["closed"] else "bold red"))
+        console.print(Text(f"  {item['table']}: {item['cause']}"), soft_wrap=True)
+        for each in item["downstream"]:
+            reads = each["reads"]
+            version = f"version {reads['version']} of {reads['table']}, of {_minute(reads['since'])}"
+            said = version if reads["version"] else f"nothing of {reads['table']}"
+            console.print(Text(f"  {each['domain']} reads {said}"), soft_wrap=True)
+        if item["waiting"]:
+            console.print(Text(f"  still to catch up: {', '.join(item['waiting'])}", style="dim"), soft_wrap=True)
+        for told in item.get("told", ()):
+            how = f"by {told['channel']}" if told["channel"] else "on record"
+            state = f", not sent: {told['error']}" if told["error"] else "" if told["sent"] else ", to be sent"
+            console.print(
+                Text(f"  {told['domain']} told of `{told['word']}` {how}, {_minute(told['at'])}{state}", style="dim")
+            )
+
+
+def history_table(report: Mapping) -> None:
+    """What became of a table, or what a test said, newest first."""
+    console = _stdout()
+    if "test" in report:
+        console.print(f"{report['table']}/{report['test']}: {report['promise']}", soft_wrap=True)
+        table = _table("when (UTC)", "said", "of", ">failing rows", ">rows", "message")
+        for row in report["events"]:
+            rows = _number(row["failing_rows"]), _number(row["total_rows"])
+            table.add_row(_minute(row["at"]), _word(row["status"]), row["subject"], *rows, row["message"] or "")
+        console.print(table)
+        return
+    table = _table("when (UTC)", "what", ">version", ">rows", ">seconds", "tests", "message")
+    for row in report["events"]:
+        seconds = f"{row['seconds']:.1f}" if row["seconds"] else ""
+        table.add_row(
+            _minute(row["at"]), _word(row["outcome"]), _number(row["version"]), _number(row["rows"]), seconds,
+            _tests(row["tests"]), row["message"],
+        )  # fmt: skip
+    console.print(table)
+    incidents_list(report["incidents"])
+
+
+def measures_table(domains: Sequence[Mapping]) -> None:
+    """DataOps measures of every domain, of the weeks in which anything happened."""
+    console = _stdout()
+    table = _table(
+        "domain", "week", ">attempts", ">on time", ">failed tests", ">errors at readers", ">cycle", ">tested columns"
+    )
+    for domain in domains:
+        for week in domain["weeks"]:
+            if week["attempts"]:
+                cycle = f"{week['cycle'] / 3600:.1f} h" if week["cycle"] is not None else ""
+                table.add_row(
+                    domain["domain"], week["week"], _number(week["attempts"]), _share(week["on_time"]),
+                    _share(week["failed_tests"]), _number(week["errors_at_readers"]), cycle, _share(domain["tested_columns"]),
+                )  # fmt: skip
+    console.print(table)
+
+
+def clear() -> None:
+    """Begin the screen anew, where there is one."""
+    _stdout().clear()
 
 
 def rows_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -340,6 +417,25 @@ def _named(tables: Sequence[str]) -> str:
 
 def _word(status: str) -> Text:
     return Text(status, style=STYLES.get(status, ""))
+
+
+def _state(row: Mapping) -> Text:
+    if row["state"] in ("on time", "passed with warnings") and row["incident"]:
+        return Text.assemble(row["state"], (f", behind incident {row['incident']}", "yellow"))
+    if row["state"] == "on time":
+        return Text("on time", style="dim")
+    style = {"passed with warnings": "yellow", "running": "", "upcoming": ""}.get(row["state"], "bold red")
+    said = str(row["says"]).splitlines()[0] if row["says"] else ""
+    short = row["last"] in ("held", "failed") and row["message"]  # told in full below
+    return Text.assemble((row["state"], style), "" if short or row["state"] == "passed with warnings" else f": {said}")
+
+
+def _minute(text: str | None) -> str:
+    return (text or "")[:16].replace("T", " ")
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.0%}"
 
 
 def _number(value: int | None) -> str:

@@ -43,11 +43,13 @@ class Toolchain(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Team:
-    """Who answers for a domain."""
+    """Who answers for a domain; `notify` names the channels of mesh.yaml that reach it, none: the mesh's own."""
 
     name: str
     owner: str = ""
     support: str = ""
+    notify: tuple[str, ...] = ()
+    where: Place = Place("")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +150,7 @@ class Table:
         automation: The table's own, else its domain's.
         columns: Columns that a Python table has declared to read, by input; it is given no others.
         artifact: It holds files (columns `name`, `media_type`, `content`), one row each.
+        expected_by: When it should be there, such as `Monday 09:00 Europe/Zurich`; empty: as its contract says.
     """
 
     name: str
@@ -159,6 +162,7 @@ class Table:
     key: tuple[str, ...] = ()
     partitions: Partitions | None = None
     automation: str = "eager"
+    expected_by: str = ""
     artifact: bool = False
     port: OutputPort | None = None
     code: str = ""
@@ -201,6 +205,29 @@ class LakeConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Channel:
+    """A way to reach people, as mesh.yaml says it. Secrets are named, never held: `…_env` are environment variables.
+
+    Attributes:
+        kind: `webhook`, `slack` or `email`.
+        url_env: Where the address of a webhook is.
+        host: Of the mail server; with `port`, `tls` (`none`, `starttls`, `tls`), `sender`, and who signs in.
+        to: Whom an e-mail reaches; empty: the owner of the team.
+    """
+
+    name: str
+    kind: str
+    url_env: str = ""
+    host: str = ""
+    port: int = 0
+    tls: str = "starttls"
+    sender: str = ""
+    user_env: str = ""
+    password_env: str = ""
+    to: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mesh:
     """Everything that the files say, checked: what the rest of the library works on.
 
@@ -213,6 +240,7 @@ class Mesh:
         mask: Tags and classifications of columns whose values are masked in a kitchen.
         pipelines: The mesh's own and those of its domains, by name; without those that deliver a table which is not there.
         left_out: What is wrong with the pipelines of mesh.yaml that could not be loaded: problems.
+        channels: By name, how people are told of incidents; `notify` are those of a team that names none.
     """
 
     name: str
@@ -227,6 +255,8 @@ class Mesh:
     mask: tuple[str, ...] = ()
     pipelines: Mapping[str, Pipeline] = field(default_factory=dict)
     left_out: tuple = ()
+    channels: Mapping[str, Channel] = field(default_factory=dict)
+    notify: tuple[str, ...] = ()
 
     def port(self, reader: str, table: str) -> InputPort | None:
         """The input port through which domain `reader` reads a foreign table; None for its own tables."""

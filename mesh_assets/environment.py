@@ -143,16 +143,26 @@ class Environment:
         Dagster skips a step whose input port failed, so that nobody else can record it.
         """
         found = {}
-        for domain in self.mesh.domains.values():
-            for port in domain.inputs:
-                if not self._stops(domain.name, port, seen):
-                    continue
-                readers = [t for t in self.mesh.tables.values() if t.domain == domain.name and port.table in t.inputs]
-                for table in readers:
-                    last, now = tried.get(table.name), order.attempt(self.mesh, table.name, seen, failed=True)
-                    if last is None or (last.inputs, last.code, last.contract) != (now.inputs, now.code, now.contract):
-                        found[table.name] = now
+        for name in self.refusals(seen):
+            last, now = tried.get(name), order.attempt(self.mesh, name, seen, failed=True)
+            if last is None or (last.inputs, last.code, last.contract) != (now.inputs, now.code, now.contract):
+                found[name] = now
         return found
+
+    def refusals(self, seen: Mapping[str, order.Seen]) -> dict[str, str]:
+        """Tables that cannot be built because their domain refuses an input as it is now: to that input."""
+        stopped = [
+            (domain.name, port.table)
+            for domain in self.mesh.domains.values()
+            for port in domain.inputs
+            if self._stops(domain.name, port, seen)
+        ]
+        return {
+            table.name: port
+            for reader, port in stopped
+            for table in self.mesh.tables.values()
+            if table.domain == reader and port in table.inputs
+        }
 
     def _stops(self, reader: str, port: InputPort, seen: Mapping[str, order.Seen]) -> bool:
         """Whether the reader has refused the version on offer, and has nothing to go on with."""

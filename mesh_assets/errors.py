@@ -172,4 +172,6 @@ PROBLEMS = {  # every code, and its heading in docs/problems.md
     "M862": "A schedule of a pipeline that is none",
     "M701": "A version step that is too small",
     "M702": "Columns of an input that is not read",
+    "M831": "A time that cannot be read",
+    "M832": "A channel that does not exist",
 }

@@ -285,6 +285,17 @@ class Ledger:
         with self.store.reading() as db:
             return tuple(map(_attempt, db.execute(query)))
 
+    def arrivals(self, since: str) -> dict[str, list[str]]:
+        """When each table was published or confirmed, since a moment: ISO, oldest first."""
+        confirmed = sa.and_(_attempts.c.at >= since, _attempts.c.outcome == "unchanged")
+        found: dict[str, list[str]] = {}
+        with self.store.reading() as db:
+            published = db.execute(sa.select(_versions.c.table, _versions.c.at).where(_versions.c.at >= since)).all()
+            again = db.execute(sa.select(_attempts.c.table, _attempts.c.at).where(confirmed)).all()
+        for at, table in sorted((row.at, row.table) for row in (*published, *again)):
+            found.setdefault(table, []).append(at)
+        return found
+
     def mark(self) -> tuple[int, int, int]:
         """Three numbers of which one is another when anything was published, tried or judged since."""
         tables = (_versions, _attempts, _admissions, _results)
@@ -356,6 +367,13 @@ class Ledger:
             return tuple(
                 (_admission(row), row.at) for row in db.execute(sa.select(_admissions).join(newest, sa.and_(*same)))
             )
+
+    def refusals(self, since: str) -> tuple[tuple[str, str], ...]:
+        """(table, when) of every version that a reader has refused since a moment."""
+        c = _admissions.c
+        with self.store.reading() as db:
+            rows = db.execute(sa.select(c.table, c.at).where(c.admitted.is_(False), c.at >= since))
+            return tuple((row.table, row.at) for row in rows)
 
     # -- leases: who is building what ---------------------------------------------------------------------------------
 

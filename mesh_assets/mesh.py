@@ -6,8 +6,8 @@ from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from mesh_assets.domain import LakeConfig, Mesh
-from mesh_assets.errors import ConfigError, Place, Problem, UsageError
+from mesh_assets.domain import Channel, LakeConfig, Mesh
+from mesh_assets.errors import ConfigError, Place, Problem, UsageError, nearest
 from mesh_assets.graph import order
 from mesh_assets.reading import shape
 from mesh_assets.reading.draft import Draft
@@ -74,6 +74,7 @@ def _examined(real: str) -> tuple[Mesh | None, tuple[Problem, ...]]:
     draft = _read(real, problems)
     draft.pipelines, wrong = read_pipelines(document)
     problems += wrong
+    problems += _unknown_channels(document, draft)
     for rule in RULES:
         problems += rule(draft)
     found = ConfigError(problems=dict.fromkeys(problems)).problems
@@ -165,7 +166,40 @@ def _mesh(document: Document, draft: Draft, problems: Iterable[Problem]) -> Mesh
             if one.name.partition("/")[0] not in broken and all(name in tables for name in one.delivers)
         },
         left_out=tuple(problem for problem in problems if problem.where.path == FILE),
+        channels=_channels(document),
+        notify=texts(child(document.root, "notifications"), "default"),
     )
+
+
+def _channels(document: Document) -> dict[str, Channel]:
+    """How people can be told of incidents."""
+    said = child(child(document.root, "notifications"), "channels")
+    texts_ = ("url_env", "host", "sender", "user_env", "password_env", "to")
+    return {
+        name: Channel(
+            name=name,
+            kind=text(entry, "type"),
+            port=number if isinstance(number := entry.get("port"), int) else 0,
+            tls=text(entry, "tls", "starttls"),
+            **{key: text(entry, key) for key in texts_},
+        )
+        for name in said
+        if (entry := child(said, name))
+    }
+
+
+def _unknown_channels(document: Document, draft: Draft) -> list[Problem]:
+    """Teams, and the mesh itself, name channels that mesh.yaml has."""
+    told, known = child(document.root, "notifications"), _channels(document)
+    where = document.place(told, "default") if "default" in told else document.place()
+    named = [(name, where) for name in texts(told, "default")]
+    named += [(name, one.domain.team.where) for one in draft.domains for name in one.domain.team.notify]
+    mend = "Add it to `notifications: channels:` of mesh.yaml."
+    return [
+        Problem("M832", f"there is no channel `{name}`", place, nearest(name, known, otherwise=mend))
+        for name, place in named
+        if name not in known
+    ]
 
 
 def _broken(problems: Iterable[Problem]) -> Mapping[str, tuple[Problem, ...]]:

@@ -35,6 +35,12 @@ def commit(root: Path) -> str:
 
 
 @cache
+def committed(root: Path, commit: str) -> str:
+    """When a commit was made, ISO; empty when it is not known here."""
+    return _git(root, "show", "-s", "--format=%cI", commit).strip()
+
+
+@cache
 def changed(root: Path, domain: str) -> bool:
     """Whether a domain's files are not as the commit has them; asked once per process."""
     return bool(_git(root, "status", "--porcelain", "--", f"domains/{domain}", f"dbt_projects/{domain}").strip())

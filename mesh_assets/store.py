@@ -97,6 +97,11 @@ class Store:
                 for statement in allowing(f"{config.schema}_ledger", role):
                     db.exec_driver_sql(statement)
 
+    def alone(self, db: sa.Connection, name: str) -> None:
+        """Until the transaction ends, nobody else goes on who asked for the same name; SQLite has one writer anyway."""
+        if self._engine.dialect.name == "postgresql":
+            db.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": name})
+
     def put(self, db: sa.Connection, table: sa.Table, rows: dict | list[dict], *, replace: bool = False) -> None:
         """Add rows; those whose key is there already stay as they are, or are replaced."""
         dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite

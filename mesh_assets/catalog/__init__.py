@@ -1,5 +1,6 @@
 """Mesh, lake and ledger as plain data for people and programs: the one serialiser of command line, portal and API."""
 
+from mesh_assets.catalog.account import status
 from mesh_assets.catalog.pipelines import cancel, pipeline_named, pipeline_report, pipelines_report, settle
 from mesh_assets.catalog.reports import (
     SCHEMA_VERSION,
@@ -9,7 +10,6 @@ from mesh_assets.catalog.reports import (
     query_report,
     run_report,
     spelt,
-    status,
     test_report,
     with_downstream,
     with_upstream,

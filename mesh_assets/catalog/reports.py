@@ -7,7 +7,6 @@ from mesh_assets import graph, order
 from mesh_assets.domain import Mesh, Table
 from mesh_assets.environment import Environment
 from mesh_assets.errors import UsageError, nearest
-from mesh_assets.launches import Launches
 from mesh_assets.ledger import Attempt, Version
 
 SCHEMA_VERSION = 1
@@ -126,44 +125,6 @@ def _row(
     elif why.state is not order.Standing.CURRENT or version is None:
         row |= {"status": "skipped", "message": why.sentence}
     return row
-
-
-def status(env: Environment) -> Json:
-    """Where every table stands now: the JSON of `mesh status`."""
-    state = env.state()
-    why = order.due(env.mesh, state).why
-    versions, last = env.ledger.versions(), env.ledger.attempts()
-    rows = []
-    for name, table in env.mesh.tables.items():
-        version, attempt = versions.get(name), last.get(name)
-        record = version.record if version else {}
-        rows.append(
-            {
-                "table": spelt(name),
-                "domain": table.domain,
-                "port": table.port is not None,
-                "state": str(why[name].state),
-                "why": why[name].sentence,
-                "version": version.version if version else None,
-                "since": version.at if version else None,
-                "rows": record.get("rows"),
-                "tests": record.get("tests") or {"pass": 0, "warn": 0, "fail": 0},
-                "last": attempt.outcome if attempt else None,
-                "message": (attempt.record.get("message") or "") if attempt else "",
-            }
-        )
-    broken = [{"domain": name, "problems": list(map(str, told))} for name, told in env.mesh.broken.items()]
-    paused = [
-        {"domain": one.domain, "since": one.at, "by": one.by, "why": one.why}
-        for one in Launches(env.ledger.store).paused().values()
-    ]
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "snapshot": env.lake.head(),
-        "tables": rows,
-        "broken": broken,
-        "paused": paused,
-    }
 
 
 def test_report(items: Sequence[Mapping[str, object]]) -> Json:

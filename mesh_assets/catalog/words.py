@@ -1,9 +1,11 @@
 """Tests, types and moments in words that a reader understands."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
+from mesh_assets.account.expected import allowed
+from mesh_assets.account.expected import spoken as ago
 from mesh_assets.audit.words import demanded, meaning, named
 from mesh_assets.contract import Contract, Kind, ServiceLevel, Severity, Test
 
@@ -19,8 +21,6 @@ _COUNTS = {
     Kind.DUPLICATE_VALUES: "the number of rows that share their {columns} with another",
     Kind.SQL: "what its query returns",
 }
-_UNITS = {"d": 86400, "day": 86400, "h": 3600, "hour": 3600, "m": 60, "min": 60, "minute": 60, "y": 31557600, "year": 31557600,
-          "mo": 2629800, "month": 2629800, "w": 604800, "week": 604800, "s": 1, "second": 1}  # fmt: skip
 
 
 def sentence(test: Test) -> str:
@@ -63,18 +63,6 @@ def level(item: ServiceLevel) -> dict[str, Any]:
     return {"property": item.property, "value": item.value, "unit": item.unit, "element": item.element}
 
 
-def allowed(contract: Contract | None) -> timedelta | None:
-    """How old a table may be before it is late; None when nothing is promised.
-
-    `freshness` when the contract says it, else how often it comes (`frequency`) and how long that may take (`latency`).
-    """
-    found = {item.property: _duration(item) for item in (contract.service_levels if contract else ())}
-    if found.get("freshness"):
-        return found["freshness"]
-    parts = [span for word in ("frequency", "latency") if (span := found.get(word))]
-    return sum(parts, timedelta()) if parts else None
-
-
 def freshness(contract: Contract | None, since: str | None, now: datetime) -> dict[str, Any]:
     """How old a table is, against what its contract promises."""
     limit = allowed(contract)
@@ -89,16 +77,6 @@ def freshness(contract: Contract | None, since: str | None, now: datetime) -> di
     }
 
 
-def ago(span: timedelta) -> str:
-    """A span of time, in the largest unit that fits: `3 days`, `18 minutes`."""
-    seconds = max(0, int(span.total_seconds()))
-    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
-        if seconds >= size:
-            count = seconds // size
-            return f"{count} {unit}{'s' * (count != 1)}"
-    return f"{seconds} second{'s' * (seconds != 1)}"
-
-
 def moment() -> datetime:
     """Now, in UTC."""
     return datetime.now(UTC)
@@ -107,12 +85,3 @@ def moment() -> datetime:
 def counted(counts: Mapping[str, int]) -> str:
     """`24 pass, 1 warn`; empty when there are no tests."""
     return ", ".join(f"{counts[word]} {word}" for word in ("pass", "warn", "fail") if counts.get(word))
-
-
-def _duration(item: ServiceLevel) -> timedelta | None:
-    unit = item.unit.lower().rstrip("s") or "d"
-    size = _UNITS.get(item.unit.lower()) or _UNITS.get(unit)
-    try:
-        return timedelta(seconds=float(str(item.value)) * size) if size else None
-    except (ValueError, OverflowError):
-        return None

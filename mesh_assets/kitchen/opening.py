@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from mesh_assets import launches
+from mesh_assets.account import record as account
 from mesh_assets.catalog import spelt
 from mesh_assets.domain import LakeConfig, Mesh
 from mesh_assets.environment import MASKS, Environment
@@ -233,7 +234,8 @@ def _forked(source: Environment, site: Site, settings: Settings) -> Site:
     source.sync()
     catalog = source.lake.catalog.forked(_lake(site.folder))
     schema = catalog.schema if isinstance(catalog, PostgresCatalog) else ""
-    source.ledger.store.copy(site.home, LakeConfig(schema=schema), without={"leases", *TABLES, *launches.TABLES})
+    without = {"leases", *TABLES, *launches.TABLES, *account.TABLES}
+    source.ledger.store.copy(site.home, LakeConfig(schema=schema), without=without)
     fork = source.lake.fork(_lake(site.folder))
     if site.masked:
         _mask(source, site, fork)

@@ -63,6 +63,7 @@ def _described(mesh: Mesh, old: dg.AssetSpec) -> dg.AssetSpec:
         kinds={*old.kinds, *ours.kinds},
         tags={**ours.tags, **{name: tag for name, tag in old.tags.items() if not name.startswith("dagster/kind/")}},
         metadata={**ours.metadata, **old.metadata},
+        freshness_policy=old.freshness_policy or ours.freshness_policy,
     )
 
 

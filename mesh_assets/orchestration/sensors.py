@@ -11,7 +11,7 @@ import dagster as dg
 
 from mesh_assets import graph, order
 from mesh_assets.domain import Mesh
-from mesh_assets.orchestration import jobs, keys, progress, tell
+from mesh_assets.orchestration import account, jobs, keys, progress, tell
 from mesh_assets.orchestration.tables import CLOSURE, OpenEnvironment
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ def sensors(mesh: Mesh, domains: Iterable[str], open_environment: OpenEnvironmen
             found.append(_schema_changes(mesh, domain, watched, open_environment))
     if not found:
         return []
+    name = "mesh__account" if len(chosen) != 1 else f"{chosen[0]}__account"
+    found.append(account.sensor(chosen, open_environment, name))
     return [*found, _closure(mesh, chosen, open_environment), _reconciler(mesh, chosen, open_environment)]
 
 

@@ -87,6 +87,7 @@ def spec(mesh: Mesh, table: Table) -> dg.AssetSpec:
         kinds=kinds,
         tags={"mesh/role": "output_port" if table.port else "private"},
         metadata=tell.definition_metadata(table),
+        freshness_policy=tell.freshness_policy(table),
         skippable=True,
     )
 

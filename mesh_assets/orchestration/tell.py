@@ -1,12 +1,14 @@
 """Outcomes and test results in Dagster's words: metadata, check specs, check results."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from mesh_assets import address
+from mesh_assets.account.expected import promised
 from mesh_assets.contract import Column, Contract, Kind, Severity
 from mesh_assets.domain import Mesh, OnFailure, Table
 from mesh_assets.schemas.written import tests_of
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from mesh_assets.environment import Environment
     from mesh_assets.step import Outcome
 
+SHORTEST = timedelta(minutes=1)
+"""Dagster's own: a freshness policy cannot ask for more."""
 IMPLIED = {
     Kind.COLUMNS: "Every column of the contract is there.",
     Kind.TYPES: "Every column has the type that the contract says.",
@@ -186,4 +190,16 @@ def _column(name: str, kind: str, known: Column | None, sure: set[tuple[Kind, st
         tags["classification"] = known.classification
     return dg.TableColumn(
         name, kind, description=f"{known.description}{unit}" or None, constraints=constraints, tags=tags
+    )
+
+
+def freshness_policy(table: Table) -> dg.FreshnessPolicy | None:
+    """The promise of a table, in Dagster's words; what was only learned, or is a schedule, is none."""
+    expected = promised(table.contract, table.expected_by)
+    if expected is None:
+        return None
+    if expected.within is not None:
+        return dg.FreshnessPolicy.time_window(fail_window=max(expected.within, SHORTEST))
+    return dg.FreshnessPolicy.cron(
+        deadline_cron=expected.cron, lower_bound_delta=expected.lower, timezone=expected.zone
     )

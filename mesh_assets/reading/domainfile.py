@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
+from mesh_assets.account.expected import moment
 from mesh_assets.contract import Contract
 from mesh_assets.domain import Consistency, Domain, InputPort, Load, OnFailure, OutputPort, Partitions, Source, Team
 from mesh_assets.errors import Problem, nearest
@@ -52,7 +53,13 @@ def read_domain(document: Document, folder: Path, contract: ContractOf) -> Domai
         path=folder,
         title=text(root, "title"),
         purpose=text(root, "purpose"),
-        team=Team(name=text(team, "name"), owner=text(team, "owner"), support=text(team, "support")),
+        team=Team(
+            name=text(team, "name"),
+            owner=text(team, "owner"),
+            support=text(team, "support"),
+            notify=texts(team, "notify"),
+            where=document.place(team, "notify") if "notify" in team else document.place(),
+        ),
         inputs=tuple(reader.input(entry) for entry in maps(root, "inputs") if text(entry, "port")),
         sources=tuple(reader.source(entry) for entry in maps(root, "inputs") if text(entry, "source")),
         outputs=tuple(reader.output(entry) for entry in maps(root, "outputs") if text(entry, "port")),
@@ -128,9 +135,21 @@ class _DomainFile:
     def options(self, tables: Map, name: str, entry: Map) -> tuple[Options, Partitions | None, str]:
         load = _one_of(Load.FULL, text(entry, "load"))
         options = Options(
-            load, texts(entry, "key"), self.document.place(tables, name), self.document.place(entry, "key")
+            load,
+            texts(entry, "key"),
+            self.document.place(tables, name),
+            self.document.place(entry, "key"),
+            self._expected_by(entry),
         )
         return options, self._partitions(entry), self.automation(entry)
+
+    def _expected_by(self, entry: Map) -> str:
+        written = text(entry, "expected_by")
+        if written and moment(written) is None:
+            mend = "Write a time and a zone, with a weekday where it comes once a week: `Monday 09:00 Europe/Zurich`."
+            self._wrong("M831", f"`{written}` is no time by which a table can be expected", mend, entry, "expected_by")
+            return ""
+        return written
 
     def automation(self, owner: Map) -> str:
         written = text(owner, "automation")

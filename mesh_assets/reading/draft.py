@@ -48,6 +48,7 @@ class Options:
     key: tuple[str, ...]
     where: Place
     key_at: Place
+    expected_by: str = ""
 
 
 @dataclass(slots=True)

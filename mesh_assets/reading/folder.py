@@ -96,6 +96,7 @@ class _Folder:
                     key=key,
                     partitions=partitions,
                     automation=automation or domain.automation,
+                    expected_by=options.expected_by if options else "",
                     artifact=item.artifact,
                     port=port,
                     code=digest([item.code, str(load_), *key, repr(partitions)]),

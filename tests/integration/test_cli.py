@@ -113,14 +113,16 @@ def test_a_second_run_and_the_status(ran):
     ]
     assert lines[4] == ["3", "unchanged;", "the", "mesh", "is", "at", "version", "3"]
     status = mesh("status", "--json", where=place.root).json
-    assert set(status) == {"schema_version", "snapshot", "tables", "broken"}
+    assert set(status) == {"schema_version", "snapshot", "tables", "incidents", "pipelines", "channels", "broken"}
+    assert (status["incidents"], status["pipelines"], status["channels"]) == ([], [], [])
     assert (status["snapshot"], status["broken"]) == (3, [])
     orders = status["tables"][1]
     assert set(orders) == {
-        "table", "domain", "port", "state", "why", "version", "since", "rows", "tests", "last", "message",
+        "table", "domain", "port", "state", "says", "standing", "why", "version", "since", "rows", "tests", "last", "message",
+        "incident", "expected", "freshness",
     }  # fmt: skip
-    assert [orders[key] for key in ("table", "domain", "port", "state", "version", "rows", "last")] == [
-        "shop/orders", "shop", True, "current", 2, 3, "published",
+    assert [orders[key] for key in ("table", "domain", "port", "state", "standing", "version", "rows", "last")] == [
+        "shop/orders", "shop", True, "passed with warnings", "current", 2, 3, "published",
     ]  # fmt: skip
 
 
