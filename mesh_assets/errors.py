@@ -169,4 +169,6 @@ PROBLEMS = {  # every code, and its heading in docs/problems.md
     "M556": "A check that does not suit its column",
     "M701": "A version step that is too small",
     "M702": "Columns of an input that is not read",
+    "M801": "A table whose toolchain is not told what it needs",
+    "M802": "A file of a program that is not there",
 }
