@@ -40,6 +40,7 @@ class Toolchain(StrEnum):
     PYTHON = "python"
     DBT = "dbt"
     SUBPROCESS = "pipes.subprocess"
+    NOTEBOOK = "notebook"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,12 +102,14 @@ class Program:
 
     Attributes:
         command: Its words; the first is looked up as a shell does, or is a file of the domain.
+        notebook: A Jupyter notebook that is executed instead; its path in the domain's folder.
         format: Of the files: `parquet`, `csv` or `jsonl`.
         env: Environment variables that it is given beside those that every program has.
         timeout: Seconds after which it is ended; 0: never.
     """
 
-    command: tuple[str, ...]
+    command: tuple[str, ...] = ()
+    notebook: str = ""
     format: str = "parquet"
     env: tuple[str, ...] = ()
     timeout: float = 0.0

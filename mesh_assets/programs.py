@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -76,8 +77,46 @@ def build(
         mend = "Set it where the mesh runs. In a kitchen, `kitchen.secrets` of mesh.yaml says what takes its place."
         raise RunError(f"{table.name} needs the environment variable {missing[0]}, which is not set\n    {mend}")
     environment = {**given(COMMON), **secrets, **mesh_variables(handover, partition), **(variables or {})}
-    execute(program.command, domain, environment, timeout=program.timeout, tell=tell, secrets=secrets.values())
-    return handover.take(con, spelt(program.command))
+    execute(
+        words(handover, partition),
+        domain,
+        environment,
+        timeout=program.timeout,
+        tell=tell,
+        secrets=secrets.values(),
+        who=named(table),
+    )
+    return handover.take(con, named(table))
+
+
+def words(handover: Handover, partition: tuple[str, str] | None) -> tuple[str, ...]:
+    """The command that is started.
+
+    Raises:
+        RunError: What executes notebooks is not installed.
+    """
+    program = handover.table.program
+    if program is None or not program.notebook:
+        return program.command if program else ()
+    if not all(find_spec(package) for package in ("papermill", "ipykernel")):
+        raise RunError(
+            "notebooks are executed by papermill, which is not installed\n    pip install 'mesh-assets[notebook]'"
+        )
+    told = mesh_variables(handover, partition).items()
+    parameters = [word for name, value in told for word in ("-r", name, value)]
+    start = [sys.executable, "-m", "papermill", program.notebook, str(executed(handover))]
+    return (*start, "--cwd", ".", "--kernel", "python3", "--no-progress-bar", "--log-output", *parameters)
+
+
+def executed(handover: Handover) -> Path:
+    """The notebook as it was executed, with its results; also one that failed."""
+    return handover.folder / "executed.ipynb"
+
+
+def named(table: Table) -> str:
+    """A table's program, for a sentence."""
+    program = table.program
+    return (f"`{program.notebook}`" if program.notebook else spelt(program.command)) if program else table.name
 
 
 def mesh_variables(handover: Handover, partition: tuple[str, str] | None) -> dict[str, str]:
@@ -100,21 +139,23 @@ def execute(
     timeout: float = 0.0,
     tell: Tell = lambda _text: None,
     secrets: Iterable[str] = (),
+    who: str = "",
 ) -> None:
     """Run a command to its end. Whatever interrupts this call ends the program and all that it has started.
 
     Raises:
         RunError: It cannot be started, ended with another code than 0, or ran out of time.
     """
-    process = _start(command, folder, environment)
+    who = who or spelt(command)
+    process = _start(command, folder, environment, who)
     listener = _Listener(process.stdout, tell, [value for value in secrets if len(value) >= SECRET])
     with _ended(process), listener:
         code = _wait(process, timeout)
         if code is None:
             mend = "Raise `timeout:` of its table, or make it quicker."
-            raise RunError(f"{spelt(command)} was ended after {timeout:.0f} s\n    {mend}")
+            raise RunError(f"{who} was ended after {timeout:.0f} s\n    {mend}")
     if code:
-        raise RunError(_failure(command, code, listener.last()))
+        raise RunError(_failure(who, code, listener.last()))
 
 
 def spelt(command: Iterable[str]) -> str:
@@ -130,7 +171,7 @@ def workplace(home: Path, table: Table, run: str) -> Handover:
     return Handover(place / run, table)
 
 
-def _start(command: tuple[str, ...], folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _start(command: tuple[str, ...], folder: Path, environment: Mapping[str, str], who: str) -> subprocess.Popen[bytes]:
     program = command[0]
     found = str(folder / program) if "/" in program else shutil.which(program, path=environment.get("PATH"))
     if found is None:
@@ -148,7 +189,7 @@ def _start(command: tuple[str, ...], folder: Path, environment: Mapping[str, str
         )
     except OSError as error:
         mend = "Is it executable, and is its first line `#!` and a program that is there?"
-        raise RunError(f"{spelt(command)} cannot be started: {error.strerror}\n    {mend}") from None
+        raise RunError(f"{who} cannot be started: {error.strerror}\n    {mend}") from None
 
 
 def _wait(process: subprocess.Popen[bytes], timeout: float) -> int | None:
@@ -180,10 +221,11 @@ def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
         os.killpg(process.pid, number)
 
 
-def _failure(command: tuple[str, ...], code: int, last: str) -> str:
+def _failure(who: str, code: int, last: str) -> str:
     ended = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-    told = last or "It wrote nothing to its standard output or error."
-    return f"{spelt(command)} {ended}; nothing is published\n{told}"
+    # A list of tables has room for a few lines: what it wrote last comes first.
+    said = next((line for line in reversed(last.splitlines()) if line.strip()), "it wrote nothing")
+    return f"{who} {ended}; nothing is published: {said}\n{last}".rstrip()
 
 
 class _Listener:

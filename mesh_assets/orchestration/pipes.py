@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from mesh_assets.step import Partition
 
 
+NOTEBOOKS = 20
+"""Executed notebooks that are kept of each table."""
+
+
 def asset(mesh: Mesh, table: Table, open_environment: tables.OpenEnvironment) -> dg.AssetsDefinition:
     """One table that a program builds, as an asset like any other."""
 
@@ -39,7 +43,8 @@ def asset(mesh: Mesh, table: Table, open_environment: tables.OpenEnvironment) ->
         def make(con: "duckdb.DuckDBPyConnection", partition: "Partition | None") -> str:
             handover = programs.workplace(env.home, table, context.run.run_id)
             folders.append(handover.folder)
-            return _run(context, con, handover, env.mesh.domains[table.domain].path, partition, told)
+            with _kept_notebook(env.home, handover, context.run.run_id, told):
+                return _run(context, con, handover, env.mesh.domains[table.domain].path, partition, told)
 
         try:
             yield make, told
@@ -75,8 +80,37 @@ def _run(
             variables=session.get_bootstrap_env_vars(),
             partition=range_,
         )
-    told |= taken(session, programs.spelt(handover.table.program.command if handover.table.program else ()))
+    told |= taken(session, programs.named(handover.table))
     return query
+
+
+@contextmanager
+def _kept_notebook(home: Path, handover: "Handover", run: str, told: tell.Metadata) -> Generator[None]:
+    """Keep a notebook as it was executed: its cells say what became of it, also where it failed."""
+    from mesh_assets import programs
+
+    domain, _, short = handover.table.name.partition(".")
+    kept = home / "notebooks" / domain / short / f"{run}.ipynb"
+    try:
+        yield
+    except RunError as error:
+        if _moved(programs.executed(handover), kept):
+            first, _, more = str(error).partition("\n")
+            raise RunError(f"{first}\n    Its cells are kept: {kept.relative_to(home.parent)}\n{more}") from None
+        raise
+    if _moved(programs.executed(handover), kept):
+        told["notebook"] = dg.MetadataValue.notebook(kept)
+
+
+def _moved(notebook: Path, to: Path) -> bool:
+    """Put a notebook where it is kept; of each table the newest are."""
+    if not notebook.is_file():
+        return False
+    to.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(notebook, to)
+    for old in sorted(to.parent.glob("*.ipynb"), key=lambda path: path.stat().st_mtime)[:-NOTEBOOKS]:
+        old.unlink(missing_ok=True)
+    return True
 
 
 def extras(handover: "Handover", partition: tuple[str, str] | None) -> dict[str, object]:

@@ -20,7 +20,7 @@ from mesh_assets.reading.source import Document, Map, child, maps, text, texts
 FORMATS = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".ndjson")
 PACKED = (".gz", ".zst")
 FIELDS_OF_CRON = 5
-SAYS = frozenset({"toolchain", "command", "inputs", "files", "env", "format", "timeout"})
+SAYS = frozenset({"toolchain", "command", "notebook", "inputs", "files", "env", "format", "timeout"})
 """Keys of a table that is built by a program."""
 
 Choice = TypeVar("Choice", bound=StrEnum)

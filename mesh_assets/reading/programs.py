@@ -1,6 +1,7 @@
 """Tables of domain.yaml that say which program builds them: `toolchain: pipes.subprocess`."""
 
 import fnmatch
+import json
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -12,9 +13,10 @@ from mesh_assets.reading.domainfile import SAYS
 from mesh_assets.reading.draft import Found, Reference, digest, leads_out
 from mesh_assets.reading.source import Document, Map, child, items, text, texts
 
-KEYS = {Toolchain.SUBPROCESS: frozenset({"command", "inputs", "files", "env", "format", "timeout"})}
+_COMMON = frozenset({"inputs", "files", "env", "format", "timeout"})
+KEYS = {Toolchain.SUBPROCESS: _COMMON | {"command"}, Toolchain.NOTEBOOK: _COMMON | {"notebook"}}
 """What each toolchain takes, beside what every table does."""
-NEEDS = {Toolchain.SUBPROCESS: ("command",)}
+NEEDS = {Toolchain.SUBPROCESS: "command", Toolchain.NOTEBOOK: "notebook"}
 OWN = SAYS - {"toolchain"}
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 SCRIPT = re.compile(r"[\w./-]+\.(mjs|cjs|js|ts|py|r|sh|bash|jl|rb|pl|php|lua|sql|jar|ipynb)", re.IGNORECASE)
@@ -61,10 +63,11 @@ class _Program:
         # One that is misspelt is told by the schema.
         toolchain = Toolchain(written) if written in tuple(KEYS) else Toolchain.SUBPROCESS
         self._keys(name, toolchain, tables)
-        command = texts(self.entry, "command")
-        code = self._code(command)
+        command, notebook = texts(self.entry, "command"), text(self.entry, "notebook")
+        code = self._code([notebook] if notebook else command)
         program = Program(
             command=command,
+            notebook=notebook,
             format=text(self.entry, "format", "parquet"),
             env=texts(self.entry, "env"),
             timeout=_seconds(text(self.entry, "timeout")),
@@ -80,10 +83,9 @@ class _Program:
         )
 
     def _keys(self, name: str, toolchain: Toolchain, tables: Map) -> None:
-        for key in NEEDS[toolchain]:
-            if key not in self.entry:
-                what, mend = f"`{name}` is built by {toolchain}, and has no `{key}`", f"Add `{key}:`."
-                self.problems.append(self.document.problem("M801", what, mend, tables, name))
+        if (key := NEEDS[toolchain]) not in self.entry:
+            what, mend = f"`{name}` is built by {toolchain}, and has no `{key}`", f"Add `{key}:`."
+            self.problems.append(self.document.problem("M801", what, mend, tables, name))
         for key in self.entry:
             if key in OWN - KEYS[toolchain]:
                 self._wrong("M801", f"`{key}` is not for `toolchain: {toolchain}`", "Take it out.", self.entry, key)
@@ -103,7 +105,7 @@ class _Program:
         Those that the command names, first; and those of `files`, or by default all beside the ones that the command
         names in a folder of their own.
         """
-        words = items(self.entry, "command")
+        words = items(self.entry, "command") or self.entry
         named = [word for index, word in enumerate(command) if self._is_file(words, index, word, first=index == 0)]
         there = list(_below(self.start, ""))
         for index, pattern in enumerate(texts(self.entry, "files")):
@@ -134,32 +136,46 @@ class _Program:
         if value and Path(self.start, path).is_file():
             if leads_out(self.root, self.start, path):
                 what = f"`{word}` is a link that leads out of the mesh"
-                self._wrong("M016", what, "Copy what it leads to into the domain's folder.", words, index)
+                mend = "Copy what it leads to into the domain's folder."
+                self._wrong("M016", what, mend, *self._at(words, index))
                 return False
             return not word.startswith("-")
         if SCRIPT.fullmatch(value) or (first and "/" in word):
             files = [path for path in _below(self.start, "") if SCRIPT.fullmatch(path)]
             mend = nearest(value, files, otherwise="Write it; paths are relative to the domain's folder.")
-            self._wrong("M802", f"there is no file `{value}` in this domain", mend, words, index)
+            self._wrong("M802", f"there is no file `{value}` in this domain", mend, *self._at(words, index))
         return False
 
     def _inside(self, words: object, index: int, path: str) -> bool:
         if not path.startswith(("/", "~")) and ".." not in path.split("/") and "\\" not in path:
             return True
         mend = "A program is written as its name, and found as a shell finds it; files are below the domain's folder."
-        self._wrong("M016", f"`{path}` leads out of the domain's folder", mend, words, index)
+        self._wrong("M016", f"`{path}` leads out of the domain's folder", mend, *self._at(words, index))
         return False
+
+    def _at(self, words: object, index: int) -> tuple[object, str | int]:
+        """Where a word of the command stands; that of a notebook is a key of its own."""
+        return (self.entry, "notebook") if words is self.entry else (words, index)
 
     def _contents(self, paths: Sequence[str]) -> Iterator[str]:
         for path in sorted(paths):
             yield path
             try:
-                yield Path(self.start, path).read_bytes().decode("latin-1")
+                content = Path(self.start, path).read_bytes()
+                yield (_cells(content) if path.endswith(".ipynb") else None) or content.decode("latin-1")
             except OSError:
                 self._wrong("M802", f"`{path}` cannot be read", "Make it readable.", self.entry, "command")
 
     def _wrong(self, code: str, what: str, mend: str, owner: object, key: str | int) -> None:
         self.problems.append(self.document.problem(code, what, mend, owner, key))
+
+
+def _cells(content: bytes) -> str | None:
+    """A notebook's code without its results: to execute it is no change; None for what is no notebook."""
+    try:
+        return json.dumps([cell["source"] for cell in json.loads(content)["cells"] if cell["cell_type"] == "code"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _seconds(written: str) -> float:

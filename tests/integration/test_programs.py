@@ -1,6 +1,8 @@
 """Tables that are built by programs, in whatever language: handed files, audited and published as any other."""
 
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -169,7 +171,7 @@ def test_a_node_script_reads_and_writes_parquet_and_speaks_to_dagster(place):
 
 
 WRONG = {
-    "exits": ("import sys; print('no such warehouse', file=sys.stderr); sys.exit(3)", "ended with exit code 3; nothing is published\nno such warehouse"),
+    "exits": ("import sys; print('no such warehouse', file=sys.stderr); sys.exit(3)", "ended with exit code 3; nothing is published: no such warehouse"),
     "is_killed": ("import os; os.kill(os.getpid(), 9)", "was killed by SIGKILL; nothing is published"),
     "says_nothing": ("pass", "ended, and wrote no table\n    It must write parquet to the path in the environment variable MESH_OUTPUT"),
     "is_empty": ("import os; open(os.environ['MESH_OUTPUT'], 'w').close()", "cannot be read"),
@@ -290,8 +292,9 @@ def test_it_adds_to_its_own_rows_and_is_told_its_partition(place):
     built_by(
         place, "python", "totals/build.py", more="load: append\npartitions: daily\npartition_by: day\nstart: 2026-01-01"
     )
-    assert row(place)["status"] == "published"
-    (first,), _ = logged(place)
+    told = row(place)
+    assert told["status"] == "published", told["message"]
+    (first, *_), _ = logged(place)
     assert first == "0 2026-01-01"
 
 
@@ -390,3 +393,46 @@ def test_a_reader_that_is_a_program_is_asked_before_a_change_reaches_it(place):
     told = row(place)
     assert told["status"] == "held"
     assert "it would break finance" in told["message"]
+
+
+def notebook(place, *cells, outputs=()):
+    def cell(text):
+        return {"cell_type": "code", "execution_count": None, "id": f"c{hash(text) % 10**8}", "metadata": {}, "outputs": list(outputs), "source": text}  # fmt: skip
+
+    kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+    said = {"cells": [cell(text) for text in cells], "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
+    place.write("domains/shop/totals.ipynb", json.dumps(said))
+
+
+def test_a_notebook_builds_a_table_and_is_kept_as_it_was_executed(place):
+    pytest.importorskip("papermill")
+    place.domain(
+        "shop",
+        """
+        inputs: [{source: raw/orders.csv}]
+        outputs: [{port: totals}]
+        tables:
+          totals: {toolchain: notebook, notebook: totals.ipynb, inputs: [orders]}
+        """,
+    )
+    notebook(place, PYTHON, "print(duckdb.sql(f\"select sum(total) from '{output}'\").fetchone()[0])")
+    assert row(place)["status"] == "published"
+    assert totals(place) == [(1, 15), (2, 20)]
+    _, metadata = logged(place)
+    cells = json.loads(Path(metadata["notebook"].value).read_text())["cells"]
+    assert cells[-1]["outputs"][0]["text"] == ["35\n"]
+
+    # To execute it in Jupyter changes its results, not its code.
+    printed = {"name": "stdout", "output_type": "stream", "text": ["1\n"]}
+    code = place.env().mesh.tables["shop.totals"].code
+    notebook(
+        place, PYTHON, "print(duckdb.sql(f\"select sum(total) from '{output}'\").fetchone()[0])", outputs=[printed]
+    )
+    assert place.env().mesh.tables["shop.totals"].code == code
+
+    notebook(place, "raise ValueError('no such till')")
+    told = row(place)
+    assert told["status"] == "failed"
+    assert "`totals.ipynb` ended with exit code 1; nothing is published: ValueError: no such till" in told["message"]
+    kept = place.root / re.search("Its cells are kept: (.+)", told["message"])[1]
+    assert "no such till" in kept.read_text()
