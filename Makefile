@@ -53,11 +53,11 @@ dev: $(VENV)/.run ## Dagster's web server and daemon for the shipped mesh
 	$(BIN)/mesh dev
 
 test: $(VENV)/.dev ## set everything up, then all tests but the slow ones
-	@$(MAKE) --no-print-directory system axe
+	@$(MAKE) --no-print-directory system axe hyparquet
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-all: $(VENV)/.dev ## all tests, the slow ones too
-	@$(MAKE) --no-print-directory system axe
+	@$(MAKE) --no-print-directory system axe hyparquet
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.dev ## ruff, ty, import-linter
@@ -101,6 +101,14 @@ axe:
 	@test -e $(VENV)/axe-$(AXE).min.js || { cd $(VENV) && npm pack --silent axe-core@$(AXE) >/dev/null && tar xzf axe-core-$(AXE).tgz package/axe.min.js \
 	  && echo "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c  package/axe.min.js" | sha256sum -c --quiet && mv package/axe.min.js axe-$(AXE).min.js && rm -rf package axe-core-$(AXE).tgz; } \
 	|| echo "note: axe-core could not be fetched; its tests will be skipped"
+
+# Parquet in plain JavaScript, for the tests of programs in Node; two files for tests only, checked against their hashes.
+HYPARQUET := hyparquet-1.31.5 hyparquet-writer-0.17.0
+hyparquet:
+	@test -e $(VENV)/node_modules/hyparquet-writer || { cd $(VENV) && npm pack --silent hyparquet@1.31.5 hyparquet-writer@0.17.0 >/dev/null \
+	  && printf '%s\n' "5fb6b118fcbc4575771204acd0aa5cab532f40be92339094b7cc756d79830ab5  hyparquet-1.31.5.tgz" "364f2735995f26456e5fb9b4a1d2e9f3733d1c5983044f40ef2608f7e0ca5dcf  hyparquet-writer-0.17.0.tgz" | sha256sum -c --quiet \
+	  && mkdir -p node_modules && for p in $(HYPARQUET); do rm -rf package && tar xzf $$p.tgz && mv package "node_modules/$${p%-*}" && rm $$p.tgz || exit 1; done; } \
+	|| echo "note: hyparquet could not be fetched; its test will be skipped"
 
 COMPILE = UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate
 lock: ## resolve again (UPGRADE=1 takes newer releases)

@@ -22,6 +22,7 @@ from mesh_assets.changes import judge
 from mesh_assets.domain import Load, Table, Toolchain
 from mesh_assets.environment import Environment, contract_hash
 from mesh_assets.errors import RunError, Superseded
+from mesh_assets.handover import unreadable
 from mesh_assets.lake import Mode, Publication, Staged, masking
 from mesh_assets.ledger import Input, Record
 from mesh_assets.schemas.attached import audit
@@ -297,6 +298,10 @@ def _explained(step: Step, table: Table) -> Generator[None]:
     try:
         yield
     except duckdb.Error as error:
+        if table.program is not None and not isinstance(
+            error, (duckdb.OutOfMemoryException, duckdb.InterruptException)
+        ):
+            raise unreadable(spelt(table.name), step.env.home / "steps" / table.name / step.run, error) from None
         if table.toolchain is not Toolchain.SQL:
             raise
         where = table.path.relative_to(mesh.root) if table.path.is_relative_to(mesh.root) else table.path

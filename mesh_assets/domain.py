@@ -39,6 +39,8 @@ class Toolchain(StrEnum):
     SQL = "sql"
     PYTHON = "python"
     DBT = "dbt"
+    SUBPROCESS = "pipes.subprocess"
+    NOTEBOOK = "notebook"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +120,25 @@ class Pipeline:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """A program that builds a table, in any language: it is handed its inputs as files, and writes one.
+
+    Attributes:
+        command: Its words; the first is looked up as a shell does, or is a file of the domain.
+        notebook: A Jupyter notebook that is executed instead; its path in the domain's folder.
+        format: Of the files: `parquet`, `csv` or `jsonl`.
+        env: Environment variables that it is given beside those that every program has.
+        timeout: Seconds after which it is ended; 0: never.
+    """
+
+    command: tuple[str, ...] = ()
+    notebook: str = ""
+    format: str = "parquet"
+    env: tuple[str, ...] = ()
+    timeout: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Domain:
     """A team's folder. `automation` is `eager`, `manual` or a cron expression."""
 
@@ -151,6 +172,7 @@ class Table:
         columns: Columns that a Python table has declared to read, by input; it is given no others.
         artifact: It holds files (columns `name`, `media_type`, `content`), one row each.
         expected_by: When it should be there, such as `Monday 09:00 Europe/Zurich`; empty: as its contract says.
+        program: What builds it, where that is a program of its own.
     """
 
     name: str
@@ -167,6 +189,7 @@ class Table:
     port: OutputPort | None = None
     code: str = ""
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    program: Program | None = None
     path: Path = Path()
     where: Place = Place("")
 

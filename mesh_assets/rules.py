@@ -131,8 +131,9 @@ def options_are_for_tables(draft: Draft) -> Iterator[Problem]:
     """What domain.yaml says under `tables:` is said of tables that exist."""
     for one in _read(draft):
         names = {table.short for table in one.tables}
+        told = {problem.where for problem in one.problems if problem.code == "M801"}
         for name, options in one.options.items():
-            if name not in names:
+            if name not in names and options.where not in told:
                 mend = nearest(name, names, otherwise="Take it out, or write the code that builds it.")
                 yield Problem("M107", f"there is no table `{name}` in this domain", options.where, mend)
 

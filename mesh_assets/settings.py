@@ -64,6 +64,13 @@ def with_variables(variables: Mapping[str, str], *, without: Iterable[str] = ())
         set_variables(before, without=names - before.keys())
 
 
+def given(names: Iterable[str]) -> dict[str, str]:
+    """Those of these environment variables that are set; a name that ends in `*` stands for all that begin so."""
+    wanted = tuple(names)
+    fixed, starts = set(wanted), tuple(name[:-1] for name in wanted if name.endswith("*"))
+    return {name: value for name, value in os.environ.items() if name in fixed or (starts and name.startswith(starts))}
+
+
 def variable(name: str) -> str | None:
     """One environment variable that a kitchen's mapping names."""
     return os.environ.get(name)

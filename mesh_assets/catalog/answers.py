@@ -508,7 +508,8 @@ def _step(mesh: Mesh, table: Table) -> Json:
 
 
 def _code(table: Table) -> str:
-    if table.toolchain in (Toolchain.SQL, Toolchain.DBT) and table.path.suffix == ".sql":
+    is_sql = table.toolchain in (Toolchain.SQL, Toolchain.DBT) and table.path.suffix == ".sql"
+    if is_sql or table.program is not None:
         try:
             return table.path.read_text(encoding="utf-8")[:50_000]
         except (OSError, UnicodeDecodeError):

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mesh_assets import modules, python
+from mesh_assets import modules, programs, python
 from mesh_assets.audit.execute import audit
 from mesh_assets.audit.result import Result
 from mesh_assets.audit.words import result_json
 from mesh_assets.changes.texts import CTE, text_of
 from mesh_assets.domain import Mesh, OnFailure, Table, Toolchain
 from mesh_assets.environment import Environment
+from mesh_assets.handover import Handover
 from mesh_assets.lake import Publication
 
 if TYPE_CHECKING:
@@ -161,6 +162,9 @@ class _Stage:
             functions = {item.name: item for item in python.tables_of(module)} if module else {}
             item = functions.get(table.short)
             return None if item is None else lambda con: python.call(item, con, table.domain)
+        if table.program is not None:
+            handover, folder = Handover(self.folder / "steps" / table.name, table), self.mesh.domains[table.domain].path
+            return lambda con: programs.build(con, handover, folder)
         text = text_of(self.mesh, table)
         if text is None:
             return None

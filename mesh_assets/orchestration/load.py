@@ -111,7 +111,13 @@ def domain_definitions(
     for table in own:
         if table.toolchain is Toolchain.DBT or table in ordinary_tables:
             continue
-        found.append(tables.asset(mesh, table, tables.make_of(mesh, table, functions), open_environment))
+        if table.program is not None:
+            from mesh_assets.orchestration import pipes
+
+            found.append(pipes.asset(mesh, table, open_environment))
+            continue
+        made = tables.always(tables.make_of(mesh, table, functions))
+        found.append(tables.asset(mesh, table, made, open_environment))
     if models := [table for table in own if table.toolchain is Toolchain.DBT]:
         from mesh_assets.environment import home_of
         from mesh_assets.orchestration import dbt

@@ -124,8 +124,16 @@ def _execute(
         tags={name: value for name, value in (tags | sensors.whole_range(mesh, tables)).items() if value},
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
     )
+    if _was_interrupted(done):  # Dagster takes it for a failed step; whoever pressed the keys wants no further run
+        raise KeyboardInterrupt
     recorded = {attempt.table for attempt in env.ledger.of_run(run_id)}
     return {name: why for name, why in _failures(done, tables).items() if name not in recorded}
+
+
+def _was_interrupted(done: dg.ExecuteInProcessResult) -> bool:
+    errors = [event.step_failure_data.error for event in done.all_events if event.is_step_failure]
+    errors += [event.job_failure_data.error for event in done.all_events if event.is_run_failure]
+    return any(error is not None and error.cls_name == dg.DagsterExecutionInterruptedError.__name__ for error in errors)
 
 
 def _failures(done: dg.ExecuteInProcessResult, tables: Sequence[str]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """SQL files, raw files and `@mesh_assets.table` functions as assets: audit and publish happen within the op."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from mesh_assets.step import Outcome, Partition
 
 OpenEnvironment = Callable[[], "Environment"]
+Made = tuple["build.Make", tell.Metadata]
+"""How a table is computed in one step, and what its program will have reported of it by then."""
+
 CLOSURE = "mesh/closure"
 """Run tag: build only what has changed (`retry`: and what failed). Without it, as after a click, what was asked for is built."""
 
@@ -33,7 +37,12 @@ PARTITIONS = {
 }
 
 
-def asset(mesh: Mesh, table: Table, make: "build.Make", open_environment: OpenEnvironment) -> dg.AssetsDefinition:
+def asset(
+    mesh: Mesh,
+    table: Table,
+    made: "Callable[[dg.AssetExecutionContext, Environment], AbstractContextManager[Made]]",
+    open_environment: OpenEnvironment,
+) -> dg.AssetsDefinition:
     """One table as an asset whose checks are its contract's tests.
 
     The op can be subset, so that its checks run alone on the published version; what is published is always audited,
@@ -50,9 +59,16 @@ def asset(mesh: Mesh, table: Table, make: "build.Make", open_environment: OpenEn
         can_subset=True,
     )
     def op(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
-        yield from run_table(context, open_environment(), table, make)
+        env = open_environment()
+        with made(context, env) as (make, told):
+            yield from run_table(context, env, table, make, told)
 
     return op
+
+
+def always(make: "build.Make") -> "Callable[[dg.AssetExecutionContext, Environment], AbstractContextManager[Made]]":
+    """What is computed the same way in every step, and has nothing to report."""
+    return lambda _context, _env: nullcontext((make, {}))
 
 
 def is_forced(run: dg.DagsterRun, table: str) -> bool:
@@ -76,7 +92,8 @@ def spec(mesh: Mesh, table: Table) -> dg.AssetSpec:
     """Everything that Dagster shows of a table before it runs."""
     domain = mesh.domains[table.domain]
     owner = domain.team.owner
-    kinds = {table.toolchain.value if table.toolchain is not Toolchain.SOURCE else "file", "ducklake"}
+    made_with = table.toolchain.value.rpartition(".")[2]
+    kinds = {made_with if table.toolchain is not Toolchain.SOURCE else "file", "ducklake"}
     return dg.AssetSpec(
         keys.of(table.name),
         deps=keys.read_by(mesh, table),
@@ -105,9 +122,9 @@ def partitions(table: Table) -> dg.PartitionsDefinition | None:
 
 
 def run_table(
-    context: dg.AssetExecutionContext, env: "Environment", table: Table, make: "build.Make"
+    context: dg.AssetExecutionContext, env: "Environment", table: Table, make: "build.Make", told: tell.Metadata
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
-    """One step: build and tell, or only test what is published."""
+    """One step: build and tell, or only test what is published. `told`: what its program will have reported."""
     from mesh_assets import build
 
     op = context.op_execution_context
@@ -136,7 +153,8 @@ def run_table(
         yield dg.MaterializeResult(
             asset_key=key,
             data_version=dg.DataVersion(outcome.fingerprint),
-            metadata=tell.outcome_metadata(table, outcome, env.lake.folder(table.name).as_uri())
+            metadata=told
+            | tell.outcome_metadata(table, outcome, env.lake.folder(table.name).as_uri())
             | tell.column_lineage(env, table, outcome.columns),
         )
 

@@ -21,6 +21,8 @@ from mesh_assets.reading.source import Document, Map, child, maps, text, texts
 
 FORMATS = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".ndjson")
 PACKED = (".gz", ".zst")
+SAYS = frozenset({"toolchain", "command", "notebook", "inputs", "files", "env", "format", "timeout"})
+"""Keys of a table that is built by a program."""
 
 Choice = TypeVar("Choice", bound=StrEnum)
 ContractOf = Callable[[str, str, Map | None], Contract | None]  # file, table that it is for, who asks for it
@@ -71,6 +73,11 @@ def read_domain(document: Document, folder: Path, contract: ContractOf) -> Domai
     tables = child(root, "tables")
     options = {name: reader.options(tables, name, entry) for name, entry in tables.items() if isinstance(entry, Map)}
     return DomainText(domain, options, problems)
+
+
+def entries(document: Document) -> list[Map]:
+    """What is said of each table under `tables:`."""
+    return [entry for entry in child(document.root, "tables").values() if isinstance(entry, Map)]
 
 
 class _DomainFile:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mesh_assets.domain import Domain, Load, Pipeline, Table, Toolchain
+from mesh_assets.domain import Domain, Load, Pipeline, Program, Table, Toolchain
 from mesh_assets.errors import Place, Problem
 from mesh_assets.reading.columntype import RESERVED
 from mesh_assets.reading.odcs import Reading
@@ -38,6 +38,7 @@ class Found:
     reads: tuple[Reference, ...] = ()
     artifact: bool = False
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    program: Program | None = None
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from mesh_assets.contract import Attached, Contract
 from mesh_assets.domain import Domain, Load, Table, Toolchain
 from mesh_assets.errors import ConfigError, Place, Problem, nearest
-from mesh_assets.reading.domainfile import DomainText, read_domain
+from mesh_assets.reading.domainfile import SAYS, DomainText, entries, read_domain
 from mesh_assets.reading.draft import DomainDraft, Found, Reference, digest, leads_out, outside
 from mesh_assets.reading.odcs import Reading, read_contract
 from mesh_assets.reading.source import Map, load, read_text
@@ -73,7 +73,7 @@ class _Folder:
         """Every table that the folder builds, with its options, its contract and its port."""
         domain = text.domain
         ports = {port.table: port for port in domain.outputs}
-        found = [*self._sources(domain), *self._sql(), *self._python(), *self._dbt()]
+        found = [*self._sources(domain), *self._sql(), *self._python(), *self._dbt(), *self._programs()]
         sources = {source.table: source for source in domain.sources}
         for item in found:
             options, partitions, automation = text.options.get(item.name, (None, None, ""))
@@ -101,6 +101,7 @@ class _Folder:
                     port=port,
                     code=digest([item.code, str(load_), *key, repr(partitions)]),
                     columns=item.columns,
+                    program=item.program,
                     path=item.path,
                     where=item.where,
                 )
@@ -255,6 +256,16 @@ class _Folder:
         result = read_dbt(folder, self.draft.name, shown)
         self.draft.problems += result.problems
         return result.tables
+
+    def _programs(self) -> list[Found]:
+        document = self.draft.document
+        if document is None or not any(SAYS & entry.keys() for entry in entries(document)):
+            return []
+        from mesh_assets.reading.programs import read_programs
+
+        tables, problems = read_programs(document, self.root, self.start, self.draft.name)
+        self.draft.problems += problems
+        return tables
 
     def _files(self, folder: str, ending: str) -> list[str]:
         """Names of a folder's files of a kind, sorted; a link that leads out of the mesh is a problem."""
