@@ -43,9 +43,11 @@ $(VENV)/.dev: $(LOCKS)/dev.txt pyproject.toml | $(BIN)/uv
 setup: $(VENV)/.run ## prepare .venv, with the mesh command at .venv/bin/mesh
 
 run: $(VENV)/.run ## set everything up, run the shipped mesh, say where to look
+	$(BIN)/mesh run --pipeline launch_dashboard
 	$(BIN)/mesh run
 	@echo
 	@echo "Look at it:   $(BIN)/mesh status"
+	@echo "              $(BIN)/mesh pipeline show launch_dashboard"
 	@echo "              $(BIN)/mesh sql 'from launch_analytics.weekly_report limit 5'"
 	@echo "In Dagster:   $(BIN)/mesh dev     then open http://127.0.0.1:3000/asset-groups"
 

@@ -17,13 +17,13 @@ from mesh_assets import address as names
 from mesh_assets.address import NotFound
 from mesh_assets.authoring import Overtaken
 from mesh_assets.errors import MeshError, RunError
-from mesh_assets.portal import actions, api, jobs, pages, render, sandboxes, steward, telling
+from mesh_assets.portal import actions, api, deliveries, jobs, pages, render, sandboxes, steward, telling
 from mesh_assets.portal.pages import Moved, Page
 from mesh_assets.portal.security import Guard
 from mesh_assets.portal.site import Site, View
 
 FOR_EVER = "public, max-age=31536000, immutable"
-LIVE = (*steward.PAGES, *telling.ROUTES, *sandboxes.PAGES)
+LIVE = (*steward.PAGES, *telling.ROUTES, *deliveries.ROUTES, *sandboxes.PAGES)
 FILES = {
     render.STYLE: "text/css; charset=utf-8",
     render.SCRIPT: "text/javascript; charset=utf-8",
@@ -68,6 +68,7 @@ def create(site: Site, *, hosts: tuple[str, ...] = ()) -> Guard:
         Route("/mesh/domains/{domain}/{table}/tests/{step}", portal.write, methods=["POST"]),
         Route("/mesh/domains/{where:path}/{action}", portal.act, methods=["POST"]),
         Route("/mesh/changes/{change}/{word}", portal.answer, methods=["POST"]),
+        Route("/mesh/pipelines/{name:path}/{action}", portal.pipeline, methods=["POST"]),
         Route("/mesh/kitchens/{action}", portal.kitchen, methods=["POST"]),
         Route("/mesh/kitchens/{name}/{action}", portal.kitchen, methods=["POST"]),
         Route("/mesh/{path:path}", portal.page),
@@ -152,6 +153,16 @@ class _Portal:
 
         def make(view: View) -> Response:
             to = telling.answer(view, words["change"], words["word"], form, by=self._user(request))
+            return RedirectResponse(self.links(to), 303)
+
+        return await self._posted(request, make)
+
+    async def pipeline(self, request: Request) -> Response:
+        """Launch a pipeline, or cancel its launch."""
+        words = request.path_params
+
+        def make(view: View) -> Response:
+            to = deliveries.perform(view, words["name"], words["action"], by=self._user(request) or "portal")
             return RedirectResponse(self.links(to), 303)
 
         return await self._posted(request, make)

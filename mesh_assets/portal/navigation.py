@@ -20,6 +20,7 @@ class Entry:
 MENU = (
     Entry("domains", "Domains", "/mesh/"),
     Entry("tables", "Tables", "/mesh/tables"),
+    Entry("pipelines", "Pipelines", "/mesh/pipelines", live=True),
     Entry("changes", "Changes", "/mesh/changes"),
     Entry("kitchens", "Kitchens", "/mesh/kitchens", live=True),
     Entry("status", "Status", "/mesh/status"),
