@@ -20,11 +20,11 @@ import hashlib
 import random
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mesh_assets import order
+from mesh_assets import graph, order
 from mesh_assets.contract import Contract, Kind, Test
 from mesh_assets.domain import Consistency, Domain, InputPort, Mesh, OnFailure, Table, Toolchain
 from mesh_assets.order import Seen, State
@@ -64,6 +64,8 @@ class Chances:
     waiver: float = 0.25  # ports that declare one
     schedule: float = 0.15  # tables, and domains, that are not eager
     manual: bool = True  # tables that are built when asked for
+    pause: float = 0  # a domain is paused, or resumed
+    launch: float = 0  # a pipeline is launched: a table, with all that it is made of
 
 
 SCHEDULES = ("0 6 * * *", "0 7 * * 1")
@@ -73,6 +75,11 @@ WORLDS = (  # by turns
     Chances(waiver=0.8, refuse=2, fail=4, raw=0.3, schedule=0.03, code=0.005, kill=0.01),
     Chances(code=0.15, fail=3, kill=0.01, schedule=0.05),
     Chances(fail=4, waiver=0.1, schedule=0.4),
+)
+LAUNCHED = (
+    Chances(pause=0.03, launch=0.04),
+    Chances(pause=0.02, launch=0.1, fail=3, schedule=0.5, tick=0.02, code=0.01),
+    Chances(pause=0.1, launch=0.02, waiver=0.5, refuse=3, kill=0.05),
 )
 RESTLESS = replace(QUIET, raw=1, fail=0, refuse=0, waiver=0, tick=0.2, manual=False)
 
@@ -191,6 +198,8 @@ class World:
         self.tried: dict[str, order.Attempt] = {}
         self.raw: dict[str, str] = {}
         self.tick_time: dict[str, int] = {}
+        self.launched: dict[str, int] = {}
+        self.paused: frozenset[str] = frozenset()
         self.pin_time: dict[str, int] = {}
         self.publish_pin: dict[str, int] = {}
         self.leases: dict[str, str] = {}
@@ -300,6 +309,17 @@ class World:
             self.books.promise_less(name)
         if rnd.random() < chances.port:
             self._new_port()
+        self._pause_and_launch(chances)
+
+    def _pause_and_launch(self, chances: Chances) -> None:
+        if chances.pause and self.rnd.random() < chances.pause:
+            self.stats["pauses"] += 1
+            self.paused ^= {self.rnd.choice(list(self.mesh.domains))}
+        if chances.launch and self.rnd.random() < chances.launch:
+            self.stats["launches"] += 1
+            delivered = self.rnd.choice(list(self.mesh.tables))
+            needed = graph.upstream(graph.graph_of(self.mesh), [delivered], include_self=True)
+            self.launched |= dict.fromkeys(needed, self.now)
 
     def _new_code(self, table: Table) -> None:
         self.stats["code"] += 1
@@ -332,10 +352,17 @@ class World:
             running=dict(self.leases),
             ticked=self._ticked(),
             raw=dict(self.raw),
+            retried=self._retried(),
+            paused=self.paused,
         )
 
     def _ticked(self) -> frozenset[str]:
-        return frozenset(name for name, time in self.tick_time.items() if time > self.pin_time.get(name, -1))
+        ticked = frozenset(name for name, time in self.tick_time.items() if time > self.pin_time.get(name, -1))
+        return ticked | self._retried()
+
+    def _retried(self) -> frozenset[str]:
+        """What a launch needs and that was not tried since."""
+        return frozenset(name for name, time in self.launched.items() if time > self.pin_time.get(name, -1))
 
     def tick(self, chances: Chances) -> order.Decision:
         """One moment: things happen, runs start, steps begin and end."""
@@ -349,9 +376,11 @@ class World:
 
     def _launch(self, decision: order.Decision) -> None:
         self._check_no_glitch(decision.build)
+        self._check_pauses(decision.build)
         if self.closures or (self.closures is None and self.rnd.random() < 0.1):
             taken = list(self.rules.closure(self.mesh, self.state(), decision.build))
             if taken:
+                self._check_pauses(taken)
                 self._start(taken, closure=True)
             return
         chosen = [name for name in decision.build if self.rnd.random() < 0.6]
@@ -427,7 +456,7 @@ class World:
         ):
             run.skipped.append(name)
             return None
-        state = State(seen=view, tried=self.tried, ticked=self._ticked(), raw=self.raw)
+        state = State(seen=view, tried=self.tried, ticked=self._ticked(), raw=self.raw, retried=self._retried())
         reason = self.rules.reason_to_build(run.mesh, name, state)
         if reason is None:
             self.stats["nothing to do"] += 1
@@ -527,12 +556,17 @@ class World:
     def _check_no_glitch(self, build: Iterable[str]) -> None:
         busy = {*self.leases, *build}
         for name in build:
-            if above := busy & set(_upstream(self.mesh, name)):
+            if above := busy & set(_upstream(self.mesh, name, self.paused)):
                 raise Broken(f"{name} is due while {sorted(above)} upstream is due or running")
+
+    def _check_pauses(self, build: Iterable[str]) -> None:
+        if paused := [name for name in build if self.mesh.tables[name].domain in self.paused]:
+            raise Broken(f"{paused} is to be built, and its domain is paused")
 
     def _check_not_twice(self, table: Table, step: Step, made_from: object) -> None:
         before, recorded_at = self.last.get(table.name, (None, 0))
-        may = step.reason in ("schedule", "asked for") and table.name in self.tick_time
+        may = step.reason in ("schedule", "asked for") and table.name in {**self.tick_time, **self.launched}
+        may = may or (step.reason == "retry" and table.name in self.launched)
         if made_from == before and step.begun > recorded_at and not may:
             raise Broken(f"{table.name} is built twice on the same inputs ({step.reason})")
 
@@ -543,7 +577,8 @@ class World:
             self.stats["closures"] += 1
 
     def rest(self) -> None:
-        """Let the sources rest, and look at what is left."""
+        """Let the sources rest, resume what is paused, and look at what is left."""
+        self.paused = frozenset()
         for name, raw in self.raw.items():
             self.raw[name] = raw if raw or self.rnd.random() < 0.3 else str(self.now)
         for _ in range(2000):
@@ -627,12 +662,12 @@ def _hands_on(mesh: Mesh, reader: str, name: str) -> bool:
     return same and not _latest(mesh, mesh.tables[reader], name)
 
 
-def _upstream(mesh: Mesh, name: str) -> Iterator[str]:
-    """By a way of eager tables; what is on a schedule ends it."""
+def _upstream(mesh: Mesh, name: str, paused: frozenset[str] = frozenset()) -> Iterator[str]:
+    """By a way of tables that follow; what is on a schedule, or paused, ends it."""
     for i in (*mesh.tables[name].inputs, *mesh.tables[name].references):
         yield i
-        if mesh.tables[i].automation == "eager":
-            yield from _upstream(mesh, i)
+        if mesh.tables[i].automation == "eager" and mesh.tables[i].domain not in paused:
+            yield from _upstream(mesh, i, paused)
 
 
 def _strict_upstream(mesh: Mesh, table: Table) -> Iterator[str]:
@@ -642,13 +677,13 @@ def _strict_upstream(mesh: Mesh, table: Table) -> Iterator[str]:
             yield from _strict_upstream(mesh, mesh.tables[i])
 
 
-def simulate(seed: int, rules: Rules | None = None) -> Counter[str]:
+def simulate(seed: int, rules: Rules | None = None, worlds: Sequence[Chances] = WORLDS) -> Counter[str]:
     """One random mesh through a random history, with three rests.
 
     Raises:
         Broken: A promise was not kept.
     """
-    world = World(seed, rules or Rules(), WORLDS[seed % len(WORLDS)])
+    world = World(seed, rules or Rules(), worlds[seed % len(worlds)])
     for _ in range(3):
         for _ in range(60):
             world.tick(world.chances)

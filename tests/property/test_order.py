@@ -39,6 +39,13 @@ def test_where_sources_never_rest_each_closure_run_builds_all_of_its_tables(chun
         assert simulate_restless(seed)["built"] > 0
 
 
+@pytest.mark.parametrize("chunk", [*range(4), *(pytest.param(n, marks=pytest.mark.slow) for n in range(4, 60))])
+def test_domains_that_are_paused_and_pipelines_that_are_launched_keep_every_promise(chunk: int) -> None:
+    seeds = range(20_000 + chunk * CHUNK, 20_000 + (chunk + 1) * CHUNK)
+    stats = sum((simulate(seed, worlds=order_simulator.LAUNCHED) for seed in seeds), start=order_simulator.Counter())
+    assert {"pauses", "launches", "failed", "killed", "held"} <= stats.keys()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("chunk", range(120))
 def test_three_thousand_random_histories_keep_every_promise(chunk: int) -> None:
