@@ -5,6 +5,7 @@
 
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from mesh_assets import graph, order
@@ -100,6 +101,7 @@ def follow(
         blame = next((found.blames[t] for t in tables if t == found.blames[t].cause), found.blames[tables[0]])
         incident = before.pop(key, None) or _moved(before, by_cause, found, tables)
         behind = graph.downstream(edges, tables)
+        ways = {step for table in tables for step in found.blames[table].path}
         fresh = Incident(
             id=incident.id if incident else name(),
             table=blame.cause,
@@ -108,7 +110,7 @@ def follow(
             sentence=say(blame),
             opened=incident.opened if incident else now,
             tables=tuple(tables),
-            downstream=_downstream(mesh, blame, tables, behind, reads),
+            downstream=_downstream(mesh, blame, {*tables, *behind}, ways, reads),
             pending=dict.fromkeys(
                 sorted({*tables, *behind, *(incident.pending if incident else ())} & mesh.tables.keys()), ""
             ),
@@ -190,14 +192,13 @@ def _key_of(incident: Incident) -> str:
 def _downstream(
     mesh: Mesh,
     blame: Blame,
-    tables: Iterable[str],
-    behind: frozenset[str],
+    hit: AbstractSet[str],
+    ways: AbstractSet[str],
     reads: Callable[[str, str], tuple[int | None, str]],
 ) -> tuple[Reads, ...]:
-    """Each port that another domain reads and that gets nothing new, or that is the cause."""
-    hit = {*tables, *behind}
+    """Each port that another domain reads and that gets nothing new, or that is on the way to the cause."""
     domains = {mesh.tables[name].domain for name in hit if name in mesh.tables} - {blame.domain}
-    ports = hit | {blame.cause}
+    ports = hit | ways
     found = []
     for domain in sorted(domains):
         own = {name for name in hit if name in mesh.tables and mesh.tables[name].domain == domain}

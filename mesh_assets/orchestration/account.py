@@ -42,7 +42,7 @@ def told(env: "Environment", instance: dg.DagsterInstance) -> str:
     seen = look(env, running=progress.running(instance, env.mesh))
     found = seen.keep()
     open_ = sum(not each.closed for each in found)
-    if _is_kitchen(env):
+    if is_kitchen(env):
         return f"{open_} incidents are open; a kitchen tells nobody"
     new = notices.announce(env, found, seen.now)
     sent, failed = notices.deliver(env)
@@ -82,7 +82,8 @@ def _gaps(instance: dg.DagsterInstance, table: Table) -> list[str]:
     return [key for key in over if key not in built][:1_000]
 
 
-def _is_kitchen(env: "Environment") -> bool:
+def is_kitchen(env: "Environment") -> bool:
+    """Whether this is not production: nobody is told of what happens there."""
     from mesh_assets.kitchen.place import around
 
     return around(env.home) is not None
