@@ -20,6 +20,7 @@ class Entry:
 MENU = (
     Entry("domains", "Domains", "/mesh/"),
     Entry("tables", "Tables", "/mesh/tables"),
+    Entry("incidents", "Incidents", "/mesh/incidents"),
     Entry("changes", "Changes", "/mesh/changes"),
     Entry("kitchens", "Kitchens", "/mesh/kitchens", live=True),
     Entry("status", "Status", "/mesh/status"),

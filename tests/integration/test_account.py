@@ -17,11 +17,16 @@ from mesh_assets import catalog
 from mesh_assets.account import notices, record
 from mesh_assets.account.incidents import Incident, Reads
 from mesh_assets.account.look import look
+from mesh_assets.address import NotFound
 from mesh_assets.catalog import account
 from mesh_assets.kitchen.place import Site
 from mesh_assets.orchestration import account as dagsters
 from mesh_assets.orchestration.instance import open_instance
 from mesh_assets.orchestration.load import load
+from mesh_assets.portal import pages
+from mesh_assets.portal import trouble as incident_pages
+from mesh_assets.portal.export import export
+from mesh_assets.portal.site import Site as Portal
 from tests.conftest import free_port
 from tests.making import Place
 
@@ -165,6 +170,26 @@ def test_one_incident_from_the_first_trouble_until_everything_has_caught_up(plac
         [("shop", "opened", None), ("board", "reads", None), ("finance", "reads", None)]
         + [(domain, "closed", None) for domain in ("shop", "board", "finance")]
     )
+
+
+def test_the_portal_shows_it_on_the_home_page_the_tables_and_pages_of_its_own(place, tmp_path):
+    place.run()
+    sold(place, 1, -2)
+    place.run()
+    (it,) = open_ones(place)
+    view = Portal(root=place.root, settings=place.settings).view()
+    assert [each["id"] for each in pages.find(view, "/mesh/").data["incidents"]] == [it["id"]]
+    listed = pages.find(view, "/mesh/incidents", more=incident_pages.PAGES)
+    assert (listed.data["open"], listed.data["incidents"][0]["table"]) == (1, "shop/sold")
+    when = pages.find(view, "/mesh/domains/board/page/when").data["why"]
+    assert (when["incident"], "version 3 of finance/revenue" in when["text"]) == (it["id"], True)
+    with pytest.raises(NotFound, match="there is no incident `none`"):
+        pages.find(view, "/mesh/incidents/none", more=incident_pages.PAGES)
+    export(view, tmp_path / "site")
+    page = (tmp_path / f"site/incidents/{it['id']}.html").read_text()
+    for word in ("shop/sold", "finance", "amount__minimum", "the mesh has no channel"):
+        assert word in page
+    assert it["id"] in (tmp_path / "site/index.html").read_text()
 
 
 def test_a_port_that_passes_its_own_tests_and_breaks_a_reader_is_its_owners(place):
