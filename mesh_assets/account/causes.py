@@ -114,6 +114,8 @@ def causes(
             blame = it.failure(name)
         elif reason.state is Standing.MISSING:
             blame = _missing(mesh, name, reason, blames)
+        elif reason.state is Standing.CURRENT and (held := it.held(name)):
+            blame = it.hold(name, held)
         elif reason.state is Standing.DISAGREES or (statuses[name].late and name in counted):
             source = _trouble_above(mesh, name, behind, through)
             if source:
@@ -194,6 +196,19 @@ class _Search:
             port = f"{blame.domain}.in/{refused.replace('.', '__', 1)}"
             return self._blame(port, Kind.CONTRACT, (name, port))
         return blame
+
+    def held(self, name: str) -> str:
+        """An input that the table's domain refuses as it is now, and goes on without; empty: none."""
+        seen = self.state.seen
+        known = (i for i in sorted(seen[name].held) if i in seen and i in self.mesh.tables)
+        return next((i for i in known if seen[name].inputs.get(i) != seen[i].fingerprint), "")
+
+    def hold(self, name: str, held: str) -> Blame:
+        """Where the version that is refused got what it is refused for."""
+        good = Build(inputs=self.state.seen[name].inputs)
+        bad = Build(inputs={**good.inputs, held: self.state.seen[held].fingerprint})
+        found = self._entered(name, bad, good)
+        return self._chosen(name, found) if found else self._blame(held, Kind.FAILED, (name, held))
 
     def lateness(self, name: str, why: Mapping[str, order.Why]) -> Blame:
         """A late table that nothing upstream explains: what it waits for, if it waits; what that was before stays."""

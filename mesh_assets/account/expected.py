@@ -194,7 +194,7 @@ def due(expected: Expectation, confirmed: datetime | None, before: datetime | No
             return Due(by=None)
         by = confirmed + expected.within
         return Due(by=by, late=now > by, missed=now > by + expected.period)
-    last, following = _around(expected, now)
+    last, following = _around(expected.cron, expected.zone, expected.grace, now)
     if confirmed is not None and confirmed > last - expected.lower:
         was_late = confirmed > last and before is not None and before <= last - expected.lower
         return Due(by=following, came_late=was_late)
@@ -204,15 +204,16 @@ def due(expected: Expectation, confirmed: datetime | None, before: datetime | No
     return Due(by=last, late=True, missed=missed)
 
 
-def _around(expected: Expectation, now: datetime) -> tuple[datetime, datetime]:
+@lru_cache(1024)  # in one look many tables have the same time
+def _around(cron: str, zone: str, grace: timedelta, now: datetime) -> tuple[datetime, datetime]:
     """The last moment and the next one, in UTC."""
     from croniter import croniter
 
-    local = (now - expected.grace).astimezone(ZoneInfo(expected.zone))
+    local = (now - grace).astimezone(ZoneInfo(zone))
     # A moment is over when it is: croniter's `get_prev` leaves out the very moment.
-    last = croniter(expected.cron, local + timedelta(seconds=1)).get_prev(datetime)
-    following = croniter(expected.cron, local).get_next(datetime)
-    return last.astimezone(UTC) + expected.grace, following.astimezone(UTC) + expected.grace
+    last = croniter(cron, local + timedelta(seconds=1)).get_prev(datetime)
+    following = croniter(cron, local).get_next(datetime)
+    return last.astimezone(UTC) + grace, following.astimezone(UTC) + grace
 
 
 def _rhythm(arrivals: Sequence[datetime], every: timedelta) -> Expectation | None:

@@ -5,6 +5,7 @@
 
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from mesh_assets import graph, order
@@ -92,14 +93,15 @@ def follow(
     for table, blame in found.blames.items():
         by_cause.setdefault(_key(blame), []).append(table)
     before = {_key_of(incident): incident for incident in open_}
-    edges = graph.graph_of(mesh)
+    readers = graph.readers_of(graph.graph_of(mesh))
     done: dict[str, Incident] = {}
     for key, tables in by_cause.items():
         if _catches_up(before.get(key), found, tables):
             continue
         blame = next((found.blames[t] for t in tables if t == found.blames[t].cause), found.blames[tables[0]])
         incident = before.pop(key, None) or _moved(before, by_cause, found, tables)
-        behind = graph.downstream(edges, tables)
+        behind = graph.upstream(readers, tables)  # the graph is turned round
+        ways = {step for table in tables for step in found.blames[table].path}
         fresh = Incident(
             id=incident.id if incident else name(),
             table=blame.cause,
@@ -108,7 +110,7 @@ def follow(
             sentence=say(blame),
             opened=incident.opened if incident else now,
             tables=tuple(tables),
-            downstream=_downstream(mesh, blame, tables, behind, reads),
+            downstream=_downstream(mesh, blame, {*tables, *behind}, ways, reads),
             pending=dict.fromkeys(
                 sorted({*tables, *behind, *(incident.pending if incident else ())} & mesh.tables.keys()), ""
             ),
@@ -190,19 +192,21 @@ def _key_of(incident: Incident) -> str:
 def _downstream(
     mesh: Mesh,
     blame: Blame,
-    tables: Iterable[str],
-    behind: frozenset[str],
+    hit: AbstractSet[str],
+    ways: AbstractSet[str],
     reads: Callable[[str, str], tuple[int | None, str]],
 ) -> tuple[Reads, ...]:
-    """Each port that another domain reads and that gets nothing new, or that is the cause."""
-    hit = {*tables, *behind}
-    domains = {mesh.tables[name].domain for name in hit if name in mesh.tables} - {blame.domain}
-    ports = hit | {blame.cause}
+    """Each port that another domain reads and that gets nothing new, or that is on the way to the cause."""
+    ports = hit | ways
+    read = {
+        (mesh.tables[name].domain, i)
+        for name in hit
+        if name in mesh.tables and mesh.tables[name].domain != blame.domain
+        for i in mesh.tables[name].inputs
+        if i in ports and i.partition(".")[0] != mesh.tables[name].domain
+    }
     found = []
-    for domain in sorted(domains):
-        own = {name for name in hit if name in mesh.tables and mesh.tables[name].domain == domain}
-        read = {i for name in own for i in mesh.tables[name].inputs if i in ports and i.partition(".")[0] != domain}
-        for port in sorted(read):
-            version, since = reads(domain, port)
-            found.append(Reads(domain=domain, table=port, version=version, since=since))
+    for domain, port in sorted(read):
+        version, since = reads(domain, port)
+        found.append(Reads(domain=domain, table=port, version=version, since=since))
     return tuple(found)

@@ -168,7 +168,16 @@ def look(env: Environment, *, running: Mapping[str, str] | None = None, now: dat
     arrivals = ledger.arrivals((moment - MEMORY).isoformat(timespec="microseconds"))
     gaps = record.observed(ledger.store, "gaps")
     facts = {
-        name: _facts(env.mesh, name, versions.get(name), last.get(name), arrivals.get(name, ()), refused, gaps)
+        name: _facts(
+            env.mesh,
+            name,
+            versions.get(name),
+            last.get(name),
+            arrivals.get(name, ()),
+            refused,
+            gaps,
+            state.seen.get(name),
+        )
         for name in env.mesh.tables
     }
     statuses = {name: status_of(why[name], facts[name], moment) for name in env.mesh.tables}
@@ -186,6 +195,7 @@ def _facts(
     arrivals: Sequence[str],
     refused: Mapping[str, str],
     gaps: Mapping[str, Sequence[str]],
+    seen: order.Seen | None,
 ) -> Facts:
     table = mesh.tables[name]
     known = version.record if version else {}
@@ -200,7 +210,7 @@ def _facts(
         confirmed=came[-1] if came else since,
         before=came[-2] if len(came) > 1 else None,
         warned=(known.get("tests") or {}).get("warn", 0),
-        held_inputs=tuple(known.get("held") or ()),
+        held_inputs=tuple(sorted(seen.held)) if seen else (),
         outcome=attempt.outcome if attempt and newest else "published" if version else "",
         tried_at=datetime.fromisoformat(attempt.at) if attempt else None,
         message=first_line(str(told.get("message") or "")) if newest else "",

@@ -6,6 +6,7 @@ from typing import Any
 
 from mesh_assets import address as names
 from mesh_assets import graph
+from mesh_assets.account.look import look
 from mesh_assets.address import QUESTIONS, Address
 from mesh_assets.catalog import profile, words
 from mesh_assets.catalog.access import readers_code, whereabouts
@@ -269,10 +270,22 @@ def _when(env: Environment, standing: Standing, address: Address) -> Json:
         "freshness": stands["freshness"],
         "automation": table.automation,
         "waiting": stands["waiting"],
+        "why": None if address.version is not None else _why(env, table),
         "versions": [_version(env, table, item) for item in history],
         "attempts": [] if address.version is not None else [_try(item) for item in tries],
         "tests": results_over_time(env, table),
     }
+
+
+def _why(env: Environment, table: Table) -> Json | None:
+    """Why it gets nothing new, while an incident is open that it lies behind."""
+    from mesh_assets.account.record import open_incidents
+    from mesh_assets.catalog import account
+
+    if not any(table.name in (each.table, *each.pending) for each in open_incidents(env.ledger.store)):
+        return None
+    found = account.why_of(look(env), table.name)
+    return {"text": found["text"], "incident": found["incident"]} if found["incident"] else None
 
 
 def _version(env: Environment, table: Table, version: Version) -> Json:

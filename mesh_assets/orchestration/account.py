@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from mesh_assets.account import notices, record
-from mesh_assets.account.look import look
 from mesh_assets.domain import Table
 from mesh_assets.orchestration import keys, progress, tell
 from mesh_assets.orchestration.tables import OpenEnvironment, partitions
@@ -39,10 +37,13 @@ def sensor(domains: Iterable[str], open_environment: OpenEnvironment, name: str)
 
 def told(env: "Environment", instance: dg.DagsterInstance) -> str:
     """Look, keep, announce and send; in a kitchen only look."""
+    from mesh_assets.account import notices
+    from mesh_assets.account.look import look
+
     seen = look(env, running=progress.running(instance, env.mesh))
     found = seen.keep()
     open_ = sum(not each.closed for each in found)
-    if _is_kitchen(env):
+    if is_kitchen(env):
         return f"{open_} incidents are open; a kitchen tells nobody"
     new = notices.announce(env, found, seen.now)
     sent, failed = notices.deliver(env)
@@ -51,6 +52,8 @@ def told(env: "Environment", instance: dg.DagsterInstance) -> str:
 
 def read_back(instance: dg.DagsterInstance, env: "Environment", domains: frozenset[str]) -> None:
     """Keep what Dagster has found: the state of its freshness policies, and partitions that it never saw built."""
+    from mesh_assets.account import record
+
     store = env.ledger.store
     own = [table for table in env.mesh.tables.values() if table.domain in domains]
     judged = {keys.of(table.name): table.name for table in own if tell.freshness_policy(table) is not None}
@@ -82,7 +85,8 @@ def _gaps(instance: dg.DagsterInstance, table: Table) -> list[str]:
     return [key for key in over if key not in built][:1_000]
 
 
-def _is_kitchen(env: "Environment") -> bool:
+def is_kitchen(env: "Environment") -> bool:
+    """Whether this is not production: nobody is told of what happens there."""
     from mesh_assets.kitchen.place import around
 
     return around(env.home) is not None

@@ -17,13 +17,13 @@ from mesh_assets import address as names
 from mesh_assets.address import NotFound
 from mesh_assets.authoring import Overtaken
 from mesh_assets.errors import MeshError, RunError
-from mesh_assets.portal import actions, api, deliveries, jobs, pages, render, sandboxes, steward, telling
+from mesh_assets.portal import actions, api, deliveries, jobs, pages, render, sandboxes, steward, telling, trouble
 from mesh_assets.portal.pages import Moved, Page
 from mesh_assets.portal.security import Guard
 from mesh_assets.portal.site import Site, View
 
 FOR_EVER = "public, max-age=31536000, immutable"
-LIVE = (*steward.PAGES, *telling.ROUTES, *deliveries.ROUTES, *sandboxes.PAGES)
+LIVE = (*steward.PAGES, *telling.ROUTES, *deliveries.ROUTES, *trouble.PAGES, *sandboxes.PAGES)
 FILES = {
     render.STYLE: "text/css; charset=utf-8",
     render.SCRIPT: "text/javascript; charset=utf-8",

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, quote, unquote
 
 from mesh_assets.address import NotFound
 from mesh_assets.errors import UsageError
-from mesh_assets.portal import api, pages, render, telling
+from mesh_assets.portal import api, pages, render, telling, trouble
 from mesh_assets.portal.pages import Moved
 from mesh_assets.portal.site import View
 from mesh_assets.store import now
@@ -126,7 +126,7 @@ def _text(view: View, path: str, links: FileLinks, moment: str) -> str:
     bare, _, query = path.partition("?")
     words = {key: values[0] for key, values in parse_qs(query).items()}
     try:
-        page = pages.find(view, bare, words, more=telling.ROUTES)
+        page = pages.find(view, bare, words, more=(*telling.ROUTES, *trouble.PAGES))
     except Moved as moved:
         raise NotFound(f"{path} is at {moved.path}") from None
     title = view.env.mesh.title or view.env.mesh.name

@@ -21,6 +21,7 @@ MENU = (
     Entry("domains", "Domains", "/mesh/"),
     Entry("tables", "Tables", "/mesh/tables"),
     Entry("pipelines", "Pipelines", "/mesh/pipelines", live=True),
+    Entry("incidents", "Incidents", "/mesh/incidents"),
     Entry("changes", "Changes", "/mesh/changes"),
     Entry("kitchens", "Kitchens", "/mesh/kitchens", live=True),
     Entry("status", "Status", "/mesh/status"),

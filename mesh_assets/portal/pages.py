@@ -7,9 +7,10 @@ from typing import Any
 from urllib.parse import unquote
 
 from mesh_assets import address as names
+from mesh_assets.account import record
 from mesh_assets.address import QUESTIONS, Address, NotFound
 from mesh_assets.catalog import answers, overview, trust
-from mesh_assets.catalog.reports import SCHEMA_VERSION, Json
+from mesh_assets.catalog.reports import SCHEMA_VERSION, Json, spelt
 from mesh_assets.domain import Table
 from mesh_assets.portal.site import View
 
@@ -72,6 +73,10 @@ def route(address: str, make: Callable[..., Page]) -> tuple[re.Pattern[str], Cal
 def home(view: View, query: Query) -> Page:
     """All domains."""
     data = overview.domains(view.env, view.standing, search=query.get("q", ""), page=number(query))
+    data["incidents"] = [
+        {"id": each.id, "domain": each.domain, "table": spelt(each.table), "cause": each.sentence, "since": each.opened}
+        for each in record.open_incidents(view.env.ledger.store)
+    ]
     return Page(template="home.html", title="Domains", data=data, path="/mesh/", crumbs=())
 
 

@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
 import pytest
 import yaml
 
@@ -25,6 +26,14 @@ def mesh(root: Path, *words: str, code: int = 0) -> dict:
     command = [Path(sys.executable).with_name("mesh"), words[0], "--json", "--mesh", root, "--", *words[1:]]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == code, done.stderr[-3_000:]
+    return json.loads(done.stdout)
+
+
+def mesh_flag(root: Path, *words: str) -> dict:
+    """As `mesh`, for words that are options."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MESH_", "DAGSTER_"))}
+    command = [Path(sys.executable).with_name("mesh"), *words, "--json", "--mesh", root]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     return json.loads(done.stdout)
 
 
@@ -187,3 +196,38 @@ def test_a_mesh_made_by_init_does_what_its_readme_says(tmp_path: Path) -> None:
     export.write_text(good, encoding="utf-8")
     assert "held" not in statuses(mesh(root, "run")).values()
     assert value(root, revenue) == before
+
+
+@pytest.mark.slow
+def test_a_broken_export_is_one_incident_of_its_owner_that_closes_itself(built: Path) -> None:
+    """Launch analytics is told once what it reads meanwhile, and `mesh why` says who answers for it."""
+    delivery = built / LAST_WEEK
+    good = delivery.read_bytes()
+    reads = {row["table"]: row["version"] for row in mesh(built, "status")["tables"]}
+    assert mesh(built, "status")["incidents"] == []
+    try:
+        lines = pl.read_parquet(delivery)
+        drones = pl.when(pl.int_range(pl.len()) < 300).then(pl.lit("DRONE")).otherwise(pl.col("channel"))
+        lines.with_columns(drones.alias("channel")).write_parquet(delivery)
+        for _ in range(2):  # the second run fails on the same file: no second incident, nobody told again
+            mesh(built, "run", code=1)
+        (incident,) = mesh(built, "status")["incidents"]
+        why = mesh(built, "why", "launch_analytics/weekly_report")
+        (told,) = mesh_flag(built, "history", "--incidents")["incidents"]
+    finally:
+        delivery.write_bytes(good)
+        mesh(built, "run")
+    assert (incident["domain"], incident["table"], incident["kind"]) == ("claims", "claims/raw_claims", "files")
+    ports = ("claims/market_share", "claims/weekly_prescriptions")
+    assert [(each["domain"], each["reads"]["table"], each["reads"]["version"]) for each in incident["downstream"]] == [
+        ("launch_analytics", port, reads[port]) for port in ports
+    ]
+    assert sorted((each["domain"], each["word"]) for each in told["told"]) == [
+        ("claims", "opened"), ("launch_analytics", "reads"),
+    ]  # fmt: skip
+    assert (why["because"][-1]["table"], why["because"][-1]["state"]) == ("claims/raw_claims", "failed tests")
+    assert f"launch_analytics reads version {reads[ports[0]]} of claims/market_share" in why["text"]
+    assert "claims-analytics@arden.example" in why["text"]
+    assert mesh(built, "status")["incidents"] == []
+    (over,) = mesh_flag(built, "history", "--incidents")["incidents"]
+    assert (over["id"], over["closed"] is not None) == (incident["id"], True)
