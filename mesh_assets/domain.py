@@ -41,6 +41,7 @@ class Toolchain(StrEnum):
     DBT = "dbt"
     SUBPROCESS = "pipes.subprocess"
     NOTEBOOK = "notebook"
+    EXTERNAL = "external"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +69,13 @@ class Source:
     """Raw files of an operational system; they become the table `domain.<table>`.
 
     Attributes:
-        pattern: Relative to the domain's folder; `*`, `?` and `**` as in a shell.
+        pattern: Relative to the folder; `*`, `?` and `**` as in a shell.
+        folder: Where the files are; None: in the domain's folder.
     """
 
     pattern: str
     table: str
+    folder: Path | None = None
     contract: Contract | None = None
     where: Place = Place("")
 
@@ -116,6 +119,25 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """A table of a database that the mesh does not run; it is read, never written.
+
+    Attributes:
+        kind: `duckdb` or `postgres`.
+        address: A path, or a connection string; `$NAME` alone stands for that environment variable.
+        relation: The table or view, with its schema where it has one.
+        changed_by: Column whose greatest value tells that something has changed; empty: all rows are compared.
+        every: Seconds between two looks at it.
+    """
+
+    kind: str
+    address: str = field(repr=False)
+    relation: str
+    changed_by: str = ""
+    every: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Domain:
     """A team's folder. `automation` is `eager`, `manual` or a cron expression."""
 
@@ -148,6 +170,7 @@ class Table:
         columns: Columns that a Python table has declared to read, by input; it is given no others.
         artifact: It holds files (columns `name`, `media_type`, `content`), one row each.
         program: What builds it, where that is a program of its own.
+        database: Where it is copied from, when somebody else keeps it there.
     """
 
     name: str
@@ -164,8 +187,14 @@ class Table:
     code: str = ""
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     program: Program | None = None
+    database: Database | None = None
     path: Path = Path()
     where: Place = Place("")
+
+    @property
+    def watched(self) -> bool:
+        """Whether it begins outside of the mesh: what it holds changes without anything here."""
+        return self.toolchain in (Toolchain.SOURCE, Toolchain.EXTERNAL)
 
     @property
     def references(self) -> tuple[str, ...]:

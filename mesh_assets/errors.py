@@ -171,4 +171,6 @@ PROBLEMS = {  # every code, and its heading in docs/problems.md
     "M702": "Columns of an input that is not read",
     "M801": "A table whose toolchain is not told what it needs",
     "M802": "A file of a program that is not there",
+    "M803": "A password in a file",
+    "M804": "A location that is not read",
 }

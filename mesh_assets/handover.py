@@ -77,6 +77,14 @@ class Handover:
         return query
 
 
+def workplace(home: Path, table: Table, run: str) -> Handover:
+    """An empty folder for one step. Whoever was there before is dead: a table is built by one step at a time."""
+    place = home / "steps" / table.name
+    shutil.rmtree(place, ignore_errors=True)
+    (place / run).mkdir(parents=True)
+    return Handover(place / run, table)
+
+
 def unreadable(who: str, folder: Path, error: Exception) -> RunError:
     """What a program wrote is not a table, in DuckDB's words without the folders of this machine."""
     told = str(error).replace(f"{folder}/", "").splitlines()[0]

@@ -163,14 +163,6 @@ def spelt(command: Iterable[str]) -> str:
     return f"`{shlex.join(command)}`"
 
 
-def workplace(home: Path, table: Table, run: str) -> Handover:
-    """An empty folder for one step. Whoever was there before is dead: a table is built by one step at a time."""
-    place = home / "steps" / table.name
-    shutil.rmtree(place, ignore_errors=True)
-    (place / run).mkdir(parents=True)
-    return Handover(place / run, table)
-
-
 def _start(command: tuple[str, ...], folder: Path, environment: Mapping[str, str], who: str) -> subprocess.Popen[bytes]:
     program = command[0]
     found = str(folder / program) if "/" in program else shutil.which(program, path=environment.get("PATH"))

@@ -15,7 +15,7 @@ from mesh_assets import modules, python
 from mesh_assets.domain import Mesh, Table, Toolchain
 from mesh_assets.errors import MeshError
 from mesh_assets.mesh import no_collection, read_mesh
-from mesh_assets.orchestration import checks, jobs, kitchens, plain, ports, sensors, tables
+from mesh_assets.orchestration import checks, jobs, kitchens, plain, ports, sensors, tables, watching
 from mesh_assets.orchestration.io import LakeIO
 from mesh_assets.settings import Settings
 
@@ -83,7 +83,10 @@ def _loaded(mesh: Mesh, only: str | None, settings: Settings | None) -> Loaded:
         assets=[*(asset for part in parts for asset in part[0]), *shown],
         asset_checks=[check for part in parts for check in part[1]],
         jobs=jobs.jobs(mesh, working, only),
-        sensors=sensors.sensors(mesh, working, open_environment),
+        sensors=[
+            *sensors.sensors(mesh, working, open_environment),
+            *watching.sensors(mesh, working, open_environment),
+        ],
         schedules=[] if only else kitchens.schedules(mesh.root, settings),
         resources={"io_manager": LakeIO(open_environment)},
         executor=_executor(mesh, chosen),
@@ -104,6 +107,9 @@ def domain_definitions(
     found = [*ports.assets(mesh.domains[domain], open_environment), *ordinary]
     for table in own:
         if table.toolchain is Toolchain.DBT or table in ordinary_tables:
+            continue
+        if table.database is not None:
+            found.append(watching.asset(mesh, table, open_environment))
             continue
         if table.program is not None:
             from mesh_assets.orchestration import pipes

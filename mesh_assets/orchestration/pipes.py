@@ -35,16 +35,16 @@ def asset(mesh: Mesh, table: Table, open_environment: tables.OpenEnvironment) ->
 
     @contextmanager
     def made(context: dg.AssetExecutionContext, env: "Environment") -> Generator[tables.Made]:
-        from mesh_assets import programs
+        from mesh_assets import handover
 
         told: tell.Metadata = {}
         folders: list[Path] = []
 
         def make(con: "duckdb.DuckDBPyConnection", partition: "Partition | None") -> str:
-            handover = programs.workplace(env.home, table, context.run.run_id)
-            folders.append(handover.folder)
-            with _kept_notebook(env.home, handover, context.run.run_id, told):
-                return _run(context, con, handover, env.mesh.domains[table.domain].path, partition, told)
+            place = handover.workplace(env.home, table, context.run.run_id)
+            folders.append(place.folder)
+            with _kept_notebook(env.home, place, context.run.run_id, told):
+                return _run(context, con, place, env.mesh.domains[table.domain].path, partition, told)
 
         try:
             yield make, told
