@@ -40,6 +40,9 @@ class Toolchain(StrEnum):
     PYTHON = "python"
     DBT = "dbt"
     SUBPROCESS = "pipes.subprocess"
+    DOCKER = "pipes.docker"
+    K8S = "pipes.k8s"
+    DATABRICKS = "pipes.databricks"
     NOTEBOOK = "notebook"
     EXTERNAL = "external"
 
@@ -109,9 +112,17 @@ class Program:
         format: Of the files: `parquet`, `csv` or `jsonl`.
         env: Environment variables that it is given beside those that every program has.
         timeout: Seconds after which it is ended; 0: never.
+        image: Of the container in which it runs, elsewhere.
+        exchange: A folder that it sees from there, too: files are handed over below it. None: in the mesh's home.
+        exchange_there: That folder as it is called there; empty: the same.
+        client: More for the run of Dagster's Pipes client.
     """
 
     command: tuple[str, ...] = ()
+    image: str = ""
+    exchange: Path | None = None
+    exchange_there: str = ""
+    client: Mapping[str, object] = field(default_factory=dict)
     notebook: str = ""
     format: str = "parquet"
     env: tuple[str, ...] = ()

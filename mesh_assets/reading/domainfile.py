@@ -22,7 +22,7 @@ PACKED = (".gz", ".zst")
 FIELDS_OF_CRON = 5
 SAYS = frozenset({
     "toolchain", "command", "notebook", "inputs", "files", "env", "format", "timeout",
-    "location", "relation", "changed_by", "every",
+    "image", "exchange", "exchange_there", "client", "location", "relation", "changed_by", "every",
 })  # fmt: skip
 """Keys of a table that is built by a program, or is kept by somebody else."""
 

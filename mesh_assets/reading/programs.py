@@ -14,13 +14,24 @@ from mesh_assets.reading.draft import Found, Reference, digest, leads_out
 from mesh_assets.reading.source import Document, Map, child, items, text, texts
 
 _COMMON = frozenset({"inputs", "files", "env", "format", "timeout"})
+_ELSEWHERE = frozenset({"inputs", "files", "env", "format", "exchange", "exchange_there", "client"})
 KEYS = {
     Toolchain.SUBPROCESS: _COMMON | {"command"},
     Toolchain.NOTEBOOK: _COMMON | {"notebook"},
+    Toolchain.DOCKER: _ELSEWHERE | {"command", "image"},
+    Toolchain.K8S: _ELSEWHERE | {"command", "image"},
+    Toolchain.DATABRICKS: _ELSEWHERE,
     Toolchain.EXTERNAL: frozenset({"location", "relation", "changed_by", "every"}),
 }
 """What each toolchain takes, beside what every table does."""
-NEEDS = {Toolchain.SUBPROCESS: "command", Toolchain.NOTEBOOK: "notebook", Toolchain.EXTERNAL: "location"}
+NEEDS = {
+    Toolchain.SUBPROCESS: ("command",),
+    Toolchain.NOTEBOOK: ("notebook",),
+    Toolchain.DOCKER: ("image",),
+    Toolchain.K8S: ("image", "exchange"),
+    Toolchain.DATABRICKS: ("client", "exchange"),
+    Toolchain.EXTERNAL: ("location",),
+}
 OWN = SAYS - {"toolchain"}
 DATABASES = ("duckdb", "postgres")
 SECRET = re.compile(r"password\s*=|://[^/@\s]*:[^/@\s]+@", re.IGNORECASE)
@@ -72,8 +83,15 @@ class _Program:
         if toolchain is Toolchain.EXTERNAL:
             return self._external(name, tables)
         command, notebook = texts(self.entry, "command"), text(self.entry, "notebook")
-        code = self._code([notebook] if notebook else command)
+        here = toolchain in (Toolchain.SUBPROCESS, Toolchain.NOTEBOOK)
+        code = self._code(([notebook] if notebook else command) if here else [])
+        client = json.loads(json.dumps(child(self.entry, "client")))
+        image, exchange = text(self.entry, "image"), text(self.entry, "exchange")
         program = Program(
+            image=image,
+            exchange=Path(exchange) if exchange else None,
+            exchange_there=text(self.entry, "exchange_there"),
+            client=client,
             command=command,
             notebook=notebook,
             format=text(self.entry, "format", "parquet"),
@@ -85,7 +103,7 @@ class _Program:
             toolchain=toolchain,
             where=self.document.place(tables, name),
             path=Path(self.start, code[0]) if code else Path(self.start, "domain.yaml"),
-            code=digest([*command, program.format, *program.env, *self._contents(code)]),
+            code=digest([*command, image, repr(client), program.format, *program.env, *self._contents(code)]),
             reads=tuple(self._reads()),
             program=program,
         )
@@ -144,9 +162,16 @@ class _Program:
         return Source(pattern=pattern, table=name, folder=Path(fixed or "/"), where=place)
 
     def _keys(self, name: str, toolchain: Toolchain, tables: Map) -> None:
-        if (key := NEEDS[toolchain]) not in self.entry:
+        for key in (key for key in NEEDS[toolchain] if key not in self.entry):
             what, mend = f"`{name}` is of `toolchain: {toolchain}`, and has no `{key}`", f"Add `{key}:`."
             self.problems.append(self.document.problem("M801", what, mend, tables, name))
+        if (
+            toolchain is Toolchain.DATABRICKS
+            and "client" in self.entry
+            and not child(child(self.entry, "client"), "task")
+        ):
+            what, mend = f"`client` of `{name}` has no `task`", "Add the task as Databricks' jobs API writes it."
+            self._wrong("M801", what, mend, self.entry, "client")
         for key in self.entry:
             if key in OWN - KEYS[toolchain]:
                 self._wrong("M801", f"`{key}` is not for `toolchain: {toolchain}`", "Take it out.", self.entry, key)

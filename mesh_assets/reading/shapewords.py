@@ -59,6 +59,7 @@ FORMS: Mapping[str, tuple[str, str]] = {  # by the pattern of the schema: what i
         "a table, or a schema and a table",
         "Write `table`, or `schema.table`, without quotes.",
     ),
+    r"^/": ("a path from the root", "Write it out, beginning with `/`."),
     r"^[1-9][0-9]*[smh]$": ("a whole number with `s`, `m` or `h`", "Write `90s`, `30m` or `2h`."),
 }
 
