@@ -270,7 +270,7 @@ def _compute(step: Step, table: Table, make: Make, base: int | None) -> Staged:
         _show_this(step, table, base)
     query = make(step.con, step.partition)
     with _explained(step, table):
-        if table.source is not None:
+        if table.watched:
             query = _masked(step, table, query)
         return step.env.lake.stage(step.con, table.name, query, columns=columns)
 
@@ -292,7 +292,7 @@ def _explained(step: Step, table: Table) -> Generator[None]:
 
     mesh = step.env.mesh
     if table.source is not None:
-        with raw.explained(mesh.domains[table.domain].path, table.source):
+        with raw.explained(raw.folder_of(mesh, table), table.source):
             yield
         return
     try:
@@ -551,7 +551,7 @@ def _version_record(
         **basis(candidate.tried),
         **read_record(candidate.readings),
         "made": provenance.of(mesh, table),
-        "files": raw.hashes(mesh.domains[table.domain].path, table.source, step.env.ledger.hashes()),
+        "files": raw.hashes(raw.folder_of(mesh, table), table.source, step.env.ledger.hashes()),
         "contract_version": table.contract.version if table.contract else "",
         "toolchain": table.toolchain.value,
         "fingerprint": fingerprint,

@@ -40,7 +40,11 @@ class Toolchain(StrEnum):
     PYTHON = "python"
     DBT = "dbt"
     SUBPROCESS = "pipes.subprocess"
+    DOCKER = "pipes.docker"
+    K8S = "pipes.k8s"
+    DATABRICKS = "pipes.databricks"
     NOTEBOOK = "notebook"
+    EXTERNAL = "external"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +74,13 @@ class Source:
     """Raw files of an operational system; they become the table `domain.<table>`.
 
     Attributes:
-        pattern: Relative to the domain's folder; `*`, `?` and `**` as in a shell.
+        pattern: Relative to the folder; `*`, `?` and `**` as in a shell.
+        folder: Where the files are; None: in the domain's folder.
     """
 
     pattern: str
     table: str
+    folder: Path | None = None
     contract: Contract | None = None
     where: Place = Place("")
 
@@ -129,13 +135,40 @@ class Program:
         format: Of the files: `parquet`, `csv` or `jsonl`.
         env: Environment variables that it is given beside those that every program has.
         timeout: Seconds after which it is ended; 0: never.
+        image: Of the container in which it runs, elsewhere.
+        exchange: A folder that it sees from there, too: files are handed over below it. None: in the mesh's home.
+        exchange_there: That folder as it is called there; empty: the same.
+        client: More for the run of Dagster's Pipes client.
     """
 
     command: tuple[str, ...] = ()
+    image: str = ""
+    exchange: Path | None = None
+    exchange_there: str = ""
+    client: Mapping[str, object] = field(default_factory=dict)
     notebook: str = ""
     format: str = "parquet"
     env: tuple[str, ...] = ()
     timeout: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """A table of a database that the mesh does not run; it is read, never written.
+
+    Attributes:
+        kind: `duckdb` or `postgres`.
+        address: A path, or a connection string; `$NAME` alone stands for that environment variable.
+        relation: The table or view, with its schema where it has one.
+        changed_by: Column whose greatest value tells that something has changed; empty: all rows are compared.
+        every: Seconds between two looks at it.
+    """
+
+    kind: str
+    address: str = field(repr=False)
+    relation: str
+    changed_by: str = ""
+    every: float = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +206,7 @@ class Table:
         artifact: It holds files (columns `name`, `media_type`, `content`), one row each.
         expected_by: When it should be there, such as `Monday 09:00 Europe/Zurich`; empty: as its contract says.
         program: What builds it, where that is a program of its own.
+        database: Where it is copied from, when somebody else keeps it there.
     """
 
     name: str
@@ -190,8 +224,14 @@ class Table:
     code: str = ""
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     program: Program | None = None
+    database: Database | None = None
     path: Path = Path()
     where: Place = Place("")
+
+    @property
+    def watched(self) -> bool:
+        """Whether it begins outside of the mesh: what it holds changes without anything here."""
+        return self.toolchain in (Toolchain.SOURCE, Toolchain.EXTERNAL)
 
     @property
     def references(self) -> tuple[str, ...]:

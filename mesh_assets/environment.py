@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from mesh_assets import order, pipelines, raw
 from mesh_assets.audit.contents import Contents, Knowledge
 from mesh_assets.contract import Contract
-from mesh_assets.domain import InputPort, LakeConfig, Mesh, OnFailure, Table, Toolchain
+from mesh_assets.domain import InputPort, LakeConfig, Mesh, OnFailure, Table
 from mesh_assets.errors import RunError
 from mesh_assets.lake import Commit, Lake, Publication
 from mesh_assets.launches import Launches
@@ -109,7 +109,7 @@ class Environment:
             tried[name], times[name] = _tried(newest), datetime.fromisoformat(newest.at) - began
         asked = self._asked_for(times)
         hashes = self.ledger.hashes()
-        files = {table.name: self.raw(table, hashes) for table in self.mesh.tables.values() if table.source}
+        files = {table.name: self.raw(table, hashes) for table in self.mesh.tables.values() if table.watched}
         return order.State(
             seen=seen,
             tried=tried | self._refused(seen, tried),
@@ -183,16 +183,23 @@ class Environment:
         return frozenset(told["columns"].get(table, ())), told["key"]
 
     def raw(self, table: Table, known: Mapping[str, tuple[str, str]] | None = None) -> str:
-        """Content hash of a source's files now; empty for other tables, and when no file is there.
+        """Content hash of a source's files now, or of an external table; empty for other tables, and where nothing is there.
 
         Args:
             table: The source.
             known: Hashes of files seen before; default: the ledger's.
         """
-        if table.toolchain is not Toolchain.SOURCE or table.source is None:
+        if not table.watched:
             return ""
-        folder = self.mesh.domains[table.domain].path
-        whole, fresh = raw.content(folder, table.source, self.ledger.hashes() if known is None else known)
+        known = self.ledger.hashes() if known is None else known
+        if table.database is not None:
+            from mesh_assets import external
+
+            whole, fresh = external.version(table.name, table.database, known)
+        elif table.source is not None:
+            whole, fresh = raw.content(raw.folder_of(self.mesh, table), table.source, known)
+        else:
+            return ""
         self.ledger.keep_hashes(fresh)
         return whole
 

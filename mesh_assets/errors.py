@@ -176,4 +176,6 @@ PROBLEMS = {  # every code, and its heading in docs/problems.md
     "M832": "A channel that does not exist",
     "M801": "A table whose toolchain is not told what it needs",
     "M802": "A file of a program that is not there",
+    "M803": "A password in a file",
+    "M804": "A location that is not read",
 }

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from operator import or_
 
-from mesh_assets.domain import Consistency, Mesh, Table, Toolchain
+from mesh_assets.domain import Consistency, Mesh, Table
 
 UNKNOWN = "?"  # begins the stamp of what a record does not tell
 
@@ -67,7 +67,7 @@ class _Bits(dict[str, int]):
 
 def is_root(mesh: Mesh, table: Table) -> bool:
     """Whether its versions begin a generation: a source, or nothing hands its own on to it."""
-    return table.toolchain is Toolchain.SOURCE or not any(hands_on(mesh, name, table) for name in table.inputs)
+    return table.watched or not any(hands_on(mesh, name, table) for name in table.inputs)
 
 
 def hands_on(mesh: Mesh, name: str, reader: Table) -> bool:

@@ -23,6 +23,7 @@ class Handover:
 
     folder: Path
     table: Table
+    there: str = ""  # the folder as the program sees it, where that is elsewhere
 
     @property
     def format(self) -> str:
@@ -39,6 +40,10 @@ class Handover:
     def output(self) -> Path:
         """A file; Parquet may also be a folder of files."""
         return self.folder / f"output.{self.format}"
+
+    def told(self, path: Path) -> str:
+        """A path below the folder as the program sees it."""
+        return f"{self.there}/{path.relative_to(self.folder).as_posix()}" if self.there else str(path)
 
     def give(self, con: "duckdb.DuckDBPyConnection") -> None:
         """Write the inputs, from the views of the step's connection; what an earlier run has left is taken away."""
@@ -75,6 +80,16 @@ class Handover:
         except duckdb.Error as error:
             raise unreadable(who, self.folder, error) from None
         return query
+
+
+def workplace(home: Path, table: Table, run: str) -> Handover:
+    """An empty folder for one step. Whoever was there before is dead: a table is built by one step at a time."""
+    program = table.program
+    place = (program.exchange if program and program.exchange else home / "steps") / table.name
+    shutil.rmtree(place, ignore_errors=True)
+    (place / run).mkdir(parents=True)
+    elsewhere = program.exchange_there.rstrip("/") if program else ""
+    return Handover(place / run, table, f"{elsewhere}/{table.name}/{run}" if elsewhere else "")
 
 
 def unreadable(who: str, folder: Path, error: Exception) -> RunError:

@@ -135,8 +135,8 @@ def reason_to_build(mesh: Mesh, table: str, state: State, *, retry_failed: bool 
     it, last = mesh.tables[table], state.tried.get(table)
     if last is None:
         return "first build"
-    if it.toolchain is Toolchain.SOURCE and state.raw.get(table, "") not in ("", last.raw):
-        return "raw files changed"
+    if it.watched and state.raw.get(table, "") not in ("", last.raw):
+        return "raw files changed" if it.toolchain is Toolchain.SOURCE else "changed where it is kept"
     if changed := [i for i in it.inputs if i in state.seen and state.seen[i].fingerprint != last.inputs.get(i)]:
         return f"{'input' if len(changed) == 1 else 'inputs'} {_listed(changed)} changed"
     if it.code != last.code:
@@ -254,8 +254,9 @@ def _why(
     if unpublished := [i for i in _needs(mesh, table) if i not in state.seen]:
         words = "reads" if unpublished[0] in table.inputs else "its tests refer to"
         return _missing(unpublished, f"{words} {_listed(unpublished)}, never published")
-    if table.toolchain is Toolchain.SOURCE and not state.raw.get(name):
-        return _missing([], "its raw files are missing")
+    if table.watched and not state.raw.get(name):
+        ours = table.toolchain is Toolchain.SOURCE
+        return _missing([], "its raw files are missing" if ours else "it cannot be looked at where it is kept")
     reason = reason_to_build(mesh, name, state, retry_failed=retry_failed)
     if reason is None:
         return _at_rest(state, name)

@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from mesh_assets.domain import Table
+from mesh_assets.domain import Table, Toolchain
 from mesh_assets.errors import RunError
 from mesh_assets.handover import Handover
 from mesh_assets.settings import given
@@ -72,10 +72,7 @@ def build(
     if program is None:
         raise RunError(f"{table.name} has no program")
     handover.give(con)
-    secrets = given(program.env)
-    if missing := [name for name in program.env if name not in secrets]:
-        mend = "Set it where the mesh runs. In a kitchen, `kitchen.secrets` of mesh.yaml says what takes its place."
-        raise RunError(f"{table.name} needs the environment variable {missing[0]}, which is not set\n    {mend}")
+    secrets = asked_for(table)
     environment = {**given(COMMON), **secrets, **mesh_variables(handover, partition), **(variables or {})}
     execute(
         words(handover, partition),
@@ -87,6 +84,20 @@ def build(
         who=named(table),
     )
     return handover.take(con, named(table))
+
+
+def asked_for(table: Table) -> dict[str, str]:
+    """The environment variables that a table's program is given by name.
+
+    Raises:
+        RunError: One of them is not set.
+    """
+    wanted = table.program.env if table.program else ()
+    found = given(wanted)
+    if missing := [name for name in wanted if name not in found]:
+        mend = "Set it where the mesh runs. In a kitchen, `kitchen.secrets` of mesh.yaml says what takes its place."
+        raise RunError(f"{table.name} needs the environment variable {missing[0]}, which is not set\n    {mend}")
+    return found
 
 
 def words(handover: Handover, partition: tuple[str, str] | None) -> tuple[str, ...]:
@@ -116,15 +127,19 @@ def executed(handover: Handover) -> Path:
 def named(table: Table) -> str:
     """A table's program, for a sentence."""
     program = table.program
-    return (f"`{program.notebook}`" if program.notebook else spelt(program.command)) if program else table.name
+    if program is None or table.toolchain is Toolchain.DATABRICKS:
+        return f"the program of {table.name}"
+    if program.image:
+        return f"`{program.image}`"
+    return f"`{program.notebook}`" if program.notebook else spelt(program.command)
 
 
 def mesh_variables(handover: Handover, partition: tuple[str, str] | None) -> dict[str, str]:
     """What tells a program what to do, where it does not ask Dagster Pipes."""
     told = {
         "MESH_TABLE": handover.table.name,
-        "MESH_INPUTS": str(handover.folder / "inputs"),
-        "MESH_OUTPUT": str(handover.output),
+        "MESH_INPUTS": handover.told(handover.folder / "inputs"),
+        "MESH_OUTPUT": handover.told(handover.output),
     }
     if partition:
         told |= {"MESH_PARTITION_START": partition[0], "MESH_PARTITION_END": partition[1]}
@@ -161,14 +176,6 @@ def execute(
 def spelt(command: Iterable[str]) -> str:
     """A command as a person writes it."""
     return f"`{shlex.join(command)}`"
-
-
-def workplace(home: Path, table: Table, run: str) -> Handover:
-    """An empty folder for one step. Whoever was there before is dead: a table is built by one step at a time."""
-    place = home / "steps" / table.name
-    shutil.rmtree(place, ignore_errors=True)
-    (place / run).mkdir(parents=True)
-    return Handover(place / run, table)
 
 
 def _start(command: tuple[str, ...], folder: Path, environment: Mapping[str, str], who: str) -> subprocess.Popen[bytes]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mesh_assets import rawcsv
 from mesh_assets.contract import Contract
-from mesh_assets.domain import Source
+from mesh_assets.domain import Mesh, Source, Table
 from mesh_assets.errors import RunError, nearest
 
 READERS: Mapping[str, str] = {
@@ -21,6 +21,12 @@ READERS: Mapping[str, str] = {
 PACKED = (".gz", ".zst")
 
 Hashes = dict[str, tuple[str, str]]
+
+
+def folder_of(mesh: Mesh, table: Table) -> Path:
+    """Where the files of a table are."""
+    elsewhere = table.source.folder if table.source else None
+    return elsewhere or mesh.domains[table.domain].path
 
 
 def files(folder: Path, source: Source) -> tuple[Path, ...]:
@@ -152,8 +158,8 @@ def _spell(paths: Sequence[Path], folder: Path) -> str:
 
 
 def _root(folder: Path) -> Path:
-    """The mesh's folder: paths are told from there."""
-    return folder.parents[1]
+    """The mesh's folder: paths are told from there; of files elsewhere, two folders up."""
+    return folder.parents[min(1, len(folder.parents) - 1)] if folder.parents else folder
 
 
 def _sha256(path: Path) -> str:

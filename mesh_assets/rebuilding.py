@@ -190,9 +190,11 @@ def _seed(env: Environment, table: str, version: int, head: int) -> Version:
 def _missing(fork: Environment, version: Version) -> list[str]:
     """What was there then, and is not now."""
     table, record = fork.mesh.tables[version.table], version.record
+    if table.database is not None and fork.raw(table) != record.get("raw"):
+        return ["it was copied from a database that has changed since"]
     if table.source is None:
         return []
-    folder = fork.mesh.domains[table.domain].path
+    folder = raw.folder_of(fork.mesh, table)
     now, fresh = raw.content(folder, table.source, {})
     if now == record.get("raw"):
         return []

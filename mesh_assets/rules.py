@@ -151,7 +151,7 @@ def _incremental(one: DomainDraft, table: Table, options: Options) -> Iterator[P
     if options.load is not Load.FULL and table.contract is None:
         mend = f"Write {one.shown}/contracts/{table.short}.odcs.yaml: old and new rows must have the same columns."
         yield Problem("M108", f"`{table.short}` is loaded by {options.load} and has no contract", options.where, mend)
-    if options.load is not Load.FULL and table.source is not None:
+    if options.load is not Load.FULL and table.watched:
         mend = "Leave `load` out, and load a SQL table that reads it by append or upsert."
         yield Problem("M108", f"`{table.short}` is a source, which is loaded whole", options.where, mend)
     if options.load is Load.UPSERT and not options.key:

@@ -112,7 +112,7 @@ def _head(env: Environment, standing: Standing, address: Address, question: str)
 def _kind(table: Table) -> str:
     if table.port:
         return "output port"
-    return "source, private" if table.source else "private table"
+    return "source, private" if table.watched else "private table"
 
 
 # -- what ---------------------------------------------------------------------------------------------------------------

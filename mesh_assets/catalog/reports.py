@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mesh_assets import graph, order
-from mesh_assets.domain import Mesh, Table
+from mesh_assets.domain import Mesh, Table, Toolchain
 from mesh_assets.environment import Environment
 from mesh_assets.errors import UsageError, nearest
 from mesh_assets.ledger import Attempt, Version
@@ -115,11 +115,16 @@ def _row(
     elif name in failed:
         row |= {"status": "failed", "message": failed[name]}
     elif table.source and why.state is order.Standing.MISSING:
-        mend = f"Put the export there, or correct `source:` at {table.source.where}."
+        key = "source" if table.toolchain is Toolchain.SOURCE else "location"
+        mend = f"Put the export there, or correct `{key}:` at {table.source.where}."
         row |= {
             "status": "failed",
             "message": f"no file matches `{table.source.pattern}` in {table.domain}\n    {mend}",
         }
+    elif table.database and why.state is order.Standing.MISSING:
+        from mesh_assets import external
+
+        row |= {"status": "failed", "message": external.trouble(table.name, table.database) or why.sentence}
     elif why.state is order.Standing.FAILED:
         row |= {"status": "held", "message": why.sentence}
     elif why.state is not order.Standing.CURRENT or version is None:

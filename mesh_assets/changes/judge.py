@@ -344,7 +344,7 @@ def at_publishing(
     found: dict[str, Publishing] = {}
     start: dict[str, Moved] = {}
     for name, (table, columns, _) in candidates.items():
-        if table.port is None and table.source is None:
+        if table.port is None and not table.watched:
             continue
         old, known = record.current(name)
         new = shape_of(table, columns)

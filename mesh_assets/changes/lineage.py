@@ -109,7 +109,7 @@ def lineage(mesh: Mesh, table: Table, columns: Columns, cache: Path | None = Non
     where = Spot(table.where.path, table.where.line, table.where.column)
     if table.toolchain is Toolchain.PYTHON:
         return _python(table, where)
-    text = text_of(mesh, table) if table.toolchain is not Toolchain.SOURCE else None
+    text = text_of(mesh, table) if not table.watched else None
     if text is None:
         why = "its SQL is known to dbt alone" if table.toolchain is Toolchain.DBT else ""
         return _assumed(table, where, why)

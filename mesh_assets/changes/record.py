@@ -274,7 +274,7 @@ def _event(table: str, old: Shape, new: Shape, version: int, at: str, toolchain:
         "id": model.event_id(table, old, new),
         "version": version,
         "port": table,
-        "moment": "outside" if toolchain == "source" else "publishing",
+        "moment": "outside" if toolchain in ("source", "external") else "publishing",
         "old": old.hash,
         "new": new.hash,
         "at": at,

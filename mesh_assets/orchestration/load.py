@@ -15,7 +15,7 @@ from mesh_assets import modules, python
 from mesh_assets.domain import Mesh, Table, Toolchain
 from mesh_assets.errors import MeshError
 from mesh_assets.mesh import no_collection, read_mesh
-from mesh_assets.orchestration import checks, jobs, kitchens, pipelines, plain, ports, sensors, tables
+from mesh_assets.orchestration import checks, jobs, kitchens, pipelines, plain, ports, sensors, tables, watching
 from mesh_assets.orchestration.io import LakeIO
 from mesh_assets.settings import Settings
 
@@ -85,6 +85,7 @@ def _loaded(mesh: Mesh, only: str | None, settings: Settings | None) -> Loaded:
         jobs=[*jobs.jobs(mesh, working, only), *pipelines.jobs(mesh, open_environment, only)],
         sensors=[
             *sensors.sensors(mesh, working, open_environment),
+            *watching.sensors(mesh, working, open_environment),
             *pipelines.sensors(mesh, open_environment, only, sensors.INTERVAL),
         ],
         schedules=[
@@ -110,6 +111,9 @@ def domain_definitions(
     found = [*ports.assets(mesh.domains[domain], open_environment), *ordinary]
     for table in own:
         if table.toolchain is Toolchain.DBT or table in ordinary_tables:
+            continue
+        if table.database is not None:
+            found.append(watching.asset(mesh, table, open_environment))
             continue
         if table.program is not None:
             from mesh_assets.orchestration import pipes

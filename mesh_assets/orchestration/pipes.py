@@ -16,7 +16,7 @@ from dagster_pipes import PipesParams
 
 from mesh_assets.domain import Mesh, Table
 from mesh_assets.errors import RunError
-from mesh_assets.orchestration import tables, tell
+from mesh_assets.orchestration import clouds, tables, tell
 
 if TYPE_CHECKING:
     import duckdb
@@ -35,16 +35,18 @@ def asset(mesh: Mesh, table: Table, open_environment: tables.OpenEnvironment) ->
 
     @contextmanager
     def made(context: dg.AssetExecutionContext, env: "Environment") -> Generator[tables.Made]:
-        from mesh_assets import programs
+        from mesh_assets import handover
 
         told: tell.Metadata = {}
         folders: list[Path] = []
 
         def make(con: "duckdb.DuckDBPyConnection", partition: "Partition | None") -> str:
-            handover = programs.workplace(env.home, table, context.run.run_id)
-            folders.append(handover.folder)
-            with _kept_notebook(env.home, handover, context.run.run_id, told):
-                return _run(context, con, handover, env.mesh.domains[table.domain].path, partition, told)
+            place = handover.workplace(env.home, table, context.run.run_id)
+            folders.append(place.folder)
+            if table.toolchain in clouds.CLIENTS:
+                return clouds.run(context, con, place, partition, told)
+            with _kept_notebook(env.home, place, context.run.run_id, told):
+                return _run(context, con, place, env.mesh.domains[table.domain].path, partition, told)
 
         try:
             yield make, told
@@ -70,7 +72,7 @@ def _run(
         context=context.op_execution_context,  # the other one warns when Dagster itself asks it for the run
         context_injector=PipesFileContextInjector(str(handover.folder / "context.json")),
         message_reader=_Messages(str(handover.folder / "messages.jsonl")),
-        extras=extras(handover, range_),
+        extras=clouds.extras(handover, range_),
     ) as session:
         query = programs.build(
             con,
@@ -80,7 +82,7 @@ def _run(
             variables=session.get_bootstrap_env_vars(),
             partition=range_,
         )
-    told |= taken(session, programs.named(handover.table))
+    told |= clouds.taken(session.get_results(), context, programs.named(handover.table))
     return query
 
 
@@ -111,35 +113,6 @@ def _moved(notebook: Path, to: Path) -> bool:
     for old in sorted(to.parent.glob("*.ipynb"), key=lambda path: path.stat().st_mtime)[:-NOTEBOOKS]:
         old.unlink(missing_ok=True)
     return True
-
-
-def extras(handover: "Handover", partition: tuple[str, str] | None) -> dict[str, object]:
-    """What a program can ask Dagster Pipes for."""
-    return {
-        "table": handover.table.name,
-        "inputs": {name: str(path) for name, path in handover.inputs.items()},
-        "output": str(handover.output),
-        "format": handover.format,
-        "partition": list(partition) if partition else None,
-    }
-
-
-def taken(session: dg.PipesSession, who: str) -> tell.Metadata:
-    """What the program has reported of the table; the version is the mesh's own business, and so are its tests.
-
-    Raises:
-        RunError: It has reported that a check of its own failed.
-    """
-    found: tell.Metadata = {}
-    for result in session.get_results():
-        if isinstance(result, dg.MaterializeResult):
-            found |= dict(result.metadata or {})
-        elif isinstance(result, dg.AssetCheckResult) and not result.passed:
-            if result.severity is dg.AssetCheckSeverity.WARN:
-                session.context.log.warning("%s warns: %s", who, result.check_name)
-                continue
-            raise RunError(f"{who} says that its check {result.check_name} failed; nothing is published")
-    return found
 
 
 class _Messages(PipesFileMessageReader):

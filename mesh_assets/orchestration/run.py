@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from mesh_assets import order
 from mesh_assets.environment import Environment
 from mesh_assets.errors import RunError
-from mesh_assets.orchestration import account, instance, keys, progress, sensors
+from mesh_assets.orchestration import account, instance, keys, progress, sensors, watching
 from mesh_assets.orchestration.load import load
 from mesh_assets.orchestration.tables import CLOSURE, FORCE
 from mesh_assets.settings import Settings
@@ -69,6 +69,8 @@ def run(
             failed |= _execute(loaded.definitions, storage, env, group, run_id, force=force)
             runs.append(run_id)
         sensors.reconcile(storage, env, env.mesh, env.mesh.domains)
+        for event in watching.look(env, watching.external_tables(env.mesh, tuple(env.mesh.domains)), {})[1]:
+            storage.report_runless_asset_event(event)
         account.read_back(storage, env, frozenset(env.mesh.domains))
         account.told(env, storage)
     return Done(tuple(runs), {name: "\n".join(told) for name, told in loaded.broken.items()}, failed)

@@ -80,7 +80,7 @@ def is_forced(run: dg.DagsterRun, table: str) -> bool:
 def make_of(mesh: Mesh, table: Table, functions: dict[str, python.PythonTable]) -> "build.Make":
     """How a table of the library's own toolchains is computed."""
     if table.source is not None:
-        folder, source = mesh.domains[table.domain].path, table.source
+        folder, source = raw.folder_of(mesh, table), table.source
         return lambda _con, _partition: raw.query(folder, source, table.contract)
     if table.toolchain is Toolchain.PYTHON:
         function = functions[table.name]

@@ -21,8 +21,11 @@ from mesh_assets.reading.source import Document, Map, child, maps, text, texts
 
 FORMATS = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".ndjson")
 PACKED = (".gz", ".zst")
-SAYS = frozenset({"toolchain", "command", "notebook", "inputs", "files", "env", "format", "timeout"})
-"""Keys of a table that is built by a program."""
+SAYS = frozenset({
+    "toolchain", "command", "notebook", "inputs", "files", "env", "format", "timeout",
+    "image", "exchange", "exchange_there", "client", "location", "relation", "changed_by", "every",
+})  # fmt: skip
+"""Keys of a table that is built by a program, or is kept by somebody else."""
 
 Choice = TypeVar("Choice", bound=StrEnum)
 ContractOf = Callable[[str, str, Map | None], Contract | None]  # file, table that it is for, who asks for it
@@ -109,7 +112,7 @@ class _DomainFile:
         if pattern.startswith(("/", "~")) or ".." in parts or "\\" in pattern or re.match(r"\w+:", pattern):
             mend = "Put the files below the domain's folder, and write a path such as `raw/orders/*.csv`."
             self._wrong("M016", f"the source `{pattern}` leads out of the domain's folder", mend, entry, "source")
-        elif not _readable(pattern):
+        elif not readable(pattern):
             ending = posixpath.splitext(parts[-1])[1]
             mend = f"It can end in {', '.join(FORMATS)}, and be packed with {' or '.join(PACKED)}."
             self._wrong(
@@ -216,7 +219,8 @@ def _named_after(pattern: str) -> str:
     return parts[-1].partition(".")[0]
 
 
-def _readable(pattern: str) -> bool:
+def readable(pattern: str) -> bool:
+    """Whether files of that name are read, by their ending."""
     name = pattern.lower()
     for ending in PACKED:
         name = name.removesuffix(ending)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mesh_assets.domain import Domain, Load, Pipeline, Program, Table, Toolchain
+from mesh_assets.domain import Database, Domain, Load, Pipeline, Program, Source, Table, Toolchain
 from mesh_assets.errors import Place, Problem
 from mesh_assets.reading.columntype import RESERVED
 from mesh_assets.reading.odcs import Reading
@@ -39,6 +39,8 @@ class Found:
     artifact: bool = False
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     program: Program | None = None
+    source: Source | None = None
+    database: Database | None = None
 
 
 @dataclass(slots=True)

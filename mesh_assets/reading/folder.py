@@ -78,7 +78,7 @@ class _Folder:
         for item in found:
             options, partitions, automation = text.options.get(item.name, (None, None, ""))
             port = ports.get(item.name)
-            source = sources.get(item.name) if item.toolchain is Toolchain.SOURCE else None
+            source = sources.get(item.name) if item.toolchain is Toolchain.SOURCE else item.source
             declared = next((one.contract for one in (source, port) if one and one.contract), None)
             contract = declared or self.contract("", item.name, None)
             full = f"{self.draft.name}.{item.name}"
@@ -102,6 +102,7 @@ class _Folder:
                     code=digest([item.code, str(load_), *key, repr(partitions)]),
                     columns=item.columns,
                     program=item.program,
+                    database=item.database,
                     path=item.path,
                     where=item.where,
                 )

@@ -7,17 +7,34 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mesh_assets.domain import Program, Toolchain
+from mesh_assets.domain import Database, Program, Source, Toolchain
 from mesh_assets.errors import Problem, nearest
-from mesh_assets.reading.domainfile import SAYS
+from mesh_assets.reading.domainfile import FORMATS, SAYS, readable
 from mesh_assets.reading.draft import Found, Reference, digest, leads_out
 from mesh_assets.reading.source import Document, Map, child, items, text, texts
 
 _COMMON = frozenset({"inputs", "files", "env", "format", "timeout"})
-KEYS = {Toolchain.SUBPROCESS: _COMMON | {"command"}, Toolchain.NOTEBOOK: _COMMON | {"notebook"}}
+_ELSEWHERE = frozenset({"inputs", "files", "env", "format", "exchange", "exchange_there", "client"})
+KEYS = {
+    Toolchain.SUBPROCESS: _COMMON | {"command"},
+    Toolchain.NOTEBOOK: _COMMON | {"notebook"},
+    Toolchain.DOCKER: _ELSEWHERE | {"command", "image"},
+    Toolchain.K8S: _ELSEWHERE | {"command", "image"},
+    Toolchain.DATABRICKS: _ELSEWHERE,
+    Toolchain.EXTERNAL: frozenset({"location", "relation", "changed_by", "every"}),
+}
 """What each toolchain takes, beside what every table does."""
-NEEDS = {Toolchain.SUBPROCESS: "command", Toolchain.NOTEBOOK: "notebook"}
+NEEDS = {
+    Toolchain.SUBPROCESS: ("command",),
+    Toolchain.NOTEBOOK: ("notebook",),
+    Toolchain.DOCKER: ("image",),
+    Toolchain.K8S: ("image", "exchange"),
+    Toolchain.DATABRICKS: ("client", "exchange"),
+    Toolchain.EXTERNAL: ("location",),
+}
 OWN = SAYS - {"toolchain"}
+DATABASES = ("duckdb", "postgres")
+SECRET = re.compile(r"password\s*=|://[^/@\s]*:[^/@\s]+@", re.IGNORECASE)
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 SCRIPT = re.compile(r"[\w./-]+\.(mjs|cjs|js|ts|py|r|sh|bash|jl|rb|pl|php|lua|sql|jar|ipynb)", re.IGNORECASE)
 """A word of a command that is surely meant as a file."""
@@ -63,9 +80,18 @@ class _Program:
         # One that is misspelt is told by the schema.
         toolchain = Toolchain(written) if written in tuple(KEYS) else Toolchain.SUBPROCESS
         self._keys(name, toolchain, tables)
+        if toolchain is Toolchain.EXTERNAL:
+            return self._external(name, tables)
         command, notebook = texts(self.entry, "command"), text(self.entry, "notebook")
-        code = self._code([notebook] if notebook else command)
+        here = toolchain in (Toolchain.SUBPROCESS, Toolchain.NOTEBOOK)
+        code = self._code(([notebook] if notebook else command) if here else [])
+        client = json.loads(json.dumps(child(self.entry, "client")))
+        image, exchange = text(self.entry, "image"), text(self.entry, "exchange")
         program = Program(
+            image=image,
+            exchange=Path(exchange) if exchange else None,
+            exchange_there=text(self.entry, "exchange_there"),
+            client=client,
             command=command,
             notebook=notebook,
             format=text(self.entry, "format", "parquet"),
@@ -77,15 +103,75 @@ class _Program:
             toolchain=toolchain,
             where=self.document.place(tables, name),
             path=Path(self.start, code[0]) if code else Path(self.start, "domain.yaml"),
-            code=digest([*command, program.format, *program.env, *self._contents(code)]),
+            code=digest([*command, image, repr(client), program.format, *program.env, *self._contents(code)]),
             reads=tuple(self._reads()),
             program=program,
         )
 
+    def _external(self, name: str, tables: Map) -> Found:
+        """A table that somebody else keeps: files anywhere, or a table of a database."""
+        location, where = text(self.entry, "location"), self.document.place(tables, name)
+        kind, _, address = location.partition(":")
+        source, database = None, None
+        if kind in DATABASES and address:
+            database = self._database(name, kind, address, tables)
+        elif location:
+            source = self._elsewhere(name, location)
+        code = digest([location, text(self.entry, "relation")])
+        path = Path(self.start, "domain.yaml")
+        return Found(
+            name=name,
+            toolchain=Toolchain.EXTERNAL,
+            where=where,
+            path=path,
+            code=code,
+            source=source,
+            database=database,
+        )
+
+    def _database(self, name: str, kind: str, address: str, tables: Map) -> Database:
+        if "relation" not in self.entry:
+            mend = "Add `relation: schema.table`."
+            self._wrong("M801", f"`{name}` is in a database, and has no `relation`", mend, tables, name)
+        if SECRET.search(address):
+            mend = "Put the whole connection string into an environment variable: `location: postgres:$ERP`."
+            self._wrong("M803", "a password stands in this file", mend, self.entry, "location")
+        if kind == "duckdb" and not address.startswith(("/", "$")):
+            address = os.path.normpath(f"{self.start}/{address}")
+        return Database(
+            kind=kind,
+            address=address,
+            relation=text(self.entry, "relation"),
+            changed_by=text(self.entry, "changed_by"),
+            every=_seconds(text(self.entry, "every")) or 60.0,
+        )
+
+    def _elsewhere(self, name: str, location: str) -> Source | None:
+        for key in ("relation", "changed_by", "every"):
+            if key in self.entry:
+                self._wrong("M801", f"`{key}` is for a database, not for files", "Take it out.", self.entry, key)
+        if re.match(r"\w+:", location) or not readable(location):
+            known = ", ".join(FORMATS)
+            mend = f"It can be files that end in {known}, `duckdb:PATH` or `postgres:CONNECTION STRING`."
+            self._wrong("M804", f"the location `{location}` cannot be read from here", mend, self.entry, "location")
+            return None
+        path = location if location.startswith("/") else os.path.normpath(f"{self.start}/{location}")
+        fixed = re.split(r"[*?\[]", path, maxsplit=1)[0].rpartition("/")[0]
+        pattern = path[len(fixed) + 1 :]
+        place = self.document.place(self.entry, "location")
+        return Source(pattern=pattern, table=name, folder=Path(fixed or "/"), where=place)
+
     def _keys(self, name: str, toolchain: Toolchain, tables: Map) -> None:
-        if (key := NEEDS[toolchain]) not in self.entry:
-            what, mend = f"`{name}` is built by {toolchain}, and has no `{key}`", f"Add `{key}:`."
+        for key in (key for key in NEEDS[toolchain] if key not in self.entry):
+            what, mend = f"`{name}` is of `toolchain: {toolchain}`, and has no `{key}`", f"Add `{key}:`."
             self.problems.append(self.document.problem("M801", what, mend, tables, name))
+        if (
+            toolchain is Toolchain.DATABRICKS
+            and "client" in self.entry
+            and not child(child(self.entry, "client"), "task")
+        ):
+            what, mend = f"`client` of `{name}` has no `task`", "Add the task as Databricks' jobs API writes it."
+            self._wrong("M801", what, mend, self.entry, "client")
         for key in self.entry:
             if key in OWN - KEYS[toolchain]:
                 self._wrong("M801", f"`{key}` is not for `toolchain: {toolchain}`", "Take it out.", self.entry, key)

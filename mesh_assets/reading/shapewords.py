@@ -55,6 +55,11 @@ FORMS: Mapping[str, tuple[str, str]] = {  # by the pattern of the schema: what i
         "Write `table.column`, or `domain.table.column`.",
     ),
     r"^[A-Za-z_][A-Za-z0-9_]*$": ("the name of an environment variable", "Write its name alone, never its value."),
+    r'^[^.\s"]+(\.[^.\s"]+)?$': (
+        "a table, or a schema and a table",
+        "Write `table`, or `schema.table`, without quotes.",
+    ),
+    r"^/": ("a path from the root", "Write it out, beginning with `/`."),
     r"^[1-9][0-9]*[smh]$": ("a whole number with `s`, `m` or `h`", "Write `90s`, `30m` or `2h`."),
 }
 
