@@ -103,7 +103,7 @@ class Dev:
                     for state in states
                     for tick in instance.get_ticks(state.instigator_origin_id, state.selector_id, after=start)
                 ]
-            return sum(tick.status in (dg.TickStatus.SKIPPED, dg.TickStatus.SUCCESS) for tick in found)
+            return sum(tick.status.value in ("SKIPPED", "SUCCESS") for tick in found)
 
         return bool(self.wait(f"{sensor} has looked {times} times", lambda: ticks() >= times))
 
