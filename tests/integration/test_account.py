@@ -20,6 +20,7 @@ from mesh_assets.account.look import look
 from mesh_assets.address import NotFound
 from mesh_assets.catalog import account
 from mesh_assets.kitchen.place import Site
+from mesh_assets.ledger import Ledger
 from mesh_assets.orchestration import account as dagsters
 from mesh_assets.orchestration.instance import open_instance
 from mesh_assets.orchestration.load import load
@@ -274,6 +275,34 @@ def test_lateness_folds_into_the_source_that_did_not_come(place):
     sold(place, 3)
     place.run()
     assert open_ones(place) == []
+
+
+def test_two_that_look_at_once_open_one_incident_in_each_kind_of_database(tmp_path, lake_config):
+    """The record is kept on SQLite and on PostgreSQL; who comes second finds what the first has opened."""
+    ledger = Ledger(tmp_path / "home", lake_config)
+    made = iter(f"i{number}" for number in range(20))
+    fresh = Incident(
+        id="", table="shop.sold", domain="shop", kind="files", sentence="bad", opened="2026-01-01", pending={"shop.sold": ""},
+        downstream=(Reads(domain="finance", table="shop.sales", version=2),),
+    )  # fmt: skip
+
+    def follow(open_):
+        return tuple(open_) or (replace(fresh, id=next(made)),)
+
+    record.open_incidents(ledger.store)  # makes the tables
+    threads = [threading.Thread(target=record.followed, args=(ledger.store, follow)) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (it,) = record.open_incidents(ledger.store)
+    assert it == replace(fresh, id=it.id)
+    record.followed(ledger.store, lambda open_: [replace(each, closed="2026-01-02") for each in open_])
+    assert (record.open_incidents(ledger.store), [each.id for each in record.incidents(ledger.store)]) == ((), [it.id])
+    record.observe(ledger.store, "gaps", {"a.b": ["1"], "a.c": ["2"]})
+    record.observe(ledger.store, "gaps", {"a.b": ["1", "3"]})
+    assert record.observed(ledger.store, "gaps") == {"a.b": ["1", "3"]}
+    ledger.close()
 
 
 # -- notifications -------------------------------------------------------------------------------------------------------------
