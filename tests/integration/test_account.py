@@ -19,6 +19,8 @@ from mesh_assets.account.incidents import Incident, Reads
 from mesh_assets.account.look import look
 from mesh_assets.address import NotFound
 from mesh_assets.catalog import account
+from mesh_assets.commands import account as commands
+from mesh_assets.errors import UsageError
 from mesh_assets.kitchen.place import Site
 from mesh_assets.ledger import Ledger
 from mesh_assets.orchestration import account as dagsters
@@ -171,6 +173,32 @@ def test_one_incident_from_the_first_trouble_until_everything_has_caught_up(plac
         [("shop", "opened", None), ("board", "reads", None), ("finance", "reads", None)]
         + [(domain, "closed", None) for domain in ("shop", "board", "finance")]
     )
+
+    events = account.history(place.env(), "shop/sold")
+    assert [row["outcome"] for row in events["events"]] == ["published", "held", "held", "published"]
+    assert [row["id"] for row in events["incidents"]] == [it["id"]]
+    said = account.history(place.env(), "shop.sold/amount__minimum")["events"]
+    assert [row["status"] for row in said] == ["pass", "fail", "fail", "pass"]
+    with pytest.raises(UsageError, match="has no test `amount__minimun`\n    Did you mean `amount__minimum`"):
+        account.history(place.env(), "shop/sold/amount__minimun")
+    measured = {row["domain"]: row["weeks"][-1] | row for row in account.measures(place.env())["domains"]}
+    assert (measured["shop"]["attempts"], measured["shop"]["failed_tests"]) == (6, round(2 / 6, 3))
+    assert (measured["shop"]["tested_columns"], measured["finance"]["tested_columns"]) == (0.5, 0)
+    assert [measured[name]["errors_at_readers"] for name in ("shop", "finance", "board")] == [0, 0, 0]
+
+
+def test_watching_shows_only_what_is_new(place, monkeypatch, capsys):
+    looks = iter([None, None, KeyboardInterrupt()])
+
+    def sleep(_seconds):
+        if (stop := next(looks)) is not None:
+            raise stop
+
+    monkeypatch.setattr(commands.time, "sleep", sleep)
+    with pytest.raises(KeyboardInterrupt):
+        commands.status(place.root, watch=True, as_json=True)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert {row["state"] for row in json.loads(line)["tables"]} == {"upcoming", "input not ready"}
 
 
 def test_the_portal_shows_it_on_the_home_page_the_tables_and_pages_of_its_own(place, tmp_path):
