@@ -19,7 +19,10 @@ from mesh_assets.account.incidents import Incident, Reads
 from mesh_assets.account.look import look
 from mesh_assets.address import NotFound
 from mesh_assets.catalog import account
+from mesh_assets.commands import account as commands
+from mesh_assets.errors import UsageError
 from mesh_assets.kitchen.place import Site
+from mesh_assets.ledger import Ledger
 from mesh_assets.orchestration import account as dagsters
 from mesh_assets.orchestration.instance import open_instance
 from mesh_assets.orchestration.load import load
@@ -171,6 +174,32 @@ def test_one_incident_from_the_first_trouble_until_everything_has_caught_up(plac
         + [(domain, "closed", None) for domain in ("shop", "board", "finance")]
     )
 
+    events = account.history(place.env(), "shop/sold")
+    assert [row["outcome"] for row in events["events"]] == ["published", "held", "held", "published"]
+    assert [row["id"] for row in events["incidents"]] == [it["id"]]
+    said = account.history(place.env(), "shop.sold/amount__minimum")["events"]
+    assert [row["status"] for row in said] == ["pass", "fail", "fail", "pass"]
+    with pytest.raises(UsageError, match="has no test `amount__minimun`\n    Did you mean `amount__minimum`"):
+        account.history(place.env(), "shop/sold/amount__minimun")
+    measured = {row["domain"]: row["weeks"][-1] | row for row in account.measures(place.env())["domains"]}
+    assert (measured["shop"]["attempts"], measured["shop"]["failed_tests"]) == (6, round(2 / 6, 3))
+    assert (measured["shop"]["tested_columns"], measured["finance"]["tested_columns"]) == (0.5, 0)
+    assert [measured[name]["errors_at_readers"] for name in ("shop", "finance", "board")] == [0, 0, 0]
+
+
+def test_watching_shows_only_what_is_new(place, monkeypatch, capsys):
+    looks = iter([None, None, KeyboardInterrupt()])
+
+    def sleep(_seconds):
+        if (stop := next(looks)) is not None:
+            raise stop
+
+    monkeypatch.setattr(commands.time, "sleep", sleep)
+    with pytest.raises(KeyboardInterrupt):
+        commands.status(place.root, watch=True, as_json=True)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert {row["state"] for row in json.loads(line)["tables"]} == {"upcoming", "input not ready"}
+
 
 def test_the_portal_shows_it_on_the_home_page_the_tables_and_pages_of_its_own(place, tmp_path):
     place.run()
@@ -274,6 +303,34 @@ def test_lateness_folds_into_the_source_that_did_not_come(place):
     sold(place, 3)
     place.run()
     assert open_ones(place) == []
+
+
+def test_two_that_look_at_once_open_one_incident_in_each_kind_of_database(tmp_path, lake_config):
+    """The record is kept on SQLite and on PostgreSQL; who comes second finds what the first has opened."""
+    ledger = Ledger(tmp_path / "home", lake_config)
+    made = iter(f"i{number}" for number in range(20))
+    fresh = Incident(
+        id="", table="shop.sold", domain="shop", kind="files", sentence="bad", opened="2026-01-01", pending={"shop.sold": ""},
+        downstream=(Reads(domain="finance", table="shop.sales", version=2),),
+    )  # fmt: skip
+
+    def follow(open_):
+        return tuple(open_) or (replace(fresh, id=next(made)),)
+
+    record.open_incidents(ledger.store)  # makes the tables
+    threads = [threading.Thread(target=record.followed, args=(ledger.store, follow)) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (it,) = record.open_incidents(ledger.store)
+    assert it == replace(fresh, id=it.id)
+    record.followed(ledger.store, lambda open_: [replace(each, closed="2026-01-02") for each in open_])
+    assert (record.open_incidents(ledger.store), [each.id for each in record.incidents(ledger.store)]) == ((), [it.id])
+    record.observe(ledger.store, "gaps", {"a.b": ["1"], "a.c": ["2"]})
+    record.observe(ledger.store, "gaps", {"a.b": ["1", "3"]})
+    assert record.observed(ledger.store, "gaps") == {"a.b": ["1", "3"]}
+    ledger.close()
 
 
 # -- notifications -------------------------------------------------------------------------------------------------------------
