@@ -1,5 +1,6 @@
 """Files between the mesh and a program: a table's inputs as its step sees them, and the table that comes back."""
 
+import hashlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from mesh_assets import raw
 from mesh_assets.domain import Load, Source, Table
 from mesh_assets.errors import RunError
+from mesh_assets.lake.sqltext import text
 
 if TYPE_CHECKING:
     import duckdb
@@ -53,7 +55,7 @@ class Handover:
         (self.folder / "inputs").mkdir(parents=True, exist_ok=True)
         for name, path in self.inputs.items():
             relation = ".".join(f'"{part}"' for part in name.split("."))
-            con.execute(f"COPY (FROM {relation}) TO '{_text(path)}' ({WRITTEN[self.format]})")
+            con.execute(f"COPY (FROM {relation}) TO {text(str(path))} ({WRITTEN[self.format]})")
 
     def take(self, con: "duckdb.DuckDBPyConnection", who: str) -> str:
         """SQL that reads what the program wrote.
@@ -74,7 +76,8 @@ class Handover:
         if not files or not all(file.is_file() for file in files):
             mend = f"It must write {self.format} to the path in the environment variable MESH_OUTPUT."
             raise RunError(f"{who} ended, and wrote no table\n    {mend}")
-        query = f"SELECT * FROM read_parquet([{', '.join(repr_(file) for file in files)}], union_by_name = true)"
+        named = ", ".join(text(str(file)) for file in files)
+        query = f"SELECT * FROM read_parquet([{named}], union_by_name = true)"
         try:
             con.execute(f"DESCRIBE {query}")
         except duckdb.Error as error:
@@ -85,23 +88,18 @@ class Handover:
 def workplace(home: Path, table: Table, run: str) -> Handover:
     """An empty folder for one step. Whoever was there before is dead: a table is built by one step at a time."""
     program = table.program
-    place = (program.exchange if program and program.exchange else home / "steps") / table.name
-    shutil.rmtree(place, ignore_errors=True)
-    (place / run).mkdir(parents=True)
-    elsewhere = program.exchange_there.rstrip("/") if program else ""
-    return Handover(place / run, table, f"{elsewhere}/{table.name}/{run}" if elsewhere else "")
+    base = home / "steps"
+    below = f"{table.name}/{run}"
+    if program and program.exchange:  # kitchens hand over in the same folder, each below a name of its own
+        base, below = program.exchange, f"{hashlib.sha256(str(home).encode()).hexdigest()[:8]}/{below}"
+    place = base / below
+    shutil.rmtree(place.parent, ignore_errors=True)
+    place.mkdir(parents=True)
+    there = program.exchange_there.rstrip("/") if program else ""
+    return Handover(place, table, f"{there}/{below}" if there else "")
 
 
 def unreadable(who: str, folder: Path, error: Exception) -> RunError:
     """What a program wrote is not a table, in DuckDB's words without the folders of this machine."""
     told = str(error).replace(f"{folder}/", "").splitlines()[0]
     return RunError(f"what {who} wrote cannot be read: {told}\n    Nothing of it is published.")
-
-
-def repr_(path: Path) -> str:
-    """A path as text in SQL."""
-    return f"'{_text(path)}'"
-
-
-def _text(path: Path) -> str:
-    return str(path).replace("'", "''")

@@ -36,9 +36,6 @@ MOST = 1_000_000
 """Characters of a program's output that are told."""
 SECRET = 4
 """Values of `env:` that are shorter are no secrets: they would be blotted out everywhere."""
-UNKNOWN, REFUSED = 127, 126
-"""What a shell ends with for a command that it does not find, or may not run."""
-
 Tell = Callable[[str], None]
 """Hears what the program writes to its standard output and error, a few lines at a time."""
 
