@@ -54,9 +54,9 @@ run: $(VENV)/.run ## set everything up, run the shipped mesh, say where to look
 dev: $(VENV)/.run ## Dagster's web server and daemon for the shipped mesh
 	$(BIN)/mesh dev
 
-test: $(VENV)/.dev ## set everything up, then all tests but the slow ones
+test: $(VENV)/.dev ## set everything up, then all tests but the slow ones (three at once: some only wait)
 	@$(MAKE) --no-print-directory system axe hyparquet
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-all: $(VENV)/.dev ## all tests, the slow ones too
 	@$(MAKE) --no-print-directory system axe hyparquet
