@@ -35,6 +35,7 @@ class Store:
 
     def __init__(self, home: Path, config: LakeConfig | None = None) -> None:
         self._engine = _engine(home / "ledger.sqlite", config or LakeConfig())
+        self._made: set[sa.MetaData] = set()
         weakref.finalize(self, self._engine.dispose)  # pooled connections end with the store, not with the interpreter
 
     def close(self) -> None:
@@ -42,15 +43,18 @@ class Store:
         self._engine.dispose()
 
     def ensure(self, tables: sa.MetaData) -> None:
-        """Make the tables that are not there yet.
+        """Make the tables that are not there yet; asked again for the same, there is nothing to do.
 
         Raises:
             RunError: The database cannot be used, or another version of mesh_assets has written it.
         """
+        if tables in self._made:
+            return
         try:
             _create(self._engine, tables)
         except exc.DBAPIError as error:
             raise _unusable(error) from None
+        self._made.add(tables)
 
     def reading(self) -> AbstractContextManager[sa.Connection]:
         """One short transaction that writes nothing: it waits for nobody."""

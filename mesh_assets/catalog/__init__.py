@@ -1,7 +1,14 @@
 """Mesh, lake and ledger as plain data for people and programs: the one serialiser of command line, portal and API."""
 
 from mesh_assets.catalog.account import status
-from mesh_assets.catalog.pipelines import cancel, pipeline_named, pipeline_report, pipelines_report, settle
+from mesh_assets.catalog.pipelines import (
+    cancel,
+    pause_report,
+    pipeline_named,
+    pipeline_report,
+    pipelines_report,
+    settle,
+)
 from mesh_assets.catalog.reports import (
     SCHEMA_VERSION,
     Json,
@@ -20,6 +27,7 @@ __all__ = [
     "Json",
     "cancel",
     "named",
+    "pause_report",
     "pipeline_named",
     "pipeline_report",
     "pipelines_report",

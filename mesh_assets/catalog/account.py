@@ -13,7 +13,7 @@ from mesh_assets.account.expected import due
 from mesh_assets.account.incidents import Incident
 from mesh_assets.account.look import Look, first_line, look
 from mesh_assets.account.states import GOOD, State
-from mesh_assets.catalog.pipelines import pipelines_report
+from mesh_assets.catalog.pipelines import pause_report, pipelines_report
 from mesh_assets.catalog.reports import SCHEMA_VERSION, Json, named, spelt
 from mesh_assets.domain import Mesh
 from mesh_assets.environment import Environment
@@ -52,10 +52,7 @@ def status(env: Environment, *, running: Mapping[str, str] | None = None, now: d
         "pipelines": pipelines_report(env, seen.why),
         "channels": notices.channels(env),
         "broken": broken,
-        "paused": [
-            {"domain": one.domain, "since": one.at, "by": one.by, "why": one.why}
-            for one in Launches(env.ledger.store).paused().values()
-        ],
+        "paused": [pause_report(one) for one in Launches(env.ledger.store).paused().values()],
     }
 
 

@@ -8,7 +8,7 @@ from mesh_assets.catalog.reports import SCHEMA_VERSION, Json, spelt
 from mesh_assets.domain import Pipeline
 from mesh_assets.environment import Environment
 from mesh_assets.errors import UsageError, nearest
-from mesh_assets.launches import Launch, Launches
+from mesh_assets.launches import Launch, Launches, Pause
 from mesh_assets.ledger import Version
 from mesh_assets.pipelines import Progress
 
@@ -58,7 +58,8 @@ def pipeline_report(env: Environment, pipeline: Pipeline, launch: str = "") -> J
         ids = ", ".join(one.id[:8] for one in known[:5])
         mend = f"Its last ones: {ids}." if ids else f"It was never launched: mesh pipeline launch {pipeline.name}"
         raise UsageError(f"{pipeline.name} has no launch `{launch}`\n    {mend}")
-    why = order.due(env.mesh, env.state()).why
+    # Of a launch that has ended everything is on record: the files and the lake need not be looked at.
+    why = order.due(env.mesh, env.state()).why if found and not found.ended else {}
     before = [_launch(one) for one in known]
     return {"schema_version": SCHEMA_VERSION, **_report(env, pipeline, found, why), "launches": before}
 
@@ -144,6 +145,11 @@ def _report(
         "critical_path": [spelt(name) for name in pipelines.critical_path(pipeline, steps)],
         "steps": [_step(env, step, why, versions.get(step.table)) for step in steps],
     }
+
+
+def pause_report(pause: Pause) -> Json:
+    """A domain that is paused: among the `paused` of `mesh status --json`."""
+    return {"domain": pause.domain, "since": pause.at, "by": pause.by, "why": pause.why}
 
 
 def _launch(launch: Launch) -> Json:

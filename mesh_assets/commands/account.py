@@ -42,9 +42,9 @@ def status(
     shown: Json | None = None
     while True:
         report = account.status(env)
-        if as_json and (not watch or _changed(shown, report)):
+        if report != shown and as_json:
             print_json(report)
-        elif not as_json and _changed(shown, report):
+        elif report != shown:
             if watch:
                 console.clear()
             console.status_table(report)
@@ -107,8 +107,3 @@ def history(
         console.history_table(report)
     if not as_json and not any(report.get(key) for key in ("incidents", "domains", "events")):
         note("nothing is on record")
-
-
-def _changed(before: "Json | None", now: "Json") -> bool:
-    """Whether there is anything new to show."""
-    return before != now

@@ -102,8 +102,7 @@ def pause(
     _known(env, domain)
     done = Launches(env.ledger.store).pause(domain, env.lake.author, why)
     if as_json:
-        told = {"domain": done.domain, "since": done.at, "by": done.by, "why": done.why}
-        print_json({"schema_version": catalog.SCHEMA_VERSION, **told})
+        print_json({"schema_version": catalog.SCHEMA_VERSION, **catalog.pause_report(done)})
     else:
         note(f"{domain} is paused since {done.at[:16]}; go on: mesh resume {domain}")
 
