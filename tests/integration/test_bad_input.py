@@ -36,8 +36,7 @@ def built(request, tmp_path_factory) -> tuple[Place, bool]:
 @pytest.fixture
 def place(built, tmp_path) -> Place:
     """A copy of it, to spoil."""
-    shutil.copytree(built[0].root, tmp_path / "mesh")
-    return Place(tmp_path / "mesh")
+    return built[0].copied(tmp_path / "mesh")
 
 
 @pytest.fixture

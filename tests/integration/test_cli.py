@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -80,8 +79,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, Said]:
 @pytest.fixture
 def copy(ran: tuple[Place, Said], tmp_path: Path) -> Place:
     """A copy of it, to change."""
-    shutil.copytree(ran[0].root, tmp_path / "mesh")
-    return Place(tmp_path / "mesh")
+    return ran[0].copied(tmp_path / "mesh")
 
 
 def test_run_prints_one_json_document(ran):

@@ -36,8 +36,7 @@ def built(tmp_path_factory) -> Place:
 @pytest.fixture
 def place(built, tmp_path) -> Place:
     """A copy to change."""
-    shutil.copytree(built.root, tmp_path / "mesh")
-    return Place(tmp_path / "mesh")
+    return built.copied(tmp_path / "mesh")
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """`mesh rebuild`: equal where everything is there, and otherwise what is not."""
 
-import shutil
-
 import pytest
 
 from mesh_assets.errors import UsageError
@@ -32,8 +30,7 @@ def built(tmp_path_factory) -> Place:
 
 @pytest.fixture
 def place(built, tmp_path) -> Place:
-    shutil.copytree(built.root, tmp_path / "mesh")
-    return Place(tmp_path / "mesh")
+    return built.copied(tmp_path / "mesh")
 
 
 @pytest.mark.parametrize("table", ["shop.raw_orders", "shop.orders", "money.revenue", "money.doubled"])
