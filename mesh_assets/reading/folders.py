@@ -8,11 +8,17 @@ and in the same order.
 import os
 import pickle
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import fields
+from functools import cache
+from io import BytesIO
+from operator import attrgetter
 from types import MappingProxyType
 from typing import BinaryIO
 
+from mesh_assets.contract import Column, Test
+from mesh_assets.errors import Place
 from mesh_assets.reading.draft import DomainDraft
 from mesh_assets.reading.folder import read_folder
 from mesh_assets.reading.source import Map, Seq
@@ -21,6 +27,8 @@ MANY = 100  # fewer folders are read before a child could help
 SHARE = 20  # folders that are taken at once
 THREADS = "/proc/self/task"  # where Linux lists this process's threads, those of libraries too
 TOKEN = 2  # bytes of a share's number; what a pipe holds, 64 kB, is enough for 600,000 folders
+
+FREQUENT = (Place, Test, Column)  # of each a domain has dozens
 
 Read = dict[int, list[DomainDraft]]  # by the number of the share
 
@@ -55,8 +63,9 @@ def _read_together(root: str, shares: list[list[str]], helpers: int) -> Read:
     try:
         read.update((number, [read_folder(root, name) for name in shares[number]]) for number in _taken(numbers))
         for _, answer in children:
-            with suppress(EOFError, pickle.UnpicklingError):  # it died: its shares are missing
-                read |= pickle.load(answer)  # noqa: S301 - of our own child
+            with suppress(EOFError, pickle.UnpicklingError):  # the end; or it died, and its shares are missing
+                while True:
+                    read |= pickle.load(answer)  # noqa: S301 - of our own child
     finally:
         os.close(numbers)
         for process, answer in children:
@@ -81,9 +90,11 @@ def _child(root: str, shares: list[list[str]], numbers: int) -> tuple[int, Binar
         return process, open(here, "rb")
     try:
         os.close(here)
-        read = {number: [read_folder(root, name) for name in shares[number]] for number in _taken(numbers)}
+        packed = BytesIO()  # each share as soon as it is read: until the shares run out, the others take more of them
+        for number in _taken(numbers):
+            _pack({number: [read_folder(root, name) for name in shares[number]]}, packed)
         with open(there, "wb") as answer:
-            _pack(read, answer)
+            answer.write(packed.getbuffer())
     finally:
         os._exit(0)  # whatever went wrong, nothing above us must go on in a child: the parent reads what is missing
 
@@ -104,8 +115,28 @@ def _pack(read: Read, answer: BinaryIO) -> None:
         MappingProxyType: lambda one: (_frozen, (dict(one),)),
         Map: lambda one: (Map, (), None, None, iter(one.items())),
         Seq: lambda one: (Seq, (), None, iter(one)),
+        **{kind: _packer(kind) for kind in FREQUENT},
     }
     pickler.dump(read)
+
+
+def _packer(kind: type[Place | Test | Column]) -> Callable[[object], tuple]:
+    """How a frozen dataclass is packed: by its values alone. Its own way asks for its fields anew for every object."""
+    values = attrgetter(*(one.name for one in fields(kind)))
+    return lambda one: (_unpacked, (kind, *values(one)))
+
+
+def _unpacked(kind: type[Place | Test | Column], *values: object) -> object:
+    one = object.__new__(kind)
+    for put, value in zip(_setters(kind), values, strict=True):
+        put(one, value)
+    return one
+
+
+@cache
+def _setters(kind: type[Place | Test | Column]) -> tuple[Callable[[object, object], None], ...]:
+    """What sets each field of a dataclass with slots, frozen or not."""
+    return tuple(getattr(kind, one.name).__set__ for one in fields(kind))
 
 
 def _frozen(content: dict) -> MappingProxyType:
