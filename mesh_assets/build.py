@@ -25,10 +25,10 @@ from mesh_assets.errors import RunError, Superseded
 from mesh_assets.handover import unreadable
 from mesh_assets.lake import Mode, Publication, Staged, masking
 from mesh_assets.ledger import Input, Record
+from mesh_assets.partitions import Partition
 from mesh_assets.schemas.attached import audit
 from mesh_assets.step import (
     Outcome,
-    Partition,
     Step,
     basis,
     begin,
@@ -544,7 +544,7 @@ def _version_record(
     table = candidate.table
     held = frozenset(name for name, reading in candidate.readings.items() if reading.held)
     generation = order.generation(step.env.mesh, table.name, seen, fingerprint, held=held)
-    if step.partition and not step.covers(table):  # its other rows are of the generation before
+    if not step.settles(table):  # its other rows are of the generation before
         generation = step.seen[table.name].generation if table.name in step.seen else {}
     mesh = step.env.mesh
     return {
@@ -560,7 +560,17 @@ def _version_record(
         "generation": dict(generation),
         "tests": summary(results),
         "seconds": round(time.monotonic() - step.started, 3),
+        **_replaced(step, candidate),
     }
+
+
+def _replaced(step: Step, candidate: Candidate) -> Record:
+    """Which days of the version before were replaced, where not all of it was."""
+    made = candidate.publication
+    if made is None or made.mode is not Mode.PARTITION or made.partition is None:
+        return {}
+    _, start, end = made.partition
+    return {"replaced": {"start": start, "end": end, "of": step.seen[candidate.table.name].fingerprint}}
 
 
 def _columns(step: Step, candidate: Candidate) -> Sequence[tuple[str, str]]:

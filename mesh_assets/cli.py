@@ -7,9 +7,19 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from mesh_assets.commands import account, kitchen, maintain, pipeline, portal
+from mesh_assets.commands import account, backfill, kitchen, maintain, pipeline, portal
 from mesh_assets.commands.change import app as change
-from mesh_assets.commands.common import AsJson, Commands, MeshDir, Names, environment, note, place, print_json
+from mesh_assets.commands.common import (
+    AsJson,
+    Commands,
+    MeshDir,
+    Names,
+    environment,
+    exit_code,
+    note,
+    place,
+    print_json,
+)
 from mesh_assets.commands.impact import impact
 from mesh_assets.commands.tests import tests
 from mesh_assets.errors import MeshError, UsageError
@@ -38,6 +48,7 @@ app.command(epilog="Example: `mesh revert customers/physicians --to 12`")(mainta
 
 app.add_typer(tests, name="test")
 app.add_typer(pipeline.app, name="pipeline")
+app.add_typer(backfill.app, name="backfill")
 app.command(epilog='Example: `mesh pause sales --why "the CRM is being moved"`')(pipeline.pause)
 app.command(epilog="Example: `mesh resume sales`")(pipeline.resume)
 
@@ -142,8 +153,7 @@ def run(
         console.run_table(report)
         if pipeline:
             console.pipeline_table(report["pipeline"])
-    statuses = {row["status"] for row in report["tables"]}
-    raise typer.Exit(3 if "failed" in statuses else 2 if env.mesh.broken else 1 if "held" in statuses else 0)
+    raise typer.Exit(exit_code(report, env))
 
 
 account.register(app)

@@ -256,6 +256,40 @@ def pipeline_table(report: Mapping) -> None:
         console.print(f"critical path (bold): {' → '.join(report['critical_path'])}", style="dim", soft_wrap=True)
 
 
+def backfills_table(reports: Sequence[Mapping]) -> None:
+    """The last backfills, newest first."""
+    console = _stdout()
+    table = _table("backfill", "table", "from", "to", "asked for (UTC)", ">seconds", "state")
+    for item in reports:
+        seconds = f"{item['seconds']:,.1f}" if item["seconds"] is not None else ""
+        at = item["at"][:16].replace("T", " ")
+        table.add_row(item["id"][:8], item["table"], item["from"], item["to"], at, seconds, _word(item["state"]))
+    console.print(table)
+    if not reports:
+        console.print("No backfills. Begin one: mesh backfill run TABLE --from DAY --to DAY")
+
+
+def backfill_table(report: Mapping) -> None:
+    """What a backfill builds, or has built: a line per table."""
+    console = _stdout()
+    done = "state" in report
+    table = _table("table", "from", "to", ">partitions", *(("state", ">seconds") if done else ()))
+    for item in report["tables"]:
+        span = (item["from"], item["to"], f"{item['partitions']:,}") if item["from"] else ("all of it", "", "")
+        seconds = f"{item['seconds']:,.1f}" if done and item["seconds"] is not None else ""
+        table.add_row(item["table"], *span, *((_word(item["state"]), seconds) if done else ()))
+    console.print(table)
+    said = f"{report['table']} from {report['from']} to {report['to']}"
+    if not done:
+        others = len(report["tables"]) - 1
+        console.print(f"{said}, then {others} table{'s' * (others != 1)} downstream where something has changed")
+        return
+    seconds = f" after {report['seconds']:,.1f} s" if report["seconds"] is not None else ""
+    console.print(f"backfill {report['id'][:8]} of {said}: {report['state']}{seconds}", soft_wrap=True)
+    if report["sentence"] and report["state"] != "delivered":
+        console.print(f"    {report['sentence']}", soft_wrap=True)
+
+
 BAR = 28
 """Characters of a launch's whole time."""
 

@@ -66,6 +66,7 @@ class InputPort:
     contract: Contract | None = None
     on_failure: OnFailure = OnFailure.STOP
     consistency: Consistency = Consistency.STRICT
+    partition_mapping: "PartitionMapping | None" = None
     where: Place = Place("")
 
 
@@ -102,6 +103,15 @@ class Partitions:
     every: str  # daily, weekly or monthly
     by: str
     start: str  # ISO date of the first partition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionMapping:
+    """From which partitions of an input those of a table are made: those it overlaps, and so many before and after them."""
+
+    before: int = 0
+    after: int = 0
+    where: Place = field(default=Place(""), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +213,7 @@ class Table:
         code: Hash of all the text that decides what is built.
         automation: The table's own, else its domain's.
         columns: Columns that a Python table has declared to read, by input; it is given no others.
+        mappings: Of its partitions to those of its inputs, by input, where declared; else each is made from all of it.
         artifact: It holds files (columns `name`, `media_type`, `content`), one row each.
         expected_by: When it should be there, such as `Monday 09:00 Europe/Zurich`; empty: as its contract says.
         program: What builds it, where that is a program of its own.
@@ -217,6 +228,7 @@ class Table:
     load: Load = Load.FULL
     key: tuple[str, ...] = ()
     partitions: Partitions | None = None
+    mappings: Mapping[str, PartitionMapping] = field(default_factory=dict)
     automation: str = "eager"
     expected_by: str = ""
     artifact: bool = False
@@ -232,6 +244,11 @@ class Table:
     def watched(self) -> bool:
         """Whether it begins outside of the mesh: what it holds changes without anything here."""
         return self.toolchain in (Toolchain.SOURCE, Toolchain.EXTERNAL)
+
+    @property
+    def closed_partitions(self) -> bool:
+        """Whether it is built for partitions that are over only: a function brings Dagster's own definition, which says so."""
+        return self.toolchain is Toolchain.PYTHON
 
     @property
     def references(self) -> tuple[str, ...]:

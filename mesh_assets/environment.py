@@ -3,18 +3,19 @@
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from mesh_assets import order, pipelines, raw
+from mesh_assets import graph, order, pipelines, raw
 from mesh_assets.audit.contents import Contents, Knowledge
 from mesh_assets.contract import Contract
 from mesh_assets.domain import InputPort, LakeConfig, Mesh, OnFailure, Table
 from mesh_assets.errors import RunError
 from mesh_assets.lake import Commit, Lake, Publication
-from mesh_assets.launches import Launches
+from mesh_assets.launches import Backfill, Backfills, Launches
 from mesh_assets.ledger import Attempt, Ledger, Record, Version
+from mesh_assets.partitions import Partition, aligned, changed_between, hull, joined, reached
 from mesh_assets.settings import Settings
 from mesh_assets.verdicts import Verdicts
 
@@ -108,15 +109,19 @@ class Environment:
             began = timedelta(seconds=newest.record.get("seconds") or 0)
             tried[name], times[name] = _tried(newest), datetime.fromisoformat(newest.at) - began
         asked = self._asked_for(times)
+        on_time = ticked(self.mesh, times, moment or datetime.now(UTC)) | asked
+        again, behind = self._backfilled(seen, tried)
         hashes = self.ledger.hashes()
         files = {table.name: self.raw(table, hashes) for table in self.mesh.tables.values() if table.watched}
         return order.State(
             seen=seen,
             tried=tried | self._refused(seen, tried),
             running={**self.ledger.building(), **(running or {})},
-            ticked=ticked(self.mesh, times, moment or datetime.now(UTC)) | asked,
+            ticked=on_time | behind,
             raw=files,
             retried=asked,
+            asked_parts={name: told for name, (told, _) in again.items()},
+            parts=self._parts(seen, tried, on_time, {name: days for name, (_, days) in again.items()}),
             paused=frozenset(Launches(self.ledger.store).paused()),
         )
 
@@ -128,6 +133,110 @@ class Environment:
                 names = pipelines.scope(self.mesh, pipeline)
                 found.update(name for name in names if name not in times or times[name] < launch.moment)
         return frozenset(found)
+
+    def _backfilled(
+        self, seen: Mapping[str, order.Seen], tried: Mapping[str, order.Attempt]
+    ) -> tuple[dict[str, tuple[str, Partition]], frozenset[str]]:
+        """What backfills still ask for.
+
+        Returns:
+            Tables with the sentence that says so and the days that are wanted; and tables downstream of theirs of which an
+            input has changed: they do not wait for their schedule.
+        """
+        again: dict[str, tuple[str, Partition]] = {}
+        behind: set[str] = set()
+        for backfill in Backfills(self.ledger.store).going_on():
+            table = self.mesh.tables.get(backfill.table)
+            if table is None or table.partitions is None:
+                continue
+            if self.filled(backfill) is None:
+                said, days = again.get(table.name, ("", backfill.days))
+                told = f"{said} and " if said else ""
+                again[table.name] = (
+                    f"{told}backfill {backfill.id[:8]} of {backfill.days}",
+                    joined(days, backfill.days),
+                )
+            after = graph.downstream(graph.graph_of(self.mesh), [table.name])
+            behind.update(name for name in after if self._has_new_inputs(name, seen, tried))
+        return again, frozenset(behind)
+
+    def filled(self, backfill: Backfill) -> Attempt | None:
+        """The last try of a backfill's own table with these days, since it was asked for; None when there was none yet.
+
+        What comes after that table is judged by its inputs.
+        """
+        tries = self.ledger.tries(table=backfill.table, since=backfill.at, outcomes=("published", *TRIED))
+        return next((attempt for attempt in tries if _covers(attempt, backfill)), None)
+
+    def _has_new_inputs(self, name: str, seen: Mapping[str, order.Seen], tried: Mapping[str, order.Attempt]) -> bool:
+        before = tried[name].inputs if name in tried else {}
+        return any(
+            item in seen and seen[item].fingerprint != before.get(item) for item in self.mesh.tables[name].inputs
+        )
+
+    def _parts(
+        self,
+        seen: Mapping[str, order.Seen],
+        tried: Mapping[str, order.Attempt],
+        on_time: frozenset[str],
+        again: Mapping[str, Partition],
+    ) -> dict[str, Partition]:
+        """Which days to build of each table of which not all is to be built."""
+        found = {}
+        for name, table in self.mesh.tables.items():
+            eager = table.automation == "eager"
+            if table.partitions is None or (name in on_time and not eager):
+                continue  # whose time has come is built whole: its code may look at the clock, or outside
+            changed = self.changed(table, seen, tried.get(name))
+            if changed is None and (eager or name not in tried):
+                continue  # all of it is due anyway
+            days = hull([*(changed or ()), *([again[name]] if name in again else [])])
+            if days and (days := aligned(table.partitions, days, _today(), closed=table.closed_partitions)):
+                found[name] = days
+        return found
+
+    def changed(
+        self, table: Table, seen: Mapping[str, order.Seen], last: order.Attempt | None
+    ) -> tuple[Partition, ...] | None:
+        """The days of a table with partitions that must be built again for it to be up to date; none: it is.
+
+        Args:
+            table: The table.
+            seen: Every table now, or at a pin.
+            last: What it was last tried on.
+
+        Returns:
+            None when it is not known, and all of it must be built: its code or its contract is another, it failed, it reads
+            a version that its port holds on to, or an input has changed for which no mapping is declared, or as a whole.
+        """
+        mine = seen.get(table.name)
+        if table.partitions is None or last is None or last.failed or mine is None or mine.held:
+            return None
+        if (last.code, last.contract) != (table.code, order.promises(self.mesh, table.name)):
+            return None
+        found: list[Partition] = []
+        for name in table.inputs:
+            if name not in seen or name not in last.inputs:
+                return None
+            if seen[name].fingerprint == last.inputs[name]:
+                continue
+            mapping, input_ = table.mappings.get(name), self.mesh.tables.get(name)
+            if mapping is None or input_ is None or input_.partitions is None:
+                return None
+            days = self._changed_between(name, last.inputs[name], seen[name].version)
+            if days is None:
+                return None
+            found += [reached(mapping, input_.partitions, one) for one in days]
+        there = (aligned(table.partitions, one, _today(), closed=table.closed_partitions) for one in found)
+        return tuple(one for one in there if one)
+
+    def _changed_between(self, name: str, before: str, upto: int) -> tuple[Partition, ...] | None:
+        versions = [
+            (version.record["fingerprint"], *_replaced(version.record))
+            for version in self.ledger.history(name)
+            if version.version <= upto
+        ]
+        return changed_between(versions, before)
 
     def last_tried(self, table: str) -> order.Attempt | None:
         """What one table was last tried on; None when it never was."""
@@ -233,6 +342,22 @@ def _versions(commits: Iterable[Commit]) -> list[Version]:
         for commit in commits
         for name, record in commit.tables.items()
     ]
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
+def _covers(attempt: Attempt, backfill: Backfill) -> bool:
+    """Whether an attempt began since a backfill was asked for, and was for its days."""
+    began = datetime.fromisoformat(attempt.at) - timedelta(seconds=attempt.record.get("seconds") or 0.0)
+    start, end = attempt.record.get("days") or ("", "")
+    return began >= backfill.moment and bool(end) and Partition(start=start, end=end).covers(backfill.days)
+
+
+def _replaced(record: Record) -> tuple[Partition | None, str]:
+    told = record.get("replaced")
+    return (Partition(start=told["start"], end=told["end"]), told["of"]) if told else (None, "")
 
 
 def _dated(record: Mapping[str, Any], commit: Commit) -> Record:

@@ -111,6 +111,7 @@ PROBLEMS = {  # every code, and its heading in docs/problems.md
     "M109": "A key that is no column",
     "M110": "A port that is not spelt `domain.port`",
     "M111": "A dbt project without a domain",
+    "M112": "A partition mapping that maps nothing",
     "M201": "A version of the standard that is not read",
     "M202": "A contract that is not for one table",
     "M203": "A contract that is for another table",

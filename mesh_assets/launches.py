@@ -1,4 +1,4 @@
-"""Launches of horizontal pipelines, and domains that are paused: what people and schedules have asked for, on record.
+"""Launches of horizontal pipelines, backfills, and domains that are paused: what people and schedules have asked for, on record.
 
 A launch builds nothing itself. It makes the tables that it needs due (`Environment.state`), in whatever code locations they
 are, and the order of operations does the rest; so it outlives every process, and what has succeeded is not done again.
@@ -14,9 +14,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import exc
 
+from mesh_assets.partitions import Partition
 from mesh_assets.store import Store, now
 
-TABLES = frozenset({"launches", "paused"})
+TABLES = frozenset({"launches", "backfills", "paused"})
 """Of the database; a kitchen starts without their rows."""
 _metadata = sa.MetaData()
 _launches = sa.Table(
@@ -36,6 +37,28 @@ _one_at_a_time = sa.Index(
     unique=True,
     sqlite_where=_launches.c.ended == "",
     postgresql_where=_launches.c.ended == "",
+)
+_backfills = sa.Table(
+    "backfills",
+    _metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("table", sa.Text, nullable=False, index=True),
+    sa.Column("start", sa.Text, nullable=False),
+    sa.Column("end", sa.Text, nullable=False),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("ended", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("record", sa.JSON, nullable=False),
+)
+_each_once = sa.Index(
+    "backfills_each_once",
+    _backfills.c.table,
+    _backfills.c.start,
+    _backfills.c.end,
+    unique=True,
+    sqlite_where=_backfills.c.ended == "",
+    postgresql_where=_backfills.c.ended == "",
 )
 _paused = sa.Table(
     "paused",
@@ -65,6 +88,41 @@ class Launch:
     ended: str = ""
     outcome: str = ""
     record: Mapping[str, Any]
+
+    @property
+    def moment(self) -> datetime:
+        """When it was asked for."""
+        return datetime.fromisoformat(self.at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backfill:
+    """Some partitions of a table that are to be built again, and everything downstream of them.
+
+    Attributes:
+        table: `domain.table`.
+        start: The first day, ISO.
+        end: The day after the last.
+        by: Who asked.
+        ended: Empty while it goes on.
+        outcome: Empty while it goes on; else `delivered`, `incomplete`, `failed` or `cancelled`.
+        record: Of one that has ended, what its report said then.
+    """
+
+    id: str
+    table: str
+    start: str
+    end: str
+    at: str
+    by: str
+    ended: str = ""
+    outcome: str = ""
+    record: Mapping[str, Any]
+
+    @property
+    def days(self) -> Partition:
+        """What is to be built again."""
+        return Partition(start=self.start, end=self.end)
 
     @property
     def moment(self) -> datetime:
@@ -146,3 +204,44 @@ class Launches:
         with self._store.reading() as db:
             rows = db.execute(sa.select(_paused).order_by(_paused.c.domain))
             return {row.domain: Pause(**row._asdict()) for row in rows}
+
+
+class Backfills:
+    """The backfills of one environment."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        store.ensure(_metadata)
+
+    def start(self, table: str, days: Partition, by: str) -> Backfill:
+        """Ask for these days of a table again. While the same is being done, that is given."""
+        new = Backfill(id=str(uuid.uuid4()), table=table, start=days.start, end=days.end, at=now(), by=by, record={})
+        while True:
+            with suppress(exc.IntegrityError), self._store.writing() as db:
+                db.execute(_backfills.insert().values(**{name: getattr(new, name) for name in Backfill.__slots__}))
+                return new
+            if there := [one for one in self.going_on() if (one.table, one.days) == (table, days)]:
+                return there[0]
+
+    def end(self, backfill: str, outcome: str, record: Mapping[str, Any]) -> bool:
+        """Say how a backfill ended; the first word stays.
+
+        Returns:
+            Whether it was still going on.
+        """
+        mine = sa.and_(_backfills.c.id == backfill, _backfills.c.ended == "")
+        with self._store.writing() as db:
+            done = db.execute(_backfills.update().where(mine).values(ended=now(), outcome=outcome, record=dict(record)))
+            return done.rowcount == 1
+
+    def going_on(self) -> Sequence[Backfill]:
+        """Backfills that have not ended, oldest first."""
+        query = sa.select(_backfills).where(_backfills.c.ended == "").order_by(_backfills.c.at)
+        with self._store.reading() as db:
+            return tuple(Backfill(**row._asdict()) for row in db.execute(query))
+
+    def last(self, *, limit: int = 20) -> Sequence[Backfill]:
+        """The newest first."""
+        query = sa.select(_backfills).order_by(_backfills.c.at.desc()).limit(limit)
+        with self._store.reading() as db:
+            return tuple(Backfill(**row._asdict()) for row in db.execute(query))

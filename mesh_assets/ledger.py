@@ -100,6 +100,8 @@ class Record(TypedDict, total=False):
 
     `tried`, `code`, `contract` and `raw` are what `due` compares; `inputs` is what was read, `tried` what was on offer.
     `made` is what it was made with (`provenance`), `files` the raw files of a source with their hashes.
+    `days` is the half-open range of partitions that was asked for; `replaced` is what of the version `of` (a fingerprint)
+    was replaced, where the rest was kept.
     """
 
     tried: dict[str, str]
@@ -117,6 +119,8 @@ class Record(TypedDict, total=False):
     toolchain: str
     made: dict[str, Any]
     files: dict[str, str]
+    days: list[str]
+    replaced: dict[str, str]
     seconds: float
     pin: int
     version: int | None

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from mesh_assets.domain import Mesh, OnFailure, Table, Toolchain
 from mesh_assets.generations import Disagreement, Generations, Seen, is_root, waived
+from mesh_assets.partitions import Partition
 
 __all__ = [
     "Attempt",
@@ -85,6 +86,9 @@ class State:
         running: Table to the run that has taken it on; from the launch of the run, not from the step.
         ticked: Tables whose schedule has come, or that someone asked for, since their last attempt.
         raw: Source to content hash of its files now; empty or absent where there are none.
+        asked_parts: Tables of which somebody wants some partitions again, to the sentence that says so.
+        parts: Which days of a table are to be built, where not all of it: everything that has changed since it was built
+            lies within these, or somebody asked for these. It decides nothing; a run is asked for this range.
         retried: Tables that are tried again where they failed, although nothing changed: a launch asks for them.
         paused: Domains of which nothing is built until somebody resumes them.
     """
@@ -95,6 +99,8 @@ class State:
     ticked: frozenset[str] = frozenset()
     raw: Mapping[str, str] = field(default_factory=dict)
     retried: frozenset[str] = frozenset()
+    asked_parts: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[str, Partition] = field(default_factory=dict)
     paused: frozenset[str] = frozenset()
 
 
@@ -145,6 +151,8 @@ def reason_to_build(mesh: Mesh, table: str, state: State, *, retry_failed: bool 
         return "contract changed"
     if table in state.ticked and it.automation != "eager":
         return "asked for" if it.automation == "manual" else "schedule"
+    if table in state.asked_parts:
+        return state.asked_parts[table]
     return "retry" if last.failed and (retry_failed or table in state.retried) else None
 
 
@@ -292,7 +300,7 @@ def _may_run(table: Table, state: State) -> bool:
     """A scheduled table's first build does not wait for its time: there is nothing to read yet. A manual one's does."""
     if table.domain in state.paused:
         return False
-    if table.automation == "eager" or table.name in state.ticked:
+    if table.automation == "eager" or table.name in state.ticked or table.name in state.asked_parts:
         return True
     return table.automation != "manual" and table.name not in state.tried
 

@@ -74,30 +74,36 @@ def deadline(pipeline: Pipeline, launched: datetime) -> datetime | None:
     return found.astimezone(launched.tzinfo)
 
 
-def standing(mesh: Mesh, pipeline: Pipeline, why: Mapping[str, Why]) -> tuple[Progress, str, tuple[str, ...]]:
+def standing(
+    names: Sequence[str], delivers: Iterable[str], why: Mapping[str, Why]
+) -> tuple[Progress, str, tuple[str, ...]]:
     """How a launch that goes on stands.
+
+    Args:
+        names: All tables that it builds, upstream before downstream.
+        delivers: Those without which it has failed.
+        why: Where each stands.
 
     Returns:
         Its progress, a sentence, and the tables that the sentence is about: what is being built, or what could not be,
         upstream first.
     """
-    names = scope(mesh, pipeline)
     if busy := tuple(name for name in names if why[name].state in UNSETTLED):
         at_work = tuple(name for name in busy if why[name].state is not Standing.WAITS) or busy
         return Progress.RUNNING, f"{_told(at_work[0], why)}{_more(at_work)}", at_work
     behind = tuple(name for name in names if why[name].state is not Standing.CURRENT)
     if not behind:
         return Progress.DELIVERED, "everything is up to date", ()
-    progress = Progress.FAILED if set(behind) & set(pipeline.delivers) else Progress.INCOMPLETE
+    progress = Progress.FAILED if set(behind) & set(delivers) else Progress.INCOMPLETE
     return progress, f"{_told(behind[0], why)}{_more(behind)}", behind
 
 
-def timeline(mesh: Mesh, pipeline: Pipeline, launched: datetime, attempts: Iterable[Attempt]) -> tuple[Step, ...]:
+def timeline(mesh: Mesh, names: Sequence[str], launched: datetime, attempts: Iterable[Attempt]) -> tuple[Step, ...]:
     """Where the time of a launch went, table by table, upstream before downstream.
 
     Args:
         mesh: The mesh.
-        pipeline: The pipeline.
+        names: All tables that it builds, upstream before downstream.
         launched: When.
         attempts: Since then, in any order; the last one of each table counts.
     """
@@ -105,7 +111,7 @@ def timeline(mesh: Mesh, pipeline: Pipeline, launched: datetime, attempts: Itera
     for attempt in sorted(attempts, key=lambda attempt: attempt.at):
         last[attempt.table] = attempt
     found: dict[str, Step] = {}
-    for name in scope(mesh, pipeline):
+    for name in names:
         found[name] = _step(mesh, name, launched, last.get(name), found)
     return tuple(found.values())
 

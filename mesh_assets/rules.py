@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from mesh_assets.contract import Test
-from mesh_assets.domain import Domain, Load, Table
+from mesh_assets.domain import Domain, Load, PartitionMapping, Table
 from mesh_assets.errors import Place, Problem, nearest
 from mesh_assets.graph import cycles
 from mesh_assets.reading.draft import DOMAINS_TAKEN, TABLES_TAKEN, DomainDraft, Draft, Options, Reference, name_fault
@@ -258,6 +258,32 @@ def _undeclared(draft: Draft, known: dict[str, DomainDraft], read: Reference, on
     return Problem("M403", what, read.where, f"Add `- port: {read.table}` to `inputs:` in {one.shown}/domain.yaml.")
 
 
+def partition_mappings_map_something(draft: Draft) -> Iterator[Problem]:
+    """A partition mapping stands between two tables with partitions, of which one reads the other."""
+    known = {table.name: table for table in _tables(draft)}
+    for one in _read(draft):
+        for port in one.domain.inputs:
+            readers = [table for table in one.tables if table.partitions and port.table in table.inputs]
+            if port.partition_mapping is not None:
+                yield from _maps(known, port.table, readers, port.partition_mapping, f"`{one.name}`")
+        for name, options in one.options.items():
+            mine = [table for table in one.tables if table.short == name]
+            for short, mapping in options.mappings.items() if mine else ():
+                readers = [table for table in mine if table.partitions and f"{one.name}.{short}" in table.inputs]
+                yield from _maps(known, f"{one.name}.{short}", readers, mapping, f"`{name}`")
+
+
+def _maps(
+    known: dict[str, Table], name: str, readers: list[Table], mapping: PartitionMapping, who: str
+) -> Iterator[Problem]:
+    if not readers:
+        mend = "Take `partition_mapping` out, or name a table that is read by one with `partitions`."
+        yield Problem("M112", f"no table of {who} with partitions reads `{name}`", mapping.where, mend)
+    elif name in known and known[name].partitions is None:
+        mend = "Take `partition_mapping` out: any change of it is a change of all of it."
+        yield Problem("M112", f"`{name}` has no partitions that could be mapped", mapping.where, mend)
+
+
 def nothing_feeds_itself(draft: Draft) -> Iterator[Problem]:
     """No table is made of itself, directly or through others."""
     tables, reads = draft.tables(), draft.reads()
@@ -329,6 +355,7 @@ RULES: tuple[Rule, ...] = (
     incremental_tables_say_how,
     inputs_name_ports,
     code_reads_what_is_declared,
+    partition_mappings_map_something,
     nothing_feeds_itself,
     relationships_lead_somewhere,
 )

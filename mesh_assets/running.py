@@ -6,7 +6,7 @@ from typing import Protocol
 
 from mesh_assets import catalog, order, pipelines
 from mesh_assets.environment import Environment
-from mesh_assets.launches import Launches
+from mesh_assets.launches import Backfills, Launches
 from mesh_assets.settings import Settings
 
 
@@ -87,6 +87,23 @@ def run_pipeline(
     report = run_mesh(env, scope, tick=False, settings=settings, progress=progress)
     catalog.settle(env)
     return {**report, "pipeline": catalog.pipeline_report(env, pipeline, launch.id)}
+
+
+def run_backfill(
+    env: Environment, plan: catalog.Plan, *, settings: Settings | None = None, progress: Progress, by: str = ""
+) -> catalog.Json:
+    """Build some partitions of a table again, and everything downstream that is made from them.
+
+    Where the same backfill was broken off, it goes on: what has succeeded since is not done again.
+
+    Returns:
+        The JSON of `mesh run` of all its tables, with the backfill under `backfill`.
+    """
+    backfill = Backfills(env.ledger.store).start(plan.table, plan.days, by or env.lake.author)
+    scope = [catalog.spelt(table) for table in plan.reach]
+    report = run_mesh(env, scope, tick=False, settings=settings, progress=progress)
+    catalog.settle_backfills(env)
+    return {**report, "backfill": catalog.backfill_report(env, catalog.backfill_named(env, backfill.id))}
 
 
 def _something_is_due(env: Environment, scope: frozenset[str], asked: frozenset[str]) -> bool:

@@ -3,27 +3,20 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
 from mesh_assets import order
 from mesh_assets.admission import NotAdmittedError, Reading, read, spelt
 from mesh_assets.audit.result import Result
-from mesh_assets.domain import Table, Toolchain
+from mesh_assets.domain import Table
 from mesh_assets.environment import Environment
 from mesh_assets.errors import Superseded
 from mesh_assets.ledger import Attempt, Record
+from mesh_assets.partitions import Partition, whole
 
 if TYPE_CHECKING:
     import duckdb
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Partition:
-    """The half-open range of a table's partition column that one build replaces, as ISO dates."""
-
-    start: str
-    end: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,17 +46,15 @@ class Step:
         """Whether this step builds every partition of the table so far."""
         if self.partition is None or table.partitions is None:
             return True
-        today = datetime.now(UTC).date()
-        # A function with Dagster's own definition has closed partitions only; ours have the open one, too.
-        weekday, day = (today.weekday() + 1) % 7, today.day - 1
-        back = {"daily": 0, "weekly": weekday, "monthly": day}[table.partitions.every]
-        closed = (today - timedelta(days=back)).isoformat()
-        whole = (
-            self.partition.end >= closed
-            if table.toolchain is Toolchain.PYTHON
-            else self.partition.end > today.isoformat()
-        )
-        return self.partition.start <= table.partitions.start and whole
+        there = whole(table.partitions, datetime.now(UTC).date(), closed=table.closed_partitions)
+        return there is None or self.partition.covers(there)
+
+    def settles(self, table: Table) -> bool:
+        """Whether the table is up to date after this step: it builds all of it, or all that has changed since it was."""
+        if self.partition is None or self.covers(table):
+            return True
+        changed = self.env.changed(table, self.seen, self.env.last_tried(table.name))
+        return changed is not None and all(self.partition.covers(days) for days in changed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +112,7 @@ def prepare(
     env = step.env
     inputs = [name for name in table.inputs if name not in together]
     tried = order.attempt(env.mesh, table.name, step.seen, raw=env.raw(table), run=step.run)
-    if not step.covers(table):
+    if not step.settles(table):
         tried = _of_a_part(env.last_tried(table.name))
     others = [name for name in table.references if name in env.mesh.tables and name not in together]
     if missing := [name for name in (*inputs, *others) if name not in step.seen]:
@@ -133,7 +124,7 @@ def prepare(
     held = frozenset(name for name, reading in readings.items() if reading.held)
     if not together and (found := order.disagreement(env.mesh, table.name, step.seen, held=held)):
         return end(step, table, tried, "skipped", disagreeing(found))
-    if step.closure and step.partition is None and not together:
+    if step.closure and step.covers(table) and not together:
         return _confirm(step, table, readings, tried) or (readings, tried)
     return readings, tried
 
@@ -224,6 +215,8 @@ def end(
     seconds = round(time.monotonic() - step.started, 3)
     version = step.seen[table.name].version if table.name in step.seen else None
     told = {"version": version, **(record or {}), **basis(tried), "message": message, "seconds": seconds}
+    if step.partition and table.partitions:
+        told["days"] = [step.partition.start, step.partition.end]
     attempt = Attempt(table=table.name, run=step.run, outcome=status, head=env.lake.head(), record=cast("Record", told))
     env.ledger.attempted(attempt)
     return Outcome(table=table.name, status=status, version=version, seconds=seconds, pin=step.pin, message=message)

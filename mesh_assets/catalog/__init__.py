@@ -1,6 +1,16 @@
 """Mesh, lake and ledger as plain data for people and programs: the one serialiser of command line, portal and API."""
 
 from mesh_assets.catalog.account import status
+from mesh_assets.catalog.backfills import (
+    Plan,
+    backfill_named,
+    backfill_report,
+    backfills_report,
+    cancel_backfill,
+    plan,
+    plan_json,
+    settle_backfills,
+)
 from mesh_assets.catalog.pipelines import (
     cancel,
     pause_report,
@@ -25,16 +35,24 @@ from mesh_assets.catalog.reports import (
 __all__ = [
     "SCHEMA_VERSION",
     "Json",
+    "Plan",
+    "backfill_named",
+    "backfill_report",
+    "backfills_report",
     "cancel",
+    "cancel_backfill",
     "named",
     "pause_report",
     "pipeline_named",
     "pipeline_report",
     "pipelines_report",
     "plain",
+    "plan",
+    "plan_json",
     "query_report",
     "run_report",
     "settle",
+    "settle_backfills",
     "spelt",
     "status",
     "test_report",

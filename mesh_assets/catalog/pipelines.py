@@ -126,9 +126,10 @@ def _report(
         return {**about, "state": "never launched", "sentence": "", "launch": None, **nothing}
     if launch.ended:
         return {**about, **nothing, **launch.record, "state": launch.outcome, "launch": _launch(launch)}
-    progress, sentence, tables = pipelines.standing(env.mesh, pipeline, why)
+    names = pipelines.scope(env.mesh, pipeline)
+    progress, sentence, tables = pipelines.standing(names, pipeline.delivers, why)
     attempts = env.ledger.tries(since=launch.at, limit=MOST)
-    steps = pipelines.timeline(env.mesh, pipeline, launch.moment, attempts)
+    steps = pipelines.timeline(env.mesh, names, launch.moment, attempts)
     deadline, now = pipelines.deadline(pipeline, launch.moment), moment or datetime.now(UTC)
     end = max((step.end for step in steps if step.end), default=launch.moment)
     reached = now if progress is Progress.RUNNING else end

@@ -1,6 +1,7 @@
 """What every command of `mesh` shares: which mesh it is for, and how it answers."""
 
 import json
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
@@ -132,6 +133,12 @@ def environment(mesh: Path | None) -> tuple["Environment", Settings]:
     for name, problems in loaded.broken.items():
         note(f"domain `{name}` is left out: {len(problems)} problem{'s' * (len(problems) != 1)}, see `mesh check`")
     return Environment.open(loaded, where.settings), where.settings
+
+
+def exit_code(report: Mapping, env: "Environment") -> int:
+    """Of a run: 3 when a table could not be built, 2 when a domain is left out, 1 when a table is held, else 0."""
+    statuses = {row["status"] for row in report["tables"]}
+    return 3 if "failed" in statuses else 2 if env.mesh.broken else 1 if "held" in statuses else 0
 
 
 def print_json(report: object) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from mesh_assets.handover import Handover
-    from mesh_assets.step import Partition
+    from mesh_assets.partitions import Partition
 
 PACKAGES = {
     Toolchain.DOCKER: "dagster-docker",

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from mesh_assets.admission import Reading
     from mesh_assets.environment import Environment
-    from mesh_assets.step import Outcome, Partition
+    from mesh_assets.partitions import Partition
+    from mesh_assets.step import Outcome
 
 
 class LakeIO(dg.IOManager):
@@ -85,7 +86,7 @@ def _read(env: "Environment", context: dg.InputContext, name: str, con: "duckdb.
 
 
 def _partition(context: dg.OutputContext) -> "Partition | None":
-    from mesh_assets.step import Partition
+    from mesh_assets.partitions import Partition
 
     if not context.has_asset_partitions:
         return None

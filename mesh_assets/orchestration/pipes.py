@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mesh_assets.environment import Environment
     from mesh_assets.handover import Handover
-    from mesh_assets.step import Partition
+    from mesh_assets.partitions import Partition
 
 
 NOTEBOOKS = 20

@@ -114,16 +114,18 @@ def _execute(
     mesh = env.mesh
     job = definitions.resolve_implicit_global_asset_job_def()
     tags = {"mesh/trigger": "mesh run", progress.PROCESS: progress.process_tag()}
+    state = order.State()
     if forced := sorted(force.intersection(tables)):
         tags[FORCE] = "*" if len(forced) == len(env.mesh.tables) else ",".join(forced)
     else:
         tags[CLOSURE] = "retry"
+        state = env.state() if any(mesh.tables[name].partitions for name in tables) else state  # after the runs before
     done = job.execute_in_process(
         instance=storage,
         run_id=run_id,
         asset_selection=keys.selection(mesh, tables),  # recorded with the run: the sensors see what it will build
         raise_on_error=False,
-        tags={name: value for name, value in (tags | sensors.whole_range(mesh, tables)).items() if value},
+        tags={name: value for name, value in (tags | sensors.range_tags(mesh, tables, state)).items() if value},
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
     )
     if _was_interrupted(done):  # Dagster takes it for a failed step; whoever pressed the keys wants no further run

@@ -4,6 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from mesh_assets import graph, order
 from mesh_assets.domain import Mesh
 from mesh_assets.orchestration import account, jobs, keys, progress, tell
 from mesh_assets.orchestration.tables import CLOSURE, OpenEnvironment
+from mesh_assets.partitions import starts, whole
 
 if TYPE_CHECKING:
     from mesh_assets.changes.record import Event
@@ -66,7 +68,7 @@ def _order(mesh: Mesh, domain: str, open_environment: OpenEnvironment) -> dg.Sen
         sign = basis(mesh, tables, state)
         if why_not := _in_circles(context.instance, env, sign, tables, state):
             return dg.SkipReason(why_not)
-        requests = [_request(mesh, domain, group, sign) for group in split(mesh, tables)]
+        requests = [_request(mesh, domain, group, state, sign) for group in split(mesh, tables)]
         return dg.SensorResult(run_requests=requests)
 
     return sensor
@@ -82,6 +84,7 @@ def basis(mesh: Mesh, tables: Sequence[str], state: order.State) -> str:
             state.raw.get(name, ""),
             [state.seen[item].fingerprint for item in mesh.tables[name].inputs if item in state.seen],
             name in state.ticked,
+            state.asked_parts.get(name, ""),
         ]
         for name in tables
     ]
@@ -127,29 +130,43 @@ def together(mesh: Mesh, domain: str, due: Sequence[str], state: order.State) ->
 
 
 def split(mesh: Mesh, tables: Sequence[str]) -> list[tuple[str, ...]]:
-    """Partitioned tables go into runs of their own: a run has one set of partitions."""
-    plain = tuple(name for name in tables if mesh.tables[name].partitions is None)
-    return [group for group in (plain, *((name,) for name in tables if name not in plain)) if group]
+    """The runs that build these tables: those with partitions go into runs of their own, for a run has one set of them.
+
+    What comes after a table with partitions is left to a later look: which of its own are to be built is known only then.
+    """
+    parted = [name for name in tables if mesh.tables[name].partitions]
+    edges = graph.graph_of(mesh) if parted else {}
+    later = {after for name in parted for after in graph.downstream(edges, [name])}
+    now = [name for name in tables if name not in later]
+    plain = tuple(name for name in now if mesh.tables[name].partitions is None)
+    return [group for group in (plain, *((name,) for name in now if name not in plain)) if group]
 
 
-def _request(mesh: Mesh, domain: str, tables: Sequence[str], sign: str = "") -> dg.RunRequest:
+def _request(mesh: Mesh, domain: str, tables: Sequence[str], state: order.State, sign: str = "") -> dg.RunRequest:
     marked = {BASIS: sign} if sign else {}
     return dg.RunRequest(
         asset_selection=keys.selection(mesh, tables),
-        tags={"mesh/domain": domain, "mesh/trigger": "order", CLOSURE: "true", **marked, **whole_range(mesh, tables)},
+        tags={
+            "mesh/domain": domain,
+            "mesh/trigger": "order",
+            CLOSURE: "true",
+            **marked,
+            **range_tags(mesh, tables, state),
+        },
     )
 
 
-def whole_range(mesh: Mesh, tables: Sequence[str]) -> dict[str, str]:
-    """Tags that make one run cover every partition so far of the partitioned table among `tables`."""
-    from mesh_assets.orchestration.tables import partitions
-
+def range_tags(mesh: Mesh, tables: Sequence[str], state: order.State) -> dict[str, str]:
+    """Tags that make one run cover what is to be built of the partitioned table among `tables`: some days, or all so far."""
     table = next((mesh.tables[name] for name in tables if mesh.tables[name].partitions), None)
-    known = partitions(table) if table else None
-    first, last = (known.get_first_partition_key(), known.get_last_partition_key()) if known else (None, None)
-    if first is None or last is None:  # the first partition is still to come
+    if table is None or table.partitions is None:
         return {}
-    return {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+    today = datetime.now(UTC).date()
+    days = state.parts.get(table.name) or whole(table.partitions, today, closed=table.closed_partitions)
+    keys_ = starts(table.partitions, days) if days else ()
+    if not keys_:  # the first partition is still to come
+        return {}
+    return {"dagster/asset_partition_range_start": keys_[0], "dagster/asset_partition_range_end": keys_[-1]}
 
 
 def _closure(mesh: Mesh, domains: Sequence[str], open_environment: OpenEnvironment) -> dg.SensorDefinition:
@@ -176,7 +193,7 @@ def _closure(mesh: Mesh, domains: Sequence[str], open_environment: OpenEnvironme
         if not tables:
             return dg.SensorResult(cursor=json.dumps(since), skip_reason=dg.SkipReason("nothing can be built"))
         told = {name: start for name, start in since.items() if name not in late}
-        requests = [_request(mesh, "mesh", group) for group in split(mesh, tables)]
+        requests = [_request(mesh, "mesh", group, state) for group in split(mesh, tables)]
         return dg.SensorResult(cursor=json.dumps(told), run_requests=requests)
 
     return sensor
@@ -274,15 +291,19 @@ def _reconciler(mesh: Mesh, domains: Sequence[str], open_environment: OpenEnviro
         name=name,
         minimum_interval_seconds=INTERVAL,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Ends runs whose worker is gone, and reports what was published but never told.",
+        description="Ends runs whose worker is gone and backfills that are done, reports what was published but never told.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        from mesh_assets import catalog
+
         env = open_environment()
         # A worker is called gone at the second look: at the first it may just be leaving.
         dead, ended = end_dead_runs(context.instance, env, suspects=json.loads(context.cursor or "[]"))
         context.update_cursor(json.dumps(dead))
         told = reconcile(context.instance, env, mesh, domains)
-        return dg.SkipReason(f"{len(ended)} runs ended, {len(told)} versions told")
+        filled = catalog.settle_backfills(env)
+        more = f", {len(filled)} backfills ended" if filled else ""
+        return dg.SkipReason(f"{len(ended)} runs ended, {len(told)} versions told{more}")
 
     return sensor
 

@@ -1,5 +1,6 @@
 """SQL files, raw files and `@mesh_assets.table` functions as assets: audit and publish happen within the op."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
     from mesh_assets import build
     from mesh_assets.environment import Environment
-    from mesh_assets.step import Outcome, Partition
+    from mesh_assets.partitions import Partition
+    from mesh_assets.step import Outcome
 
 OpenEnvironment = Callable[[], "Environment"]
 Made = tuple["build.Make", tell.Metadata]
@@ -96,7 +98,7 @@ def spec(mesh: Mesh, table: Table) -> dg.AssetSpec:
     kinds = {made_with if table.toolchain is not Toolchain.SOURCE else "file", "ducklake"}
     return dg.AssetSpec(
         keys.of(table.name),
-        deps=keys.read_by(mesh, table),
+        deps=[_dependency(mesh, table, key) for key in keys.read_by(mesh, table)],
         group_name=table.domain,
         description=tell.asset_description(mesh, table),
         code_version=table.code[:16] or None,
@@ -107,6 +109,22 @@ def spec(mesh: Mesh, table: Table) -> dg.AssetSpec:
         freshness_policy=tell.freshness_policy(table),
         skippable=True,
     )
+
+
+def _dependency(mesh: Mesh, table: Table, key: dg.AssetKey) -> dg.AssetDep:
+    """What a table's asset comes after; between partitions as declared, so that Dagster's own backfills follow it."""
+    name = keys.table(key)
+    mapping = None if keys.is_port(key) or name not in mesh.tables else table.mappings.get(name)
+    if mapping is None:
+        return dg.AssetDep(key)
+    with (
+        warnings.catch_warnings()
+    ):  # that a reader's first partitions may ask for days before the input's is called beta
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        window = dg.TimeWindowPartitionMapping(
+            start_offset=-mapping.before, end_offset=mapping.after, allow_nonexistent_upstream_partitions=True
+        )
+    return dg.AssetDep(key, partition_mapping=window)
 
 
 def partitions(table: Table) -> dg.PartitionsDefinition | None:
@@ -212,7 +230,7 @@ def _sql(table: Table, con: "duckdb.DuckDBPyConnection", partition: "Partition |
 
 
 def _partition(context: dg.AssetExecutionContext) -> "Partition | None":
-    from mesh_assets.step import Partition
+    from mesh_assets.partitions import Partition
 
     if not (context.has_partition_key or context.has_partition_key_range):
         return None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from mesh_assets.environment import Environment
-    from mesh_assets.step import Partition
+    from mesh_assets.partitions import Partition
 
 INTERVAL = 60
 """Seconds between two observations."""

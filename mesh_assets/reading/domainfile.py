@@ -11,7 +11,18 @@ from typing import TypeVar
 
 from mesh_assets.account.expected import moment
 from mesh_assets.contract import Contract
-from mesh_assets.domain import Consistency, Domain, InputPort, Load, OnFailure, OutputPort, Partitions, Source, Team
+from mesh_assets.domain import (
+    Consistency,
+    Domain,
+    InputPort,
+    Load,
+    OnFailure,
+    OutputPort,
+    PartitionMapping,
+    Partitions,
+    Source,
+    Team,
+)
 from mesh_assets.errors import Problem, nearest
 from mesh_assets.reading import shape
 from mesh_assets.reading.cron import is_cron
@@ -103,6 +114,7 @@ class _DomainFile:
             contract=self.contract(file, port.partition(".")[2], entry) if file else None,
             on_failure=_one_of(OnFailure.STOP, text(entry, "on_failure")),
             consistency=_one_of(Consistency.STRICT, text(entry, "consistency")),
+            partition_mapping=self._mapping(entry, "partition_mapping"),
             where=self.document.place(entry, "port"),
         )
 
@@ -150,6 +162,7 @@ class _DomainFile:
             self.document.place(tables, name),
             self.document.place(entry, "key"),
             self._expected_by(entry),
+            self._mappings(child(entry, "partition_mapping")),
         )
         return options, self._partitions(entry), self.automation(entry)
 
@@ -200,6 +213,20 @@ class _DomainFile:
                 "start",
             )
         return Partitions(every=every, by=text(owner, by), start=start)
+
+    def _mappings(self, entry: Map) -> dict[str, PartitionMapping]:
+        found = {name: self._mapping(entry, name) for name in entry}
+        return {name: mapping for name, mapping in found.items() if mapping}
+
+    def _mapping(self, owner: Map, key: str) -> PartitionMapping | None:
+        """What is written under a key; None when nothing is, or what the schema has refused."""
+        written, where = owner.get(key), self.document.place(owner, key)
+        if written == "same":
+            return PartitionMapping(where=where)
+        if not isinstance(written, Map):
+            return None
+        before, after = (value if type(value := written.get(name)) is int else 0 for name in ("before", "after"))
+        return PartitionMapping(before=before, after=after, where=where)
 
     def _wrong(self, code: str, what: str, mend: str, owner: Map, key: str) -> None:
         self.problems.append(self.document.problem(code, what, mend, owner, key))

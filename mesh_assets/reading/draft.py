@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mesh_assets.domain import Database, Domain, Load, Pipeline, Program, Source, Table, Toolchain
+from mesh_assets.domain import Database, Domain, Load, PartitionMapping, Pipeline, Program, Source, Table, Toolchain
 from mesh_assets.errors import Place, Problem
 from mesh_assets.reading.columntype import RESERVED
 from mesh_assets.reading.odcs import Reading
@@ -52,6 +52,7 @@ class Options:
     where: Place
     key_at: Place
     expected_by: str = ""
+    mappings: Mapping[str, PartitionMapping] = field(default_factory=dict)  # by the bare name of a table of the domain
 
 
 @dataclass(slots=True)

@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from mesh_assets.contract import Attached, Contract
-from mesh_assets.domain import Domain, Load, Table, Toolchain
+from mesh_assets.domain import Domain, Load, PartitionMapping, Table, Toolchain
 from mesh_assets.errors import ConfigError, Place, Problem, nearest
 from mesh_assets.reading.domainfile import SAYS, DomainText, entries, read_domain
-from mesh_assets.reading.draft import DomainDraft, Found, Reference, digest, leads_out, outside
+from mesh_assets.reading.draft import DomainDraft, Found, Options, Reference, digest, leads_out, outside
 from mesh_assets.reading.odcs import Reading, read_contract
 from mesh_assets.reading.source import Map, load, read_text
 
@@ -85,21 +85,24 @@ class _Folder:
             reads = [read for read in item.reads if read.table != f"{self.draft.name}.this"]
             self.draft.reads.setdefault(full, []).extend(reads)
             load_, key = (options.load, options.key) if options else (Load.FULL, ())
+            inputs = tuple(sorted({read.table for read in reads}))
+            mappings = self._mappings(domain, options, inputs) if partitions else {}
             self.draft.tables.append(
                 Table(
                     name=full,
                     toolchain=item.toolchain,
-                    inputs=tuple(sorted({read.table for read in reads})),
+                    inputs=inputs,
                     contract=contract,
                     source=source,
                     load=load_,
                     key=key,
                     partitions=partitions,
+                    mappings=mappings,
                     automation=automation or domain.automation,
                     expected_by=options.expected_by if options else "",
                     artifact=item.artifact,
                     port=port,
-                    code=digest([item.code, str(load_), *key, repr(partitions)]),
+                    code=digest([item.code, str(load_), *key, repr(partitions), *map(repr, mappings.items())]),
                     columns=item.columns,
                     program=item.program,
                     database=item.database,
@@ -107,6 +110,14 @@ class _Folder:
                     where=item.where,
                 )
             )
+
+    def _mappings(
+        self, domain: Domain, options: Options | None, inputs: tuple[str, ...]
+    ) -> dict[str, PartitionMapping]:
+        """From which partitions of its inputs a table's are made, where that is declared."""
+        ports = {port.table: port.partition_mapping for port in domain.inputs}
+        own = {f"{domain.name}.{name}": mapping for name, mapping in options.mappings.items()} if options else {}
+        return {name: mapping for name in inputs if (mapping := own.get(name) or ports.get(name))}
 
     def checks(self) -> None:
         """Hand-written pandera schemas go to the contracts they belong to: the table's own, or that of an input port."""

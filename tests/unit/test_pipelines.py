@@ -67,7 +67,7 @@ def test_the_deadline_is_a_time_of_day_where_its_readers_are(launched, by):
     ],
 )
 def test_how_it_stands(states, progress, about):
-    found, sentence, tables = pipelines.standing(MESH, DASHBOARD, why(**states))
+    found, sentence, tables = pipelines.standing(pipelines.scope(MESH, DASHBOARD), DASHBOARD.delivers, why(**states))
     assert (found, tables) == (progress, about)
     assert not about or f"is {about[0]}" in sentence
 
@@ -84,7 +84,7 @@ def test_time_is_waiting_queueing_and_running():
         attempt("b.right", 50, 30),
         attempt("c.report", 61, 1),
     ]
-    steps = {step.table: step for step in pipelines.timeline(MESH, DASHBOARD, START, attempts)}
+    steps = {step.table: step for step in pipelines.timeline(MESH, pipelines.scope(MESH, DASHBOARD), START, attempts)}
     assert [(step.wait, step.queue, step.run) for step in steps.values()] == [
         (0, 2, 10),
         (12, 3, 5),
@@ -97,7 +97,9 @@ def test_time_is_waiting_queueing_and_running():
 
 
 def test_what_was_up_to_date_is_waited_for_by_nobody():
-    steps = pipelines.timeline(MESH, DASHBOARD, START, [attempt("b.left", 20, 5), attempt("c.report", 30, 4)])
+    steps = pipelines.timeline(
+        MESH, pipelines.scope(MESH, DASHBOARD), START, [attempt("b.left", 20, 5), attempt("c.report", 30, 4)]
+    )
     assert [(step.table, step.outcome, step.waited_for) for step in steps] == [
         ("a.raw", "", ""), ("b.left", "published", ""), ("b.right", "", ""), ("c.report", "published", "b.left"),
     ]  # fmt: skip
@@ -106,8 +108,10 @@ def test_what_was_up_to_date_is_waited_for_by_nobody():
 
 def test_the_last_attempt_counts_and_an_empty_launch_has_no_path():
     attempts = [attempt("a.raw", 9, 1), attempt("a.raw", 5, 1, "failed")]
-    assert pipelines.timeline(MESH, DASHBOARD, START, attempts)[0].outcome == "published"
-    assert pipelines.critical_path(DASHBOARD, pipelines.timeline(MESH, DASHBOARD, START, [])) == ()
+    assert pipelines.timeline(MESH, pipelines.scope(MESH, DASHBOARD), START, attempts)[0].outcome == "published"
+    assert (
+        pipelines.critical_path(DASHBOARD, pipelines.timeline(MESH, pipelines.scope(MESH, DASHBOARD), START, [])) == ()
+    )
 
 
 # -- what launches and pauses do to the order of operations -----------------------------------------------------------------
