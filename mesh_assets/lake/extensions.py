@@ -10,7 +10,7 @@ from mesh_assets.errors import RunError
 
 @cache
 def extension_file(name: str) -> Path:
-    """The extension's binary; its wheel's Python is not run. DuckDB verifies the binary's signature itself."""
+    """The extension's binary; its wheel's Python is not run."""
     spec = importlib.util.find_spec(f"duckdb_extension_{name}")
     for root in (spec.submodule_search_locations if spec else None) or ():
         for file in sorted(Path(root).rglob(f"{name}.duckdb_extension")):

@@ -75,7 +75,7 @@ class Lake:
                 con.execute("DETACH mesh")
 
     def connect(self, *, read_only: bool = False) -> "duckdb.DuckDBPyConnection":
-        """A database of its own in memory, with the lake attached as `mesh`. Some 150 ms: `session` is cheaper.
+        """A database of its own in memory, with the lake attached as `mesh`. Some 50 ms: `session` is cheaper.
 
         Raises:
             RunError: There is no lake, or it cannot be opened.
