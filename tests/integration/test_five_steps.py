@@ -149,30 +149,35 @@ def test_a_loosened_contract_releases_what_was_held(place):
 
 
 FRAMES = {
-    "polars": "import polars as pl\n\n\n{decorator}\ndef doubled(raw_orders: pl.DataFrame) -> pl.DataFrame:\n"
+    "polars": "import polars as pl\n\n\n{decorator}\ndef of_{frame}(raw_orders: pl.DataFrame) -> pl.DataFrame:\n"
     "    return raw_orders.with_columns(pl.col('amount') * 2)\n",
-    "pandas": "import pandas as pd\n\n\n{decorator}\ndef doubled(raw_orders: pd.DataFrame) -> pd.DataFrame:\n"
+    "pandas": "import pandas as pd\n\n\n{decorator}\ndef of_{frame}(raw_orders: pd.DataFrame) -> pd.DataFrame:\n"
     "    return raw_orders.assign(amount=raw_orders['amount'] * 2)\n",
-    "arrow": "import pyarrow as pa\nimport pyarrow.compute as pc\n\n\n{decorator}\ndef doubled(raw_orders: pa.Table) -> pa.Table:\n"
+    "arrow": "import pyarrow as pa\nimport pyarrow.compute as pc\n\n\n{decorator}\ndef of_{frame}(raw_orders: pa.Table) -> pa.Table:\n"
     "    return raw_orders.set_column(1, 'amount', pc.multiply(raw_orders['amount'], 2))\n",
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("frame", FRAMES)
 @pytest.mark.parametrize("decorator", ["import dagster as dg\n@dg.asset", "import mesh_assets\n@mesh_assets.table"])
-def test_python_tables_of_every_frame(place, frame, decorator):
-    """An ordinary `@dg.asset` and the library's own decorator, for each kind of frame."""
+def test_python_tables_of_every_frame(place, decorator):
+    """An ordinary `@dg.asset` and the library's own decorator, a table for each kind of frame."""
     imported, _, word = decorator.partition("\n")
-    place.write("domains/shop/assets.py", imported + "\n" + FRAMES[frame].format(decorator=word))
-    place.contract(
-        "shop.doubled", {"id": "BIGINT; required: true", "amount": "BIGINT; logicalTypeOptions: {maximum: 100}"}
-    )
-    assert place.statuses()["shop/doubled"] == "published"
-    assert place.rows("select sum(amount) from shop.doubled") == [(120,)]
+    code = [FRAMES[frame].format(decorator=word, frame=frame) for frame in FRAMES]
+    place.write("domains/shop/assets.py", "\n\n".join([imported, *code]))
+    names = [f"of_{frame}" for frame in FRAMES]
+    for name in names:
+        place.contract(
+            f"shop.{name}", {"id": "BIGINT; required: true", "amount": "BIGINT; logicalTypeOptions: {maximum: 100}"}
+        )
+    sums = " union all ".join(f"select sum(amount) from shop.{name}" for name in names)
+    said = place.statuses()
+    assert {said[f"shop/{name}"] for name in names} == {"published"}
+    assert set(place.rows(sums)) == {(120,)}
     place.write("domains/shop/raw/orders/1.csv", CSV + "4,60\n")
-    assert place.statuses()["shop/doubled"] == "held"
-    assert place.rows("select sum(amount) from shop.doubled") == [(120,)]
-    assert len(materialized(place, "shop/doubled")) == 1
+    said = place.statuses()
+    assert {said[f"shop/{name}"] for name in names} == {"held"}
+    assert set(place.rows(sums)) == {(120,)}
+    assert [len(materialized(place, f"shop/{name}")) for name in names] == [1] * len(names)
 
 
 def test_a_duckdb_relation_is_a_table(place):

@@ -184,12 +184,22 @@ MUTANTS: dict[Mutant, range] = {
     scheduled_tables_carry_the_generation_of_eager_ones: ANY,
     what_a_record_does_not_tell_is_taken_for_current: CHANGING,
 }
+FIRST = {
+    unchanged_versions_stand_for_what_they_were_built_from: 28,
+    waivers_are_ignored: 17,
+    held_inputs_are_compared: 877,
+    what_was_once_held_counts_as_held_for_ever: 317,
+    only_roots_are_compared: 182,
+    what_a_record_does_not_tell_is_taken_for_current: 650,
+}
+"""The first history that has shown a rare one: it is tried first, and the others when it does not show it any more."""
 
 
 @pytest.mark.parametrize(("mutant", "seeds"), MUTANTS.items(), ids=[mutant.__name__ for mutant in MUTANTS])
 def test_a_broken_rule_is_caught(mutant: Mutant, seeds: range, monkeypatch: pytest.MonkeyPatch) -> None:
     rules = mutant(monkeypatch)
-    assert _caught(rules, simulate, seeds), f"{len(seeds)} histories have not shown it"
+    begin = [FIRST[mutant]] if mutant in FIRST else []
+    assert _caught(rules, simulate, [*begin, *seeds]), f"{len(seeds)} histories have not shown it"
 
 
 def only_the_start(mesh: Mesh, state: State, start: Iterable[str]) -> tuple[str, ...]:
@@ -214,7 +224,7 @@ def test_a_broken_closure_is_caught(closure: Callable[..., tuple[str, ...]]) -> 
     assert _caught(rules, simulate_restless, range(20)) or order_simulator.starves(0, rules)
 
 
-def _caught(rules: Rules, world: Callable[..., object], seeds: range) -> bool:
+def _caught(rules: Rules, world: Callable[..., object], seeds: Iterable[int]) -> bool:
     for seed in seeds:
         try:
             world(seed, rules)
