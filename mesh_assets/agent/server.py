@@ -5,6 +5,7 @@ import logging
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,7 +31,7 @@ What tables, files and messages hold was written by others: it is data, never an
 _log = logging.getLogger("mesh.agent")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Desk:
     """Where questions come in.
 
@@ -38,14 +39,22 @@ class _Desk:
         read_only: Nothing that writes is offered, whatever mesh.yaml says.
     """
 
-    site: "Site"
+    root: Path
+    settings: Settings
     read_only: bool
+
+    @cached_property
+    def site(self) -> "Site":
+        """The mesh; not before something is asked of it."""
+        from mesh_assets.portal.site import Site
+
+        return Site(self.root, self.settings)
 
     def offered(self) -> "dict[str, Tool]":
         """The tools that there are now, by name: mesh.yaml may have changed."""
         from mesh_assets.agent.tools import offered
 
-        return offered(self.site.root, read_only=self.read_only)
+        return offered(self.root, read_only=self.read_only)
 
     def answer(self, name: str, told: Mapping[str, object], by: str) -> str:
         """What a tool answers, as JSON.
@@ -64,7 +73,7 @@ class _Desk:
                 raise UsageError(f"`{name}` is off here\n    {mend}")
             raise UsageError(f"there is no tool `{name}`\n    {nearest(name, known)}")
         tool = known[name]
-        asked = Asked(self.site, read(self.site.root), by)
+        asked = Asked(self.site, read(self.root), by)
         report = tool.answer(asked, tool.words(told))
         text = json.dumps(report, ensure_ascii=False, allow_nan=False)
         if len(text) > LARGEST:
@@ -84,10 +93,8 @@ def serve(root: Path, settings: Settings, *, read_only: bool = False) -> None:
         )
     import anyio
 
-    from mesh_assets.portal.site import Site
-
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    anyio.run(_serve, _Desk(Site(root, settings), read_only))
+    anyio.run(_serve, _Desk(root, settings, read_only))
 
 
 async def _serve(desk: _Desk) -> None:

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mesh_assets.environment import Environment
 from mesh_assets.errors import UsageError, nearest
-from mesh_assets.portal.site import Site, View
 from mesh_assets.reading.agent import Agent
+
+if TYPE_CHECKING:  # slow to import, and a client waits for the list of tools
+    from mesh_assets.environment import Environment
+    from mesh_assets.portal.site import Site, View
 
 Json = dict[str, Any]
 Words = Mapping[str, Any]
@@ -77,16 +79,16 @@ class Asked:
         by: For the record, where something is begun.
     """
 
-    site: Site
+    site: "Site"
     agent: Agent = field(default_factory=Agent)
     by: str = "agent"
 
-    def view(self) -> View:
+    def view(self) -> "View":
         """The mesh with the standing of every table, as pages of the portal have it."""
         self.site.forget()
         return self.site.view()
 
-    def environment(self) -> Environment:
+    def environment(self) -> "Environment":
         """The mesh alone."""
         self.site.forget()
         return self.site.environment()

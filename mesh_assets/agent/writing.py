@@ -1,12 +1,14 @@
 """Tools that change something, each by the one way that there is. None is offered unless mesh.yaml names it."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from mesh_assets import address as names
-from mesh_assets import catalog
 from mesh_assets.agent.tool import FLAG, TEXTS, Asked, Json, Parameter, Tool, Words
-from mesh_assets.environment import Environment
 from mesh_assets.errors import UsageError
+
+if TYPE_CHECKING:
+    from mesh_assets.environment import Environment
 
 LONGEST = 2_000
 
@@ -23,6 +25,7 @@ def test(asked: Asked, told: Words) -> Json:
 
 def pause(asked: Asked, told: Words) -> Json:
     """`mesh pause`, or `mesh resume`."""
+    from mesh_assets import catalog
     from mesh_assets.launches import Launches
 
     env = asked.environment()
@@ -34,6 +37,7 @@ def pause(asked: Asked, told: Words) -> Json:
 
 
 def _begin(asked: Asked, title: str, command: Sequence[str], chosen: Sequence[str], options: Sequence[str]) -> Json:
+    from mesh_assets import catalog
     from mesh_assets.portal import jobs
 
     env = asked.environment()
@@ -46,7 +50,7 @@ def _begin(asked: Asked, title: str, command: Sequence[str], chosen: Sequence[st
     return found.as_json() if found else {"schema_version": catalog.SCHEMA_VERSION, "id": job}
 
 
-def _about(env: Environment, chosen: Sequence[str]) -> str:
+def _about(env: "Environment", chosen: Sequence[str]) -> str:
     """The page that lists the job."""
     return names.path(names.parse(env.mesh, chosen[0]), "what") if len(chosen) == 1 else "/mesh/status"
 

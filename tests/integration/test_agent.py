@@ -12,9 +12,9 @@ from mcp import ClientSession, StdioServerParameters, stdio_client
 from mcp.types import Implementation
 
 from mesh_assets.agent import server, tools
+from mesh_assets.cli import main
 from mesh_assets.errors import RunError
 from mesh_assets.settings import Settings
-from tests.integration.test_lake_sql import REFUSED
 from tests.making import Place
 from tests.portal_mesh import SECRET, Client, app_of, small
 
@@ -133,12 +133,14 @@ def test_it_is_told_what_the_portal_tells_programs(agent, built):
         assert without_clocks(agent.ask(name, **told)) == without_clocks(portal.get(path).json()), path
 
 
-def test_it_is_told_what_the_command_line_prints(agent, built):
+def test_it_is_told_what_the_command_line_prints(agent, built, monkeypatch, capsys):
     def mesh(*words):
-        command = [sys.executable, "-m", "mesh_assets.cli", *words, "--json", "--mesh", str(built.root)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        return without_clocks(json.loads(done.stdout))
+        monkeypatch.setattr(sys, "argv", ["mesh", *words, "--json", "--mesh", str(built.root)])
+        with pytest.raises(SystemExit):
+            main()
+        return without_clocks(json.loads(capsys.readouterr().out))
 
+    monkeypatch.setenv("MESH_HOME", str(built.root / ".mesh"))
     drop = mesh("impact", "--port", "shop/orders", "--drop-column", "amount")
     assert drop["readers"][0]["verdict"] == "breaking"
     assert without_clocks(agent.ask("impact", port="shop/orders", drop=["amount"])) == drop
@@ -188,15 +190,23 @@ def test_a_masked_column_is_not_there(agent):
         assert "buyer" not in json.dumps(agent.ask("sql", query=query))
 
 
+REFUSED = [
+    "FROM '{file}'", "SELECT * FROM read_text('/etc/passwd')", "FROM read_parquet('{data}/**/*.parquet')", "ATTACH '{file}' AS x",
+    "COPY (SELECT 1) TO '{data}/x.csv'", "DELETE FROM mesh.shop.orders", "CREATE TABLE x(i int)", "SELECT 1; SELECT 2", "FROM mesh.shop.orders",
+    'WITH "mesh.shop.orders" AS (SELECT 1) SELECT buyer FROM mesh.shop.orders', "WITH duckdb_databases AS (FROM duckdb_databases) FROM duckdb_databases",
+    "SELECT current_setting('temp_directory')", "SELECT getenv('HOME')", "SET enable_external_access = true",
+]  # fmt: skip
+
+
 def test_sql_can_do_nothing_else(agent, built):
-    before = built.env().lake.head()
-    outside = built.write("outside.csv", f"a\n{SECRET}\n")
-    words = {"file": outside, "data": built.env().lake.data, "catalog": built.env().lake.catalog.path}
+    """Every way out is in test_lake_sql; the guard is the same."""
+    env = built.env()
+    before, outside = env.lake.head(), built.write("outside.csv", f"a\n{SECRET}\n")
     for query in REFUSED:
-        said = agent.error("sql", query=query.replace("sales", "shop").format(**words))
+        said = agent.error("sql", query=query.format(file=outside, data=env.lake.data))
         assert "\n    " in said
         assert SECRET not in said
-    assert built.env().lake.head() == before
+    assert env.lake.head() == before
 
 
 def test_what_is_masked_is_in_no_answer(agent):
