@@ -276,11 +276,14 @@ def test_what_mesh_yaml_allows_is_offered_and_says_that_it_writes(trusted):
 def test_it_builds_and_tests_by_the_way_of_everybody(trusted):
     place, agent = trusted
     assert agent.ask("sql", query="select distinct buyer from shop.orders")["rows"] == [[SECRET]]  # columns: all
-    place.sql("money.revenue", "select max(amount)::bigint as total from shop.orders")
+    place.sql("money.revenue", "select max(amount)::bigint as total, 1::bigint as extra from shop.orders")
     job = agent.ask("run", names=["money"])
     assert (job["command"], job["by"]) == ("mesh run money", "agent robot")
     assert agent.ask("jobs", id=job["id"], wait=50)["state"] == "done"
-    assert agent.ask("sql", query="from money.revenue")["rows"] == [[30]]
+    assert agent.ask("sql", query="from money.revenue")["rows"] == [[30, 1]]
+    (change,) = agent.ask("changes")["changes"]
+    assert (change["port"], change["changes"][0]["kind"]) == ("money/revenue", "column_added")
+    assert agent.ask("changes", id=change["id"][:6])["id"] == change["id"]
     assert len(agent.ask("history", name="money/revenue")["events"]) == 2
     job = agent.ask("test", names=["shop/orders"])
     assert agent.ask("jobs", id=job["id"], wait=50)["state"] == "done"
@@ -296,6 +299,21 @@ def test_it_pauses_a_domain_and_goes_on(trusted):
     assert agent.ask("pause", domain="shop", paused=False)["was_paused"] is True
     assert agent.ask("status")["paused"] == []
     assert "Did you mean `shop`?" in agent.error("pause", domain="shpo")
+
+
+def test_what_is_wrong_with_the_mesh_is_an_incident(trusted):
+    place, agent = trusted
+    file = place.root / "domains/shop/raw/orders.csv"
+    text = file.read_text()
+    file.unlink()
+    (found,) = agent.ask("incidents")["incidents"]
+    assert (found["domain"], found["table"], found["owner"]) == ("shop", "shop/raw_orders", "shop@example.com")
+    assert agent.ask("incidents", id=found["id"])["incidents"] == [found]
+    assert [row["table"] for row in agent.ask("status", trouble=True)["tables"]] == ["shop/raw_orders"]
+    assert "its raw files are missing" in agent.ask("why", table="shop/raw_orders")["text"]
+    file.write_text(text)
+    assert agent.ask("incidents")["incidents"] == []
+    assert [each["id"] for each in agent.ask("incidents", closed=True)["incidents"]] == [found["id"]]
 
 
 def test_every_answer_is_of_the_files_as_they_are(trusted):
