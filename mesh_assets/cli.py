@@ -3,11 +3,11 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated, cast
 
 import typer
 
-from mesh_assets.commands import account, backfill, kitchen, maintain, pipeline, portal
+from mesh_assets.commands import account, agent, backfill, kitchen, maintain, pipeline, portal
 from mesh_assets.commands.change import app as change
 from mesh_assets.commands.common import (
     AsJson,
@@ -23,9 +23,6 @@ from mesh_assets.commands.common import (
 from mesh_assets.commands.impact import impact
 from mesh_assets.commands.tests import tests
 from mesh_assets.errors import MeshError, UsageError
-
-if TYPE_CHECKING:
-    from mesh_assets.environment import Environment
 
 WrongWords = cast("type[Exception]", typer.BadParameter.__mro__[1])  # Typer exports one kind of them only
 """What Typer raises for an option or a command that does not exist, and for a value that is none."""
@@ -171,7 +168,7 @@ def sql(
     from mesh_assets import catalog, console
 
     env, _ = environment(mesh)
-    columns, rows = _answer(env, query, at)
+    columns, rows = catalog.query(env, query, at=at)
     if as_json:
         print_json(catalog.query_report(columns, rows))
     else:
@@ -203,19 +200,7 @@ app.command(
 )(impact)
 app.add_typer(change, name="change")
 portal.register(app)
-
-
-def _answer(env: "Environment", query: str, at: int | None) -> tuple[Sequence[str], Sequence[tuple]]:
-    """As `Lake.sql`; of a table that the mesh knows and the lake does not yet, it is said how to get it."""
-    try:
-        return env.lake.sql(query, at=at)
-    except UsageError:
-        published = env.lake.tables()
-        missing = [name for name in env.mesh.tables if name in query.lower() and name not in published]
-        if not missing:
-            raise
-        mend = f"Build it first: mesh run {' '.join(name.replace('.', '/', 1) for name in missing)}"
-        raise UsageError(f"{', '.join(missing)} was never published\n    {mend}") from None
+agent.register(app)
 
 
 if __name__ == "__main__":

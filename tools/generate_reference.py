@@ -9,6 +9,8 @@ from typing import Protocol
 
 from typer.main import get_command
 
+from mesh_assets.agent.tool import KINDS, Tool
+from mesh_assets.agent.tools import READING, WRITING
 from mesh_assets.audit.library import ELSEWHERE, TYPES
 from mesh_assets.changes.model import MEANINGS, MODES, effect
 from mesh_assets.cli import app
@@ -56,8 +58,40 @@ def main() -> None:
 
 def pages() -> dict[str, str]:
     """The generated pages by file name, as they should be."""
-    made = {"changes.md": _changes(), "cli.md": _cli(), "settings.md": _settings(), "test-library.md": _library()}
+    made = {
+        "agent-tools.md": _agent(),
+        "changes.md": _changes(),
+        "cli.md": _cli(),
+        "settings.md": _settings(),
+        "test-library.md": _library(),
+    }
     return {name: "\n".join(lines) for name, lines in made.items()}
+
+
+def _agent() -> Iterator[str]:
+    yield f"{MADE}\n\n# Tools of an agent\n"
+    yield "What `mesh mcp` offers. [How an agent is let in](../how-to/let-an-agent-read-the-mesh.md). Each answers with one JSON object, as text and"
+    yield "as structured content; what is wrong with a question comes back as the tool's error, with its mend.\n"
+    yield "| tool | is for | hints |\n|---|---|---|"
+    for tool in (*READING.values(), *WRITING.values()):
+        yield f"| [`{tool.name}`](#{tool.name}) | {tool.title} | {_hints(tool)} |"
+    yield "\nThose that are not read-only are offered only where `agent.writes` of [mesh.yaml](files.md#meshyaml) names them.\n"
+    for tool in (*READING.values(), *WRITING.values()):
+        yield f"## {tool.name}\n\n{tool.help}\n"
+        if tool.parameters:
+            yield "| is told | | |\n|---|---|---|"
+            for one in tool.parameters:
+                choices = f" {', '.join(f'`{choice}`' for choice in one.choices)}." if one.choices else ""
+                default = f" Default: `{str(one.default).lower()}`." if one.schema.get("default") is not None else ""
+                yield f"| `{one.name}`{' (needed)' if one.needed else ''} | {KINDS[one.kind]} | {one.help}{choices}{default} |"
+            yield ""
+
+
+def _hints(tool: Tool) -> str:
+    if not tool.writes:
+        return "read-only"
+    told = {"destructive": tool.destructive, "idempotent": tool.idempotent, "open world": tool.open_world}
+    return ", ".join(["writes", *(word for word, holds in told.items() if holds)])
 
 
 def _changes() -> Iterator[str]:

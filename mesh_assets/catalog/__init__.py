@@ -13,6 +13,7 @@ from mesh_assets.catalog.backfills import (
 )
 from mesh_assets.catalog.pipelines import (
     cancel,
+    domain_named,
     pause_report,
     pipeline_named,
     pipeline_report,
@@ -24,6 +25,7 @@ from mesh_assets.catalog.reports import (
     Json,
     named,
     plain,
+    query,
     query_report,
     run_report,
     spelt,
@@ -41,6 +43,7 @@ __all__ = [
     "backfills_report",
     "cancel",
     "cancel_backfill",
+    "domain_named",
     "named",
     "pause_report",
     "pipeline_named",
@@ -49,6 +52,7 @@ __all__ = [
     "plain",
     "plan",
     "plan_json",
+    "query",
     "query_report",
     "run_report",
     "settle",

@@ -148,6 +148,18 @@ def _report(
     }
 
 
+def domain_named(env: Environment, name: str) -> str:
+    """The domain that a person names, also one that could not be loaded.
+
+    Raises:
+        UsageError: There is none of that name.
+    """
+    known = {*env.mesh.domains, *env.mesh.broken}
+    if name not in known:
+        raise UsageError(f"there is no domain `{name}`\n    {nearest(name, known)}")
+    return name
+
+
 def pause_report(pause: Pause) -> Json:
     """A domain that is paused: among the `paused` of `mesh status --json`."""
     return {"domain": pause.domain, "since": pause.at, "by": pause.by, "why": pause.why}

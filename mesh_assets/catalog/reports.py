@@ -1,6 +1,6 @@
 """Mesh, lake and ledger as plain data for people and programs: the one serialiser of command line, portal and API."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from mesh_assets import graph, order
@@ -31,8 +31,9 @@ def named(mesh: Mesh, words: Sequence[str]) -> frozenset[str]:
         name = word.replace("/", ".", 1)
         own = {table for table in mesh.tables if name in (table, table.partition(".")[0])}
         if not own:
-            if name in mesh.broken:
-                raise UsageError(f"domain `{name}` could not be loaded\n    `mesh check` says what is wrong with it.")
+            domain = name.partition(".")[0]
+            if domain in mesh.broken and domain not in mesh.domains:
+                raise UsageError(f"domain `{domain}` could not be loaded\n    `mesh check` says what is wrong with it.")
             known = {*mesh.domains, *map(spelt, mesh.tables)}
             raise UsageError(f"there is no domain or table `{word}`\n    {nearest(word, known)}")
         found |= own
@@ -135,6 +136,31 @@ def _row(
 def test_report(items: Sequence[Mapping[str, object]]) -> Json:
     """The JSON of `mesh test`."""
     return {"schema_version": SCHEMA_VERSION, "tests": [dict(item) for item in items]}
+
+
+def query(
+    env: Environment,
+    sql: str,
+    *,
+    at: int | None = None,
+    shown: Mapping[str, Collection[str]] | None = None,
+    limit: int | None = None,
+    seconds: float | None = None,
+) -> tuple[Sequence[str], Sequence[tuple]]:
+    """As `Lake.sql`; of a table that the mesh knows and the lake does not yet, it is said how to get it.
+
+    Raises:
+        UsageError: The query is wrong, or wants more than to read published tables.
+    """
+    try:
+        return env.lake.sql(sql, at=at, shown=shown, limit=limit, seconds=seconds)
+    except UsageError:
+        published = env.lake.tables()
+        missing = [name for name in env.mesh.tables if name in sql.lower() and name not in published]
+        if not missing:
+            raise
+        mend = f"Build it first: mesh run {' '.join(map(spelt, missing))}"
+        raise UsageError(f"{', '.join(missing)} was never published\n    {mend}") from None
 
 
 def query_report(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Json:

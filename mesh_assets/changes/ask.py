@@ -1,12 +1,15 @@
 """`mesh impact`: from a proposed change to its report, with the readers' tests run where that is asked for."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import TypeVar
 
+from mesh_assets.changes import proposed as proposals
 from mesh_assets.changes.binding import Bench, DoesNotBind
 from mesh_assets.changes.impact import Moved, assess
-from mesh_assets.changes.judge import Report, cache_of, report
+from mesh_assets.changes.judge import Json, Report, cache_of, known_columns, report, to_json
 from mesh_assets.changes.model import Kind, event_id
 from mesh_assets.changes.proposed import Proposed
 from mesh_assets.changes.record import ChangeRecord
@@ -15,6 +18,9 @@ from mesh_assets.changes.shim import patches, shim
 from mesh_assets.changes.texts import Text
 from mesh_assets.domain import Mesh, Table
 from mesh_assets.environment import Environment
+from mesh_assets.errors import UsageError
+
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +72,46 @@ def ask(env: Environment, proposed: Proposed, *, run: bool = False, made: bool =
         patches=_patches(env.mesh, proposed, [each.table for each in verdicts if each.hit]),
         failed=failed,
     )
+
+
+def told(
+    env: Environment,
+    *,
+    base: str = "",
+    port: str = "",
+    drop: Sequence[str] = (),
+    rename: Sequence[str] = (),
+    retype: Sequence[str] = (),
+    run: bool = False,
+) -> tuple[Answered, Json]:
+    """What a change means, and the JSON of `mesh impact`: of the files against a git ref, or of a question about a port.
+
+    Raises:
+        UsageError: There is no such ref, table or column, or nothing is asked.
+    """
+    asked = [*drop, *rename, *retype]
+    if bool(port) != bool(asked) or (port and base):
+        raise UsageError(
+            "a question is `--base REF`, or `--port` with `--drop-column`, `--rename` or `--retype`\n"
+            "    Example: mesh impact --port customers/physicians --drop-column zip"
+        )
+    env.sync()
+    with ExitStack() as stack:
+        if port:
+            change = proposals.asked(env.mesh, known_columns(env), port, drop=drop, rename=rename, retype=retype)
+        else:
+            before = stack.enter_context(proposals.mesh_at(env.mesh.root, base or "HEAD"))
+            change = proposals.between(before, env.mesh, known_columns(env, before))
+        answered = ask(env, change, run=run, made=not port)
+    report = to_json(answered.report, base="" if port else base or "HEAD")
+    report |= {"shims": _spelt(answered.shims), "patches": _spelt(answered.patches), "failed": _spelt(answered.failed)}
+    report["removed_ports"] = list(_spelt(change.gone))
+    report["removed_ports_read_by"] = {name: list(who) for name, who in _spelt(change.gone).items()}
+    return answered, report
+
+
+def _spelt(found: Mapping[str, V]) -> dict[str, V]:
+    return {name.replace(".", "/", 1): one for name, one in found.items()}
 
 
 def _why(run: Rehearsed) -> str:

@@ -7,6 +7,7 @@ from mesh_assets.changes.judge import SCHEMA_VERSION, change_json
 from mesh_assets.changes.model import Change
 from mesh_assets.changes.record import ChangeRecord
 from mesh_assets.environment import Environment
+from mesh_assets.errors import UsageError, nearest
 
 Json = dict[str, Any]
 
@@ -39,6 +40,21 @@ def listed(env: Environment, record: ChangeRecord) -> Json:
         for event in reversed(events)
     ]
     return {"schema_version": SCHEMA_VERSION, "changes": rows}
+
+
+def named(record: ChangeRecord, start: str) -> str:
+    """The id of the one change that begins so.
+
+    Raises:
+        UsageError: There is none, or there are several.
+    """
+    known = {one.id for one in (*record.proposals(), *record.events())}
+    found = sorted(name for name in known if start and name.startswith(start))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UsageError(f"`{start}` is the beginning of {len(found)} changes\n    Write more of it.")
+    raise UsageError(f"there is no change `{start}`\n    {nearest(start, known)}")
 
 
 def shown(env: Environment, record: ChangeRecord, id_: str) -> Json:

@@ -41,10 +41,10 @@ def list_(mesh: MeshDir = None, *, as_json: AsJson = False) -> None:
 @app.command(epilog="Example: `mesh change show 1f0c2a9b`")
 def show(id_: Id, mesh: MeshDir = None, *, as_json: AsJson = False) -> None:
     """One change: what it is, what it means for whom, who was told when, who has said what."""
-    from mesh_assets.changes.pages import shown
+    from mesh_assets.changes.pages import named, shown
 
     env, record = _open(mesh)
-    report = shown(env, record, _whole(record, id_))
+    report = shown(env, record, named(record, id_))
     if as_json:
         print_json(report)
         return
@@ -98,23 +98,14 @@ def _open(mesh: Any) -> "tuple[Environment, ChangeRecord]":  # noqa: ANN401 - as
     return env, record
 
 
-def _whole(record: "ChangeRecord", start: str) -> str:
-    known = {one.id for one in (*record.proposals(), *record.events())}
-    found = sorted(name for name in known if start and name.startswith(start))
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise UsageError(f"`{start}` is the beginning of {len(found)} changes\n    Write more of it.")
-    raise UsageError(f"there is no change `{start}`\n    {nearest(start, known)}")
-
-
 def _answer(mesh: Any, id_: str, reader: str, word: str, why: str, until: str) -> None:  # noqa: ANN401 - as Typer gives it
+    from mesh_assets.changes.pages import named
     from mesh_assets.changes.record import Answer
 
     env, record = _open(mesh)
     if reader not in env.mesh.domains:
         raise UsageError(f"there is no domain `{reader}`\n    {nearest(reader, env.mesh.domains)}")
-    whole = _whole(record, id_)
+    whole = named(record, id_)
     record.answer(Answer(id=whole, reader=reader, answer=word, who=_me(), why=why, until=until))
     port = next((one.port for one in (*record.proposals(), *record.events()) if one.id == whole), "")
     note(f"{reader}: {word}. Where every reader has answered it is published by: mesh run {port.replace('.', '/', 1)}")

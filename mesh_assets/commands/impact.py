@@ -1,6 +1,5 @@
 """`mesh impact`: what a change does to those who read it, before it is made."""
 
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any
 from xml.sax.saxutils import escape, quoteattr
 
@@ -37,42 +36,18 @@ def impact(
 
     Nothing is published. Exit 1 when it breaks for someone, or when nobody can tell.
     """
-    from mesh_assets.changes import proposed as proposals
-    from mesh_assets.changes.ask import ask
-    from mesh_assets.changes.judge import known_columns, to_json
+    from mesh_assets.changes.ask import told
 
-    asked = [*(drop_column or ()), *(rename or ()), *(retype or ())]
-    if bool(port) != bool(asked) or (port and base):
-        raise UsageError(
-            "a question is `--base REF`, or `--port` with `--drop-column`, `--rename` or `--retype`\n"
-            "    Example: mesh impact --port customers/physicians --drop-column zip"
-        )
     shown = "json" if as_json else format_
     if shown not in FORMATS:
         raise UsageError(f"`{shown}` is no format\n    Known here: {', '.join(FORMATS)}.")
     env, _ = environment(mesh)
-    env.sync()
-    with ExitStack() as stack:
-        if port:
-            change = proposals.asked(
-                env.mesh, known_columns(env), port, drop=drop_column or (), rename=rename or (), retype=retype or ()
-            )
-        else:
-            before = stack.enter_context(proposals.mesh_at(env.mesh.root, base or "HEAD"))
-            change = proposals.between(before, env.mesh, known_columns(env, before))
-        answered = ask(env, change, run=run, made=not port)
-    told = to_json(answered.report, base="" if port else base or "HEAD")
-    told |= {"shims": _spelt(answered.shims), "patches": _spelt(answered.patches), "failed": _spelt(answered.failed)}
-    told["removed_ports"] = [name.replace(".", "/", 1) for name in change.gone]
-    told["removed_ports_read_by"] = {name.replace(".", "/", 1): list(who) for name, who in change.gone.items()}
-    {"json": print_json, "github": _github, "junit": _junit, "text": lambda report: _text(report, answered)}[shown](
-        told
+    answered, report = told(
+        env, base=base, port=port, drop=drop_column or (), rename=rename or (), retype=retype or (), run=run
     )
-    raise typer.Exit(1 if answered.report.breaks or answered.failed or any(change.gone.values()) else 0)
-
-
-def _spelt(found: Any) -> dict[str, str]:  # noqa: ANN401 - a mapping by table
-    return {name.replace(".", "/", 1): text for name, text in found.items()}
+    {"json": print_json, "github": _github, "junit": _junit, "text": lambda told: _text(told, answered)}[shown](report)
+    gone = any(report["removed_ports_read_by"].values())
+    raise typer.Exit(1 if answered.report.breaks or answered.failed or gone else 0)
 
 
 def _text(told: dict[str, Any], answered: "Answered") -> None:

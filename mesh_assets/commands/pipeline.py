@@ -1,14 +1,10 @@
 """`mesh pipeline`, `mesh pause` and `mesh resume`: chains of steps over domains, and domains that rest for a while."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from mesh_assets.commands.common import AsJson, Commands, MeshDir, environment, note, print_json
-from mesh_assets.errors import UsageError, nearest
-
-if TYPE_CHECKING:
-    from mesh_assets.environment import Environment
 
 app = typer.Typer(
     cls=Commands,
@@ -99,8 +95,7 @@ def pause(
     from mesh_assets.launches import Launches
 
     env, _ = environment(mesh)
-    _known(env, domain)
-    done = Launches(env.ledger.store).pause(domain, env.lake.author, why)
+    done = Launches(env.ledger.store).pause(catalog.domain_named(env, domain), env.lake.author, why)
     if as_json:
         print_json({"schema_version": catalog.SCHEMA_VERSION, **catalog.pause_report(done)})
     else:
@@ -113,15 +108,8 @@ def resume(domain: Domain, mesh: MeshDir = None, *, as_json: AsJson = False) -> 
     from mesh_assets.launches import Launches
 
     env, _ = environment(mesh)
-    _known(env, domain)
-    was = Launches(env.ledger.store).resume(domain)
+    was = Launches(env.ledger.store).resume(catalog.domain_named(env, domain))
     if as_json:
         print_json({"schema_version": catalog.SCHEMA_VERSION, "domain": domain, "was_paused": was})
     else:
         note(f"{domain} is built again" if was else f"{domain} was not paused")
-
-
-def _known(env: "Environment", domain: str) -> None:
-    known = {*env.mesh.domains, *env.mesh.broken}
-    if domain not in known:
-        raise UsageError(f"there is no domain `{domain}`\n    {nearest(domain, known)}")

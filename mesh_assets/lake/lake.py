@@ -17,6 +17,7 @@ from mesh_assets.domain import LakeConfig
 from mesh_assets.errors import RunError, UsageError
 from mesh_assets.lake import databases, files, forks, masking, publishing, reading, staging
 from mesh_assets.lake.catalog import FORMAT, METADATA, PostgresCatalog, SqliteCatalog, no_lake, open_catalog
+from mesh_assets.lake.reading import NOT_SHOWN, stopped
 from mesh_assets.lake.sqltext import dotted, in_lake, quoted, text
 from mesh_assets.lake.trouble import explained, mend_of, trouble, without_passwords
 from mesh_assets.lake.values import Commit, Mode, Publication, Staged
@@ -161,13 +162,33 @@ class Lake:
         """A version of a table, as SQL that can stand after `FROM`, with an alias too."""
         return f"(FROM {in_lake(table)} AT (VERSION => {int(version)}))"
 
-    def show(self, con: "duckdb.DuckDBPyConnection", table: str, version: int, *, as_name: str | None = None) -> None:
-        """Make a version of a table readable as `domain.table` (or another name) on this connection."""
-        name = as_name or table
+    def show(
+        self,
+        con: "duckdb.DuckDBPyConnection",
+        table: str,
+        version: int,
+        *,
+        as_name: str | None = None,
+        columns: Collection[str] | None = None,
+    ) -> None:
+        """Make a version of a table readable as `domain.table` (or another name) on this connection.
+
+        Args:
+            columns: Those that can be read; default: all.
+
+        Raises:
+            UsageError: None of these columns is in that version.
+        """
+        name, what = as_name or table, ""
+        if columns is not None:
+            there = [column for column, _ in self.columns(con, table, version) if column in columns]
+            if not there:
+                raise UsageError(f"no column of `{table}` may be shown\n    {NOT_SHOWN}")
+            what = f"SELECT {', '.join(map(quoted, there))} "
         if "." in name:
             con.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(name.partition('.')[0])}")
         target = dotted(name) if "." in name else quoted(name)
-        con.execute(f"CREATE OR REPLACE VIEW {target} AS FROM {self.relation(table, version)}")
+        con.execute(f"CREATE OR REPLACE VIEW {target} AS {what}FROM {self.relation(table, version)}")
 
     def columns(self, con: "duckdb.DuckDBPyConnection", table: str, version: int) -> tuple[tuple[str, str], ...]:
         """(name, type) of every column of a version, in order."""
@@ -206,7 +227,14 @@ class Lake:
         return f"{rows}-{int(total):x}-{shape}"
 
     def sql(
-        self, query: str, *, at: int | None = None, versions: Mapping[str, int] | None = None
+        self,
+        query: str,
+        *,
+        at: int | None = None,
+        versions: Mapping[str, int] | None = None,
+        shown: Mapping[str, Collection[str]] | None = None,
+        limit: int | None = None,
+        seconds: float | None = None,
     ) -> tuple[tuple[str, ...], list[tuple]]:
         """Answer one reading statement over the published tables, and nothing else: (names of the columns, rows).
 
@@ -214,9 +242,12 @@ class Lake:
             query: Tables are named `domain.table`.
             at: The version to read; default: now.
             versions: Versions of single tables; they go before `at`.
+            shown: The columns that are there for the query, by table; default: all. What is not shown is never read.
+            limit: At most so many rows.
+            seconds: After so long the query is stopped.
 
         Raises:
-            UsageError: The query is wrong, or wants more than to read published tables.
+            UsageError: The query is wrong, wants more than to read published tables, or takes too long.
         """
         import duckdb
 
@@ -228,17 +259,22 @@ class Lake:
         con = self.connect(read_only=True)
         try:
             for table in tables:
-                self.show(con, table, chosen[table])
+                self.show(con, table, chosen[table], columns=None if shown is None else shown.get(table, ()))
             # The second wall, should the first have a hole: no file but the lake's can be opened.
             con.execute(f"SET allowed_directories = [{', '.join(map(text, self._folders(tables)))}]")
             con.execute("SET enable_external_access = false")
             con.execute("SET lock_configuration = true")
-            result = con.execute(query)
-            return tuple(column[0] for column in result.description or ()), result.fetchall()
+            with stopped(con, seconds):
+                result = con.execute(query)
+                rows = result.fetchall() if limit is None else result.fetchmany(limit)
+            return tuple(column[0] for column in result.description or ()), rows
+        except duckdb.InterruptException:
+            raise UsageError(f"the query was stopped after {seconds:g} seconds\n    Ask for less.") from None
         except duckdb.Error as error:
             if mend_of(str(error)) and isinstance(error, duckdb.IOException):
                 raise trouble("Reading the lake", error) from None
-            raise UsageError(f"{without_passwords(str(error).strip())}\n    Mend the query.") from None
+            mend = "Mend the query." if shown is None else f"Mend the query. {NOT_SHOWN}"
+            raise UsageError(f"{without_passwords(str(error).strip())}\n    {mend}") from None
         finally:
             con.close()
 

@@ -1,13 +1,27 @@
 """A person's query on published tables: it can read them and nothing else."""
 
 import json
-from collections.abc import Collection, Iterator
+import re
+import threading
+from collections.abc import Collection, Generator, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from mesh_assets.errors import UsageError, nearest
 from mesh_assets.lake.sqltext import text
 
+if TYPE_CHECKING:
+    import duckdb
+
+NOT_SHOWN = "Columns that are masked, or that no contract names, are not there."
+"""What is said where only some columns are shown."""
+
 #: Table functions that touch nothing but their arguments. Others read files or other databases, or delete files.
 HARMLESS = frozenset({"range", "generate_series", "unnest", "repeat", "repeat_row"})
+#: Functions that tell something else than their arguments, or only keep others waiting.
+OUT_OF_REACH = frozenset(
+    {"current_setting", "getvariable", "json_serialize_plan", "write_log", "nextval", "currval", "sleep_ms", "pg_sleep"}
+)
 
 
 def tables_of(query: str, known: Collection[str]) -> tuple[str, ...]:
@@ -20,8 +34,10 @@ def tables_of(query: str, known: Collection[str]) -> tuple[str, ...]:
     Raises:
         UsageError: It is not one reading statement, or it reads something else.
     """
-    nodes = list(_nodes(_parsed(query)))
+    tree, taken = _parsed(query)
+    nodes = list(_nodes(tree))
     named = {entry["key"].casefold() for node in nodes if "cte_map" in node for entry in node["cte_map"]["map"]}
+    _check_names(named, taken)
     spelled = {table.casefold(): table for table in known}
     found = set()
     for node in nodes:
@@ -39,9 +55,11 @@ def tables_of(query: str, known: Collection[str]) -> tuple[str, ...]:
                 )
                 if name.casefold() in spelled:
                     found.add(spelled[name.casefold()])
-                elif name.casefold() not in named:
+                elif name != node["table_name"] or name.casefold() not in named:
                     message = f"There is no published table `{name}`.\n    {nearest(name, known)}"
                     raise UsageError(message)
+            case "FUNCTION" if node.get("function_name", "").casefold() in OUT_OF_REACH:
+                raise UsageError(f"`{node['function_name']}` is not allowed here.\n    Read published tables.")
             case "SHOW_REF" if node.get("table_name"):
                 message = (
                     f"`SHOW {node['table_name']}` is not allowed here.\n    Use DESCRIBE domain.table, or SHOW TABLES."
@@ -50,12 +68,38 @@ def tables_of(query: str, known: Collection[str]) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
+@contextmanager
+def stopped(con: "duckdb.DuckDBPyConnection", seconds: float | None) -> Generator[None]:
+    """What runs on the connection inside is interrupted after so long."""
+    if seconds is None:
+        yield
+        return
+    timer = threading.Timer(seconds, con.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 def asks_for_tables(query: str) -> bool:
     """Whether it is `SHOW TABLES`, which DuckDB would answer for one schema only."""
     return query.strip().rstrip(";").casefold().split() in (["show", "tables"], ["show", "all", "tables"])
 
 
-def _parsed(query: str) -> object:
+def _check_names(named: Collection[str], taken: Collection[str]) -> None:
+    """What `WITH` names is nothing else anywhere in the query: no file, no view of DuckDB's own.
+
+    Where its name is not in force, DuckDB would look for these.
+    """
+    for name in sorted(named):
+        if name in taken or not re.fullmatch(r"[\w ]+", name):
+            raise UsageError(f"`{name}` cannot be a name after WITH.\n    Take another, of letters, digits and `_`.")
+
+
+def _parsed(query: str) -> tuple[object, frozenset[str]]:
+    """The query's tree, and the names of views that DuckDB itself has."""
     import duckdb
 
     con = duckdb.connect()
@@ -68,6 +112,10 @@ def _parsed(query: str) -> object:
             )
             raise UsageError(message)
         (tree,) = con.execute(f"SELECT json_serialize_sql({text(query)})").fetchone() or ("{}",)
+        views = con.execute(
+            "SELECT lower(view_name) FROM duckdb_views() WHERE internal AND schema_name <> 'information_schema'"
+        )
+        taken = frozenset(name for (name,) in views.fetchall())
     except duckdb.Error as error:
         message = f"The query cannot be read: {' '.join(str(error).split())}\n    Mend it."
         raise UsageError(message) from None
@@ -77,7 +125,7 @@ def _parsed(query: str) -> object:
     if parsed.get("error", True):
         message = "The query has a form that cannot be checked.\n    Use SELECT, FROM, WITH, DESCRIBE or SUMMARIZE."
         raise UsageError(message)
-    return parsed
+    return parsed, taken
 
 
 def _nodes(tree: object) -> Iterator[dict]:

@@ -72,6 +72,15 @@ class Site:
                 threading.Thread(target=self._again, args=(env, mark), daemon=True).start()
             return self._view
 
+    def environment(self) -> Environment:
+        """The mesh as its files are now, for what needs no standing of all tables.
+
+        Raises:
+            MeshError: mesh.yaml cannot be read, the lake or the ledger cannot be used.
+        """
+        with self._lock:
+            return self._environment()
+
     def _again(self, env: Environment, mark: str) -> None:
         """Look again without keeping anybody waiting; what cannot be read now is told by the next page that needs it."""
         with suppress(MeshError):

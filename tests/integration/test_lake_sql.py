@@ -80,7 +80,11 @@ REFUSED = [
     "FROM (DESCRIBE FROM read_text('/etc/passwd'))", "SUMMARIZE '/etc/passwd'", "DESCRIBE '/etc/passwd'", "SHOW ALL TABLES FROM mesh", "SHOW DATABASES",
     "FROM sales.orders POSITIONAL JOIN read_text('/etc/passwd')", "PIVOT (FROM read_text('/etc/passwd')) ON 1 IN (1) USING count(*)",
     "FROM range(1) t, LATERAL (FROM read_text('/etc/passwd'))", "FROM pragma_database_list()", "FROM pragma_storage_info('sales.orders')",
-    "SELECT nothing FROM sales.orders", "FROM sales.odrers", "SELEKT 1", "SELECT 1 FROM sales.orders WHERE 'x'::INTEGER = 1",
+    'WITH "mesh.sales.orders" AS (SELECT 1) FROM mesh.sales.orders', 'WITH "information_schema.tables" AS (SELECT 1) FROM information_schema.tables',
+    'WITH "__ducklake_metadata_mesh.ducklake_metadata" AS (SELECT 1) FROM __ducklake_metadata_mesh.ducklake_metadata',
+    "WITH a AS (WITH sqlite_master AS (SELECT 1) FROM sqlite_master) FROM a, sqlite_master", "WITH duckdb_databases AS (FROM duckdb_databases) FROM duckdb_databases",
+    'WITH a AS (WITH "{file}" AS (SELECT 1) FROM "{file}") FROM a, "{file}"', "SELECT current_setting('temp_directory')",
+    "SELECT json_serialize_plan('FROM mesh.sales.orders')", "SELECT nothing FROM sales.orders", "FROM sales.odrers", "SELEKT 1", "SELECT 1 FROM sales.orders WHERE 'x'::INTEGER = 1",
 ]  # fmt: skip
 
 
@@ -101,6 +105,21 @@ def test_it_refuses_everything_else_and_changes_nothing(filled, tmp_path):
     assert answered == []
     assert {path for path in Path(tmp_path).rglob("*") if path.suffix in (".csv", ".db", ".parquet")} == before
     assert (filled.head(), filled.sql("SELECT count(*) FROM sales.orders")[1]) == (head, [(6,)])
+
+
+def test_only_the_columns_that_are_shown_are_there(filled):
+    shown = {"sales.customers": {"customer"}}
+    assert filled.sql("FROM sales.customers WHERE customer = 1", shown=shown) == (("customer",), [(1,)])
+    with pytest.raises(UsageError, match=r'"name" not found(.|\n)*Columns that are masked, or that no contract names'):
+        filled.sql("SELECT name FROM sales.customers", shown=shown)
+    with pytest.raises(UsageError, match=r"no column of `sales\.orders` may be shown"):
+        filled.sql("FROM sales.orders", shown=shown)
+
+
+def test_it_gives_no_more_rows_than_are_asked_for_and_takes_no_longer(filled):
+    assert filled.sql("SELECT id FROM sales.orders ORDER BY id", limit=2)[1] == [(0,), (1,)]
+    with pytest.raises(UsageError, match=r"stopped after 0\.2 seconds"):
+        filled.sql("SELECT count(*) FROM range(3000000) a, range(3000000) b WHERE a.range + b.range = 1", seconds=0.2)
 
 
 def test_it_offers_the_nearest_table(filled):

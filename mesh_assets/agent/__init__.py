@@ -1,0 +1,1 @@
+"""What an agent may ask, over the functions that the command line, the portal and the JSON API use."""
