@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -41,7 +41,7 @@ def export(
     env, _ = environment(mesh)
     env.sync()
     rows = outbox.happened(env, outbox.since_of(since))
-    made = (event for _, events in outbox.told(env, rows) for event in events)
+    made = (event for _, events, trouble in outbox.told(env, rows) for event in _with_note(events, trouble))
     if as_json:
         text = iter([json.dumps({"schema_version": 1, "events": list(made)}, ensure_ascii=False, sort_keys=True)])
     else:
@@ -55,6 +55,13 @@ def export(
             to.writelines(f"{line}\n" for line in text)
     except OSError as error:
         raise RunError(f"{file} cannot be written: {error.strerror}\n    Name a file in a folder of yours.") from None
+
+
+def _with_note(events: list[dict[str, Any]], trouble: str) -> list[dict[str, Any]]:
+    """The same; what is left out is said."""
+    if trouble:
+        note(trouble)
+    return events
 
 
 @app.command(epilog="Examples: `mesh lineage send`, `mesh lineage send --since 2026-03-01`")

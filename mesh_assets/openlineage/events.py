@@ -4,6 +4,7 @@ What becomes what: docs/how-to/send-lineage-to-openlineage.md. Built of the clas
 generated from the specification's JSON Schemas; the package is imported by whoever asks for events, and by nobody else.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
@@ -49,7 +50,7 @@ def of_build(mesh: Mesh, names: Names, built: Built) -> list[Json]:
         event_v2.RunEvent(
             eventTime=_stamp(built.start),
             eventType=event_v2.RunState.START,
-            run=event_v2.Run(runId=start, facets=_run_facets(names, built, ended=False)),
+            run=event_v2.Run(runId=start, facets=_run_facets(mesh, names, built, ended=False)),
             job=job,
             inputs=_inputs(mesh, names, built),
             outputs=[event_v2.OutputDataset(namespace=names.tables, name=built.name)],
@@ -58,7 +59,7 @@ def of_build(mesh: Mesh, names: Names, built: Built) -> list[Json]:
         event_v2.RunEvent(
             eventTime=_stamp(end),
             eventType=ends,
-            run=event_v2.Run(runId=start, facets=_run_facets(names, built, ended=True)),
+            run=event_v2.Run(runId=start, facets=_run_facets(mesh, names, built, ended=True)),
             job=job,
             inputs=_inputs(mesh, names, built),
             outputs=[_output(mesh, names, built)],
@@ -111,7 +112,7 @@ def run_id(names: Names, built: Built, part: str = "") -> str:
 # -- runs and jobs --------------------------------------------------------------------------------------------------------
 
 
-def _run_facets(names: Names, built: Built, *, ended: bool) -> "dict[str, facet_v2.RunFacet]":
+def _run_facets(mesh: Mesh, names: Names, built: Built, *, ended: bool) -> "dict[str, facet_v2.RunFacet]":
     from openlineage.client import facet_v2
 
     tags = {"mesh.run": built.run}
@@ -129,7 +130,7 @@ def _run_facets(names: Names, built: Built, *, ended: bool) -> "dict[str, facet_
         )
     if ended and not built.succeeded:
         language = LANGUAGES.get(built.table.toolchain, "SQL") if built.table else "SQL"
-        found["errorMessage"] = _error(built.record.get("message") or built.outcome, language)
+        found["errorMessage"] = _error(_without_values(mesh, built), language)
     return found
 
 
@@ -184,6 +185,15 @@ def _error(message: str, language: str) -> "facet_v2.RunFacet":
 
     told = without_passwords(message)[:MOST]
     return error_message_run.ErrorMessageRunFacet(message=told, programmingLanguage=language)
+
+
+def _without_values(mesh: Mesh, built: Built) -> str:
+    """What went wrong; what is quoted in it is left out where it may be a value that nobody may see."""
+    said = built.record.get("message") or built.outcome
+    tables = [mesh.tables[name] for name in (built.name, *built.inputs) if name in mesh.tables]
+    if any(table.contract and table.contract.masked for table in tables):
+        return re.sub(r"'[^']*'|\"[^\"]*\"", "'•••'", said)
+    return said
 
 
 def _owners(mesh: Mesh, built: Built) -> list[tuple[str, str]]:

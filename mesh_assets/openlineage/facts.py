@@ -1,17 +1,20 @@
 """What happened, as the ledger has it: builds of tables, and launches of pipelines. Nothing here knows OpenLineage."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from mesh_assets import order, pipelines
 from mesh_assets.changes.judge import cache_of
 from mesh_assets.changes.lineage import Columns, Lineage, lineage
-from mesh_assets.domain import Mesh, Table
+from mesh_assets.domain import Table
 from mesh_assets.environment import Environment
-from mesh_assets.launches import Launch, Launches
+from mesh_assets.launches import Launch
 from mesh_assets.ledger import Attempt, Record, Version
+
+Pairs = tuple[tuple[str, str], ...]
+"""Columns: name and type."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,99 +62,97 @@ class Built:
         return dict.fromkeys(self.record.get("tried", ()))
 
 
-def of_attempts(env: Environment, attempts: Iterable[Attempt]) -> tuple[Built, ...]:
-    """What the ledger knows of attempts, in their order."""
-    return _with_launches(env, [_of_attempt(env, each) for each in attempts])
+class Facts:
+    """What the ledger of one environment knows; what was looked up once is not looked up again."""
+
+    def __init__(self, env: Environment, launches: Iterable[Launch] = ()) -> None:
+        """Facts of an environment, with the launches that what is asked of may have been built for."""
+        self._env = env
+        self._launches = sorted(launches, key=lambda one: (one.at, one.id))
+        self._scopes: dict[str, frozenset[str]] = {}
+        self._columns: dict[tuple[str, int], Pairs] = {}
+
+    def of_attempt(self, attempt: Attempt) -> Built:
+        """One attempt."""
+        record, version = attempt.record, attempt.record.get("version")
+        results: Sequence[Mapping[str, Any]] | None = None
+        if attempt.outcome == "held":
+            results = record.get("results")
+        elif version is not None and attempt.outcome in ("published", "unchanged"):
+            others = attempt.outcome == "published"
+            results = self._env.ledger.said(attempt.table, version, attempt.run, others=others)
+        end = datetime.fromisoformat(attempt.at)
+        start = end - timedelta(seconds=record.get("seconds") or 0.0)
+        return self._built(attempt.table, attempt.run, attempt.outcome, start, end, version, record, results)
+
+    def of_version(self, version: Version) -> Built:
+        """One version that no attempt has made: a kitchen's, or one that was put back."""
+        at = datetime.fromisoformat(version.at)
+        results = self._env.ledger.said(version.table, version.version, version.run, others=True)
+        number, record = version.version, version.record
+        return self._built(version.table, version.run, "promoted", at, at, number, record, results)
+
+    def _built(
+        self,
+        name: str,
+        run: str,
+        outcome: str,
+        start: datetime,
+        end: datetime,
+        version: int | None,
+        record: Record,
+        results: Sequence[Mapping[str, Any]] | None,
+    ) -> Built:
+        mesh, table = self._env.mesh, self._env.mesh.tables.get(name)
+        same_code = table is not None and bool(table.code) and table.code == record.get("code")
+        columns = self._columns_of(name, record)
+        return Built(
+            name=name,
+            run=run,
+            outcome=outcome,
+            start=start,
+            end=end,
+            version=version,
+            record=record,
+            table=table,
+            same_code=same_code,
+            same_contract=table is not None and order.promises(mesh, name) == record.get("contract"),
+            results=results,
+            columns=columns,
+            lineage=lineage(mesh, table, columns, cache_of(self._env)) if table is not None and same_code else None,
+            launch=self._launch_of(name, start, end),
+        )
+
+    def _launch_of(self, name: str, start: datetime, end: datetime) -> Launch | None:
+        """The launch that a table was built for: the first that went on then and needs it."""
+        for launch in self._launches:
+            over = bool(launch.ended) and end > datetime.fromisoformat(launch.ended)
+            if launch.moment <= start and not over and name in self._scope(launch.pipeline):
+                return launch
+        return None
+
+    def _scope(self, pipeline: str) -> frozenset[str]:
+        if pipeline not in self._scopes:
+            declared = self._env.mesh.pipelines.get(pipeline)
+            self._scopes[pipeline] = frozenset(pipelines.scope(self._env.mesh, declared) if declared else ())
+        return self._scopes[pipeline]
+
+    def _columns_of(self, name: str, record: Record) -> Columns:
+        """Names and types of the columns of what was read, and of what came out."""
+        found: dict[str, Pairs] = {}
+        for table, item in record.get("inputs", {}).items():
+            number = item["version"]
+            if number is None:
+                continue
+            if (table, number) not in self._columns:
+                version = self._env.ledger.version(table, number)
+                self._columns[table, number] = _pairs(version.record) if version is not None else ()
+            if self._columns[table, number]:
+                found[table] = self._columns[table, number]
+        if record.get("columns"):
+            found[name] = _pairs(record)
+        return found
 
 
-def of_versions(env: Environment, versions: Iterable[Version]) -> tuple[Built, ...]:
-    """The same of versions that no attempt has made: a kitchen's, and what was put back."""
-    return _with_launches(env, [_of_version(env, each) for each in versions])
-
-
-def launch_of(mesh: Mesh, launches: Iterable[Launch], built: Built) -> Launch | None:
-    """The launch that a table was built for: the first that went on then and needs it."""
-    for launch in sorted(launches, key=lambda one: (one.at, one.id)):
-        pipeline = mesh.pipelines.get(launch.pipeline)
-        if pipeline is None or built.start < launch.moment:
-            continue
-        if launch.ended and built.end > datetime.fromisoformat(launch.ended):
-            continue
-        if built.name in pipelines.scope(mesh, pipeline):
-            return launch
-    return None
-
-
-def _with_launches(env: Environment, found: list[Built]) -> tuple[Built, ...]:
-    if not found:
-        return ()
-    first = min(each.start for each in found).isoformat(timespec="microseconds")
-    launches = Launches(env.ledger.store).since(first)
-    if not launches:
-        return tuple(found)
-    return tuple(replace(each, launch=launch_of(env.mesh, launches, each)) for each in found)
-
-
-def _of_attempt(env: Environment, attempt: Attempt) -> Built:
-    record, version = attempt.record, attempt.record.get("version")
-    results: Sequence[Mapping[str, Any]] | None = None
-    if attempt.outcome == "held":
-        results = record.get("results")
-    elif version is not None and attempt.outcome in ("published", "unchanged"):
-        results = env.ledger.said(attempt.table, version, attempt.run, others=attempt.outcome == "published")
-    end = datetime.fromisoformat(attempt.at)
-    start = end - timedelta(seconds=record.get("seconds") or 0.0)
-    return _built(env, attempt.table, attempt.run, attempt.outcome, start, end, version, record, results)
-
-
-def _of_version(env: Environment, version: Version) -> Built:
-    at = datetime.fromisoformat(version.at)
-    results = env.ledger.said(version.table, version.version, version.run, others=True)
-    return _built(env, version.table, version.run, "promoted", at, at, version.version, version.record, results)
-
-
-def _built(
-    env: Environment,
-    name: str,
-    run: str,
-    outcome: str,
-    start: datetime,
-    end: datetime,
-    version: int | None,
-    record: Record,
-    results: Sequence[Mapping[str, Any]] | None,
-) -> Built:
-    mesh, table = env.mesh, env.mesh.tables.get(name)
-    same_code = table is not None and bool(table.code) and table.code == record.get("code")
-    columns = _columns(env, name, record)
-    return Built(
-        name=name,
-        run=run,
-        outcome=outcome,
-        start=start,
-        end=end,
-        version=version,
-        record=record,
-        table=table,
-        same_code=same_code,
-        same_contract=table is not None and order.promises(mesh, name) == record.get("contract"),
-        results=results,
-        columns=columns,
-        lineage=lineage(mesh, table, columns, cache_of(env)) if table is not None and same_code else None,
-    )
-
-
-def _columns(env: Environment, name: str, record: Record) -> Columns:
-    """Names and types of the columns of what was read, and of what came out."""
-    found: dict[str, tuple[tuple[str, str], ...]] = {}
-    for table, item in record.get("inputs", {}).items():
-        version = env.ledger.version(table, item["version"]) if item["version"] is not None else None
-        if version is not None:
-            found[table] = _pairs(version.record)
-    if record.get("columns"):
-        found[name] = _pairs(record)
-    return found
-
-
-def _pairs(record: Record) -> tuple[tuple[str, str], ...]:
+def _pairs(record: Record) -> Pairs:
     return tuple((column, kind) for column, kind in record.get("columns", ()))

@@ -20,7 +20,8 @@ import sqlalchemy as sa
 from mesh_assets.domain import OpenLineage
 from mesh_assets.environment import Environment
 from mesh_assets.errors import UsageError
-from mesh_assets.launches import Launch, Launches
+from mesh_assets.launches import Launches
+from mesh_assets.ledger import Attempt, Version
 from mesh_assets.reading.lineage import is_address
 from mesh_assets.settings import variable
 from mesh_assets.store import Store
@@ -28,7 +29,6 @@ from mesh_assets.store import Store
 if TYPE_CHECKING:
     from openlineage.client.transport.http import HttpTransport
 
-    from mesh_assets.openlineage.facts import Built
 
 EXTRA = "mesh_assets[openlineage]"
 NAME = "openlineage"
@@ -147,50 +147,52 @@ def happened(env: Environment, since: datetime, *, now: datetime | None = None) 
     return _in_order(found)
 
 
-def told(env: Environment, rows: Sequence[Row]) -> Iterator[tuple[Row, list[Json]]]:
-    """The events of each row, in the order of the rows; none where a record cannot be read any more.
+def told(env: Environment, rows: Sequence[Row]) -> Iterator[tuple[Row, list[Json], str]]:
+    """The events of each row, in the order of the rows, and why there are none where a record cannot be told.
 
     Raises:
         UsageError: The extra is not installed.
     """
     need()
-    from mesh_assets.openlineage import events
+    from mesh_assets.openlineage import events, facts
     from mesh_assets.openlineage.naming import names_of
 
-    mesh, names = env.mesh, names_of(env)
+    mesh, names, store = env.mesh, names_of(env), Launches(env.ledger.store)
     for first in range(0, len(rows), PAGE):
         part = rows[first : first + PAGE]
-        made = _facts(env, part)
-        launches = {one.id: one for one in _known(env, part)}
+        attempts = {str(number): attempt for number, attempt in _attempts(env, part)}
+        began = [row.at for row in part if row.kind.startswith("launch.")]
+        began += [_began(attempt) for attempt in attempts.values()]
+        launches = {one.id: one for one in store.since(min(began))} if began else {}
+        known = facts.Facts(env, launches.values())
         for row in part:
-            if built := made.get((row.kind, row.id)):
-                yield row, events.of_build(mesh, names, built)
-            elif launch := launches.get(row.id):
-                yield row, events.of_launch(mesh, names, launch, ended=row.kind == "launch.end")
+            made: list[Json] = []
+            try:
+                if row.kind == "attempt" and row.id in attempts:
+                    made = events.of_build(mesh, names, known.of_attempt(attempts[row.id]))
+                elif row.kind == "version" and (version := _version(env, row)):
+                    made = events.of_build(mesh, names, known.of_version(version))
+                elif row.kind.startswith("launch.") and row.id in launches:
+                    made = events.of_launch(mesh, names, launches[row.id], ended=row.kind == "launch.end")
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+                # One odd record must not keep the others back; what it says may be a value, so that its kind must do.
+                yield row, [], f"{row.kind} {row.id} cannot be told: {type(error).__name__}"
             else:
-                yield row, []
+                yield row, made, ""
 
 
-def _facts(env: Environment, rows: Sequence[Row]) -> "dict[tuple[str, str], Built]":
-    from mesh_assets.openlineage import facts
-
+def _attempts(env: Environment, rows: Sequence[Row]) -> Sequence[tuple[int, Attempt]]:
     numbers = [int(row.id) for row in rows if row.kind == "attempt"]
-    attempts = env.ledger.numbered(numbers=numbers, limit=PAGE) if numbers else ()
-    versions = {
-        row.id: version
-        for row in rows
-        if row.kind == "version"
-        and (version := env.ledger.version(row.id.rpartition("@")[0], int(row.id.rpartition("@")[2]))) is not None
-    }
-    made = facts.of_attempts(env, [attempt for _, attempt in attempts])
-    found = {("attempt", str(number)): built for (number, _), built in zip(attempts, made, strict=True)}
-    promoted = facts.of_versions(env, versions.values())
-    return found | {("version", key): built for key, built in zip(versions, promoted, strict=True)}
+    return env.ledger.numbered(numbers=numbers, limit=PAGE) if numbers else ()
 
 
-def _known(env: Environment, rows: Sequence[Row]) -> Sequence[Launch]:
-    times = [row.at for row in rows if row.kind.startswith("launch.")]
-    return Launches(env.ledger.store).since(min(times)) if times else ()
+def _began(attempt: Attempt) -> str:
+    return _stamp(datetime.fromisoformat(attempt.at) - timedelta(seconds=attempt.record.get("seconds") or 0.0))
+
+
+def _version(env: Environment, row: Row) -> Version | None:
+    table, _, number = row.id.rpartition("@")
+    return env.ledger.version(table, int(number))
 
 
 def _without_attempt(env: Environment, published: Sequence[tuple[str, int, str, str]]) -> list[Row]:
@@ -312,11 +314,11 @@ def deliver(env: Environment, now: datetime | None = None, *, at_once: bool = Fa
     try:
         transport = _transport(service)
         while rows := work.next(at_once=at_once):
-            for row, made in told(env, rows):
+            for row, made, trouble in told(env, rows):
                 if not at_once and monotonic() - work.begun > PATIENCE:
                     _release(store, moment, work.sent)
                     return work.sent, work.failed
-                work.send(transport, row, made)
+                work.send(transport, row, made, trouble)
             if at_once:
                 _write(store, claimed=_stamp(datetime.now(UTC) + LEASE))
     except AwayError as error:
@@ -339,24 +341,30 @@ class _Round:
         rows = _waiting(self._store, self._moment, at_once=at_once, limit=PAGE + self.failed)
         return [row for row in rows if (row.kind, row.id) not in self._seen]
 
-    def send(self, transport: "HttpTransport", row: Row, made: Sequence[Json]) -> None:
+    def send(self, transport: "HttpTransport", row: Row, made: Sequence[Json], trouble: str = "") -> None:
         """Give the service the events of a row that it has not taken yet.
 
         Raises:
             AwayError: It does not answer; what it has taken before is on record.
         """
         self._seen.add((row.kind, row.id))
+        if trouble:
+            self._refused(row, trouble)
+            return
         for number, event in enumerate(made[row.done :], row.done + 1):
             try:
                 _emit(transport, event)
             except RefusedError as error:
-                due = _stamp(self._moment + timedelta(minutes=2**row.tries))
-                _mark(self._store, row, tries=row.tries + 1, due=due, error=str(error))
-                self.failed += 1
+                self._refused(row, str(error))
                 return
             self.sent += 1
             _mark(self._store, row, done=number)
         _mark(self._store, row, sent=_stamp(self._moment), error="")
+
+    def _refused(self, row: Row, why: str) -> None:
+        due = _stamp(self._moment + timedelta(minutes=2 ** min(row.tries, TRIES)))
+        _mark(self._store, row, tries=row.tries + 1, due=due, error=why)
+        self.failed += 1
 
 
 def _emit(transport: "HttpTransport", event: Json) -> None:

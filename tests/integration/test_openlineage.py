@@ -18,7 +18,7 @@ import pytest
 
 from mesh_assets import catalog
 from mesh_assets.commands import lineage as commands
-from mesh_assets.domain import Database
+from mesh_assets.domain import Database, LakeConfig
 from mesh_assets.environment import Environment
 from mesh_assets.errors import UsageError
 from mesh_assets.launches import Launches
@@ -87,7 +87,7 @@ def ran(tmp_path_factory):
 def events_of(place, since="1d"):
     """All events of a mesh."""
     env = place.env()
-    return [event for _, made in outbox.told(env, outbox.happened(env, outbox.since_of(since))) for event in made]
+    return [event for _, made, _ in outbox.told(env, outbox.happened(env, outbox.since_of(since))) for event in made]
 
 
 def the(events, job, state, number=0):
@@ -363,20 +363,29 @@ def service(monkeypatch):
     running.stop()
 
 
-@pytest.fixture
-def env(tmp_path, lake_config, service):
-    """A mesh of one table on either kind of ledger, that sends its lineage."""
-    place = Place(tmp_path)
+def opened(folder, config, service):
+    """A mesh of one table that sends its lineage."""
+    place = Place(folder)
     configured(place, service)
     place.domain("shop")
     place.sql("shop.sales", "select 1 as one")
-    settings = place.settings.model_copy(
-        update={"lake_catalog": lake_config.catalog, "lake_data": lake_config.data, "lake_schema": lake_config.schema}
-    )
-    opened = Environment.open(read_mesh(place.root), settings)
-    yield opened
-    opened.ledger.close()
-    opened.lake.close()
+    where = {"lake_catalog": config.catalog, "lake_data": config.data, "lake_schema": config.schema}
+    env = Environment.open(read_mesh(place.root), place.settings.model_copy(update=where))
+    yield env
+    env.ledger.close()
+    env.lake.close()
+
+
+@pytest.fixture
+def env(tmp_path, service):
+    """Such a mesh on SQLite."""
+    yield from opened(tmp_path, LakeConfig(), service)
+
+
+@pytest.fixture
+def either(tmp_path, lake_config, service):
+    """Such a mesh on either kind of ledger."""
+    yield from opened(tmp_path, lake_config, service)
 
 
 def configured(place, service, more=""):
@@ -411,24 +420,24 @@ def later(minutes):
     return datetime.now(UTC) + timedelta(minutes=minutes)
 
 
-def test_nothing_is_lost_or_doubled_while_the_service_is_down(env, service):
-    tried(env, 2)
-    assert outbox.deliver(env) == (0, 1)
-    (told,) = catalog.status(env)["channels"]
+def test_nothing_is_lost_or_doubled_while_the_service_is_down(either, service):
+    tried(either, 2)
+    assert outbox.deliver(either) == (0, 1)
+    (told,) = catalog.status(either)["channels"]
     assert (told["channel"], told["state"], told["waiting"]) == ("openlineage", "broken", 2)
     assert told["error"] == "it could not be reached: ConnectionError"
-    tried(env, 1, "failed")
+    tried(either, 1, "failed")
     service.start()
-    assert outbox.deliver(env) == (0, 0)  # not before its time
+    assert outbox.deliver(either) == (0, 0)  # not before its time
     for minutes in (1, 60, 24 * 60):  # however long it is away
         service.stop()
-        outbox.deliver(env, later(minutes + 20))
+        outbox.deliver(either, later(minutes + 20))
     service.start()
-    assert outbox.deliver(env, later(3 * 24 * 60)) == (6, 0)
+    assert outbox.deliver(either, later(3 * 24 * 60)) == (6, 0)
     assert states(service) == ["START", "COMPLETE"] * 2 + ["START", "FAIL"]
     assert len({each["run"]["runId"] for each in service.kind.got}) == 3
-    assert outbox.deliver(env, later(3 * 24 * 60 + 1)) == (0, 0)
-    (told,) = outbox.channel(env)
+    assert outbox.deliver(either, later(3 * 24 * 60 + 1)) == (0, 0)
+    (told,) = outbox.channel(either)
     assert (told["state"], told["waiting"], told["error"]) == ("ok", 0, "")
     assert set(service.kind.heard) == {("/lin/api/v1/lineage", f"Bearer {KEY}")}
     assert [told for each in service.kind.got for told in problems(each)] == []
@@ -472,39 +481,39 @@ def test_a_service_that_leads_elsewhere_is_not_believed(env, service):
     assert [path for path, _ in service.kind.heard] == ["/lin/api/v1/lineage"]
 
 
-def test_two_that_send_at_once_do_not_send_the_same(env, service):
-    tried(env)
+def test_two_that_send_at_once_do_not_send_the_same(either, service):
+    tried(either)
     service.kind.pause = 0.5
     service.start()
-    first = threading.Thread(target=outbox.deliver, args=(env,))
+    first = threading.Thread(target=outbox.deliver, args=(either,))
     first.start()
     while not service.kind.got:
         time.sleep(0.01)
-    assert outbox.deliver(env) == (0, 0)
+    assert outbox.deliver(either) == (0, 0)
     first.join()
     assert states(service) == ["START", "COMPLETE"]
 
 
-def test_an_attempt_that_is_there_late_is_told_too_and_the_past_only_when_asked(env, service):
+def test_an_attempt_that_is_there_late_is_told_too_and_the_past_only_when_asked(either, service):
     service.start()
-    tried(env)
+    tried(either)
     old = (datetime.now(UTC) - timedelta(days=3)).isoformat(timespec="microseconds")
     from mesh_assets.ledger import _attempts
 
-    with env.ledger.store.writing() as db:
+    with either.ledger.store.writing() as db:
         db.execute(_attempts.update().values(at=old))
-    tried(env, 2)
-    with env.ledger.store.reading() as db:
+    tried(either, 2)
+    with either.ledger.store.reading() as db:
         numbers = [row.id for row in db.execute(_attempts.select().order_by(_attempts.c.id))]
-    with env.ledger.store.writing() as db:  # as on PostgreSQL, where a number is taken before its row is to be seen
+    with either.ledger.store.writing() as db:  # as on PostgreSQL, where a number is taken before its row is to be seen
         (row,) = db.execute(_attempts.select().where(_attempts.c.id == numbers[1])).all()
         db.execute(_attempts.delete().where(_attempts.c.id == numbers[1]))
-    assert outbox.deliver(env) == (2, 0)
-    with env.ledger.store.writing() as db:
+    assert outbox.deliver(either) == (2, 0)
+    with either.ledger.store.writing() as db:
         db.execute(_attempts.insert().values(**row._asdict()))
-    assert outbox.deliver(env) == (2, 0)
-    assert outbox.collect(env, since=outbox.since_of("7d")) == 3
-    assert outbox.deliver(env) == (6, 0)
+    assert outbox.deliver(either) == (2, 0)
+    assert outbox.collect(either, since=outbox.since_of("7d")) == 3
+    assert outbox.deliver(either) == (6, 0)
     runs = Counter(each["run"]["runId"] for each in service.kind.got)
     assert sorted(runs.values()) == [2, 4, 4]  # the same runs, told again
 
@@ -554,6 +563,15 @@ def test_without_the_extra_or_the_key_it_is_said_what_is_missing(env, service, m
     monkeypatch.setenv("TEST_LINEAGE_KEY", KEY)
     service.start()
     assert outbox.deliver(env, later(30)) == (2, 0)
+
+
+def test_a_record_that_cannot_be_told_keeps_no_other_back(env, service):
+    env.ledger.attempted(Attempt(table="shop.sales", run="r", outcome="held", head=1, record={"results": [{"odd": 1}]}))
+    tried(env)
+    service.start()
+    assert outbox.deliver(env) == (2, 1)
+    assert states(service) == ["START", "COMPLETE"]
+    assert outbox.channel(env)[0]["error"] == "attempt 1 cannot be told: KeyError"
 
 
 def test_a_mesh_without_a_service_keeps_no_outbox(env):
