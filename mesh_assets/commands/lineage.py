@@ -94,6 +94,9 @@ def send(
     if as_json:
         print_json({"schema_version": 1, "sent": sent, "failed": failed, "channel": told})
     else:
-        note(f"{sent} events were sent" + (f"; {told['waiting']} wait: {told['error']}" if told["waiting"] else ""))
+        note(
+            f"{sent} events were sent"
+            + (f"; {told['waiting']} wait: {told['error'] or 'another process is sending'}" if told["waiting"] else "")
+        )
     if told["waiting"]:
         raise typer.Exit(3)

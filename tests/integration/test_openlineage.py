@@ -4,6 +4,7 @@ import copy
 import http.server
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -26,7 +27,7 @@ from mesh_assets.ledger import Attempt, Version
 from mesh_assets.mesh import read_mesh
 from mesh_assets.openlineage import naming, outbox
 from mesh_assets.running import run_pipeline
-from tests.conftest import free_port
+from tests.conftest import PASSWORD, free_port
 from tests.making import Place, Quiet
 from tests.openlineage_schema import problems, published
 
@@ -440,7 +441,12 @@ def test_nothing_is_lost_or_doubled_while_the_service_is_down(either, service):
     (told,) = outbox.channel(either)
     assert (told["state"], told["waiting"], told["error"]) == ("ok", 0, "")
     assert set(service.kind.heard) == {("/lin/api/v1/lineage", f"Bearer {KEY}")}
-    assert [told for each in service.kind.got for told in problems(each)] == []
+    text = json.dumps(service.kind.got)
+    assert not any(secret in text for secret in (KEY, PASSWORD))
+    (namespace,) = {each["outputs"][0]["namespace"] for each in service.kind.got}
+    on_server = either.lake.catalog.uri.startswith("postgres")
+    place = r"127\.0\.0\.1:\d+/postgres/lake_\w{8}" if on_server else re.escape(f"{either.home}/lake/catalog.sqlite")
+    assert re.fullmatch(f"ducklake://{place}", namespace)
 
 
 def test_what_was_taken_is_not_sent_again_when_the_service_breaks_in_between(env, service):
@@ -563,6 +569,22 @@ def test_without_the_extra_or_the_key_it_is_said_what_is_missing(env, service, m
     monkeypatch.setenv("TEST_LINEAGE_KEY", KEY)
     service.start()
     assert outbox.deliver(env, later(30)) == (2, 0)
+
+
+def test_what_an_error_quotes_is_left_out_where_values_are_nobodys_business(env, service):
+    service.start()
+    root = env.mesh.root
+    said = "Conversion Error: Could not convert string 'Ann Smith' to INT32"
+    record = {"version": None, "message": said, "tried": {}, "seconds": 0.1}
+    for restricted in (False, True):
+        if restricted:
+            Place(root).contract("shop.sales", {"one": "INTEGER; classification: restricted"})
+        env.ledger.attempted(Attempt(table="shop.sales", run="r", outcome="failed", head=1, record=record))
+        outbox.deliver(replace(env, mesh=read_mesh(root)))
+    told = [
+        each["run"]["facets"]["errorMessage"]["message"] for each in service.kind.got if each["eventType"] == "FAIL"
+    ]
+    assert told == [said, said.replace("Ann Smith", "•••")]
 
 
 def test_a_record_that_cannot_be_told_keeps_no_other_back(env, service):
