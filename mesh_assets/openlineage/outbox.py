@@ -397,6 +397,7 @@ def _transport(service: OpenLineage) -> "HttpTransport":
     key = variable(service.api_key_env) if service.api_key_env else ""
     session = requests.Session()
     session.max_redirects = 0  # a POST that is sent elsewhere arrives there as a GET, and is lost
+    session.auth = lambda request: request  # else a line of ~/.netrc would take the place of the key
     return HttpTransport(
         HttpConfig(
             url=f"{_address(service).rstrip('/')}/",  # without it the last part of a path would be left out

@@ -26,6 +26,8 @@ from mesh_assets.launches import Launches
 from mesh_assets.ledger import Attempt, Version
 from mesh_assets.mesh import read_mesh
 from mesh_assets.openlineage import naming, outbox
+from mesh_assets.orchestration import account as dagsters
+from mesh_assets.orchestration.instance import open_instance
 from mesh_assets.running import run_pipeline
 from tests.conftest import PASSWORD, free_port
 from tests.making import Place, Quiet
@@ -487,6 +489,17 @@ def test_a_service_that_leads_elsewhere_is_not_believed(env, service):
     assert [path for path, _ in service.kind.heard] == ["/lin/api/v1/lineage"]
 
 
+def test_the_key_is_ours_whatever_the_home_folder_says(env, service, tmp_path, monkeypatch):
+    home = tmp_path / "netrc"
+    home.write_text("machine 127.0.0.1 login somebody password else\n")
+    home.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(home))
+    service.start()
+    tried(env)
+    assert outbox.deliver(env) == (2, 0)
+    assert {key for _, key in service.kind.heard} == {f"Bearer {KEY}"}
+
+
 def test_two_that_send_at_once_do_not_send_the_same(either, service):
     tried(either)
     service.kind.pause = 0.5
@@ -620,6 +633,8 @@ def test_mesh_run_sends_and_is_not_held_up_by_a_service_that_is_away(ran, tmp_pa
     assert told["sent"] == len(got) == len(events_of(place))
     assert {each["job"]["namespace"] for each in got} == {"jobs"}
     assert the(got, "shop.sales", "COMPLETE", -1)["outputs"][0]["namespace"] == "lake://here"
+    with open_instance(place.root / ".mesh") as storage:  # as the sensor does
+        assert dagsters.told(place.env(), storage).endswith("; 0 events of lineage were sent")
     sold(place, 5, 6)
     place.run("shop/sales")
     new = service.kind.got[len(got) :]
