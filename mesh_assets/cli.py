@@ -21,6 +21,7 @@ from mesh_assets.commands.common import (
     print_json,
 )
 from mesh_assets.commands.impact import impact
+from mesh_assets.commands.lineage import app as lineage
 from mesh_assets.commands.tests import tests
 from mesh_assets.errors import MeshError, UsageError
 
@@ -46,6 +47,7 @@ app.command(epilog="Example: `mesh revert customers/physicians --to 12`")(mainta
 app.add_typer(tests, name="test")
 app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(backfill.app, name="backfill")
+app.add_typer(lineage, name="lineage")
 app.command(epilog='Example: `mesh pause sales --why "the CRM is being moved"`')(pipeline.pause)
 app.command(epilog="Example: `mesh resume sales`")(pipeline.resume)
 

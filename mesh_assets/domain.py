@@ -308,6 +308,26 @@ class Channel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenLineage:
+    """Where events of OpenLineage are sent, as mesh.yaml says it; a secret is named, never held.
+
+    Attributes:
+        url: Of the service; empty: it is in the environment variable `url_env`.
+        api_key_env: The environment variable that holds the key; empty: it asks for none.
+        endpoint: The path below the address that takes events.
+        job_namespace: Of jobs; empty: the mesh's name.
+        table_namespace: Of the mesh's tables; empty: made of the lake's address.
+    """
+
+    url: str = ""
+    url_env: str = ""
+    api_key_env: str = ""
+    endpoint: str = "api/v1/lineage"
+    job_namespace: str = ""
+    table_namespace: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mesh:
     """Everything that the files say, checked: what the rest of the library works on.
 
@@ -321,6 +341,7 @@ class Mesh:
         pipelines: The mesh's own and those of its domains, by name; without those that deliver a table which is not there.
         left_out: What is wrong with the pipelines of mesh.yaml that could not be loaded: problems.
         channels: By name, how people are told of incidents; `notify` are those of a team that names none.
+        openlineage: Where lineage is sent; None: nowhere.
     """
 
     name: str
@@ -337,6 +358,7 @@ class Mesh:
     left_out: tuple = ()
     channels: Mapping[str, Channel] = field(default_factory=dict)
     notify: tuple[str, ...] = ()
+    openlineage: OpenLineage | None = None
 
     def port(self, reader: str, table: str) -> InputPort | None:
         """The input port through which domain `reader` reads a foreign table; None for its own tables."""

@@ -175,6 +175,8 @@ PROBLEMS = {  # every code, and its heading in docs/problems.md
     "M702": "Columns of an input that is not read",
     "M831": "A time that cannot be read",
     "M832": "A channel that does not exist",
+    "M880": "OpenLineage without an address",
+    "M881": "A secret in the address of OpenLineage",
     "M801": "A table whose toolchain is not told what it needs",
     "M802": "A file of a program that is not there",
     "M803": "A password in a file",

@@ -182,6 +182,13 @@ class Launches:
         with self._store.reading() as db:
             return tuple(Launch(**row._asdict()) for row in db.execute(query))
 
+    def since(self, moment: str) -> Sequence[Launch]:
+        """Launches that went on at a moment or later, oldest first."""
+        c = _launches.c
+        query = sa.select(_launches).where(sa.or_(c.ended == "", c.ended >= moment)).order_by(c.at, c.id)
+        with self._store.reading() as db:
+            return tuple(Launch(**row._asdict()) for row in db.execute(query))
+
     def pause(self, domain: str, by: str, why: str) -> Pause:
         """Build nothing of a domain from now on; one that is paused already stays as it is."""
         values = {"domain": domain, "at": now(), "by": by, "why": why}

@@ -242,6 +242,21 @@ class Ledger:
         with self.store.reading() as db:
             return tuple(Version(**row._asdict()) for row in db.execute(query))
 
+    def published(self, *, after: int = 0, since: str = "", upto: str = "") -> tuple[tuple[str, int, str, str], ...]:
+        """(table, version, run, when) of all that was published after a version, between two moments, in order."""
+        c = _versions.c
+        where = [c.version > after, *([c.at >= since] if since else []), *([c.at <= upto] if upto else [])]
+        query = sa.select(c.table, c.version, c.run, c.at).where(*where).order_by(c.version, c.table)
+        with self.store.reading() as db:
+            return tuple((row.table, row.version, row.run, row.at) for row in db.execute(query))
+
+    def version(self, table: str, version: int) -> Version | None:
+        """One version of a table."""
+        query = sa.select(_versions).where(_versions.c.table == table, _versions.c.version == version)
+        with self.store.reading() as db:
+            row = db.execute(query).first()
+        return Version(**row._asdict()) if row else None
+
     def fingerprint(self, table: str, version: int) -> str:
         """Of one version's content."""
         query = sa.select(_versions.c.record).where(_versions.c.table == table, _versions.c.version == version)
@@ -288,6 +303,24 @@ class Ledger:
         query = sa.select(_attempts).where(*where).order_by(_attempts.c.id.desc()).limit(limit)
         with self.store.reading() as db:
             return tuple(map(_attempt, db.execute(query)))
+
+    def numbered(
+        self, *, after: int = 0, since: str = "", numbers: Iterable[int] | None = None, limit: int = 1_000
+    ) -> tuple[tuple[int, Attempt], ...]:
+        """Attempts with their numbers, in order: after a number, since a moment, or these."""
+        c = _attempts.c
+        where = [c.id > after, *([c.at >= since] if since else [])]
+        where += [c.id.in_(tuple(numbers))] if numbers is not None else []
+        query = sa.select(_attempts).where(*where).order_by(c.id).limit(limit)
+        with self.store.reading() as db:
+            return tuple((row.id, _attempt(row)) for row in db.execute(query))
+
+    def tried_in(self, runs: Iterable[str]) -> set[tuple[str, str]]:
+        """(run, table) of everything that these runs tried."""
+        c = _attempts.c
+        with self.store.reading() as db:
+            found = db.execute(sa.select(c.run, c.table).where(c.run.in_(tuple(runs))))
+            return {(row.run, row.table) for row in found}
 
     def arrivals(self, since: str) -> dict[str, list[str]]:
         """When each table was published or confirmed, since a moment: ISO, oldest first."""
@@ -354,6 +387,16 @@ class Ledger:
         with self.store.reading() as db:
             found = db.execute(query).scalar()
         return None if found is None else tuple(found)
+
+    def said(self, table: str, version: int, run: str, *, others: bool = False) -> tuple[dict[str, Any], ...] | None:
+        """What tests said about this version in a run, whatever the contract; with `others` in any run, if not in this one."""
+        c = _results.c
+        query = sa.select(c.run, c.results).where(c.table == table, c.version == version).order_by(c.at)
+        with self.store.reading() as db:
+            found = db.execute(query).all()
+        own = [row.results for row in found if row.run == run]
+        chosen = own or ([row.results for row in found] if others else [])
+        return tuple(chosen[0]) if chosen else None
 
     def test_history(self, table: str, *, limit: int = 30) -> tuple[tuple[int, str, Sequence[Mapping[str, Any]]], ...]:
         """What tests said about a table's last versions: (version, when, results), newest first."""

@@ -12,12 +12,13 @@ from mesh_assets.graph import order
 from mesh_assets.reading import shape
 from mesh_assets.reading.draft import Draft
 from mesh_assets.reading.folders import read_folders
+from mesh_assets.reading.lineage import read as read_openlineage
 from mesh_assets.reading.pipelines import read as read_pipelines
 from mesh_assets.reading.source import Document, child, load, text, texts
 from mesh_assets.rules import RULES
 
 FILE = "mesh.yaml"
-OF_PIPELINES = ("M860", "M861", "M862")
+ASIDE = ("M860", "M861", "M862", "M880", "M881")
 """Problems of mesh.yaml with which everything else of the mesh can still be loaded."""
 NO_MESH = "Go to the folder of a mesh, name it with `--mesh DIR`, or make one: `mesh init DIR`."
 
@@ -74,11 +75,12 @@ def _examined(real: str) -> tuple[Mesh | None, tuple[Problem, ...]]:
     draft = _read(real, problems)
     draft.pipelines, wrong = read_pipelines(document)
     problems += wrong
+    problems += read_openlineage(document)[1]
     problems += _unknown_channels(document, draft)
     for rule in RULES:
         problems += rule(draft)
     found = ConfigError(problems=dict.fromkeys(problems)).problems
-    if any(problem.where.path == FILE and problem.code not in OF_PIPELINES for problem in found):
+    if any(problem.where.path == FILE and problem.code not in ASIDE for problem in found):
         return None, found
     return _mesh(document, draft, found), found
 
@@ -168,6 +170,7 @@ def _mesh(document: Document, draft: Draft, problems: Iterable[Problem]) -> Mesh
         left_out=tuple(problem for problem in problems if problem.where.path == FILE),
         channels=_channels(document),
         notify=texts(child(document.root, "notifications"), "default"),
+        openlineage=read_openlineage(document)[0],
     )
 
 

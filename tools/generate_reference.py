@@ -144,13 +144,18 @@ def leaves(command: Command, above: str = "") -> Iterator[tuple[str, Command]]:
 
 def _command(name: str, told: str, epilog: str | None, parameters: Sequence[Parameter]) -> Iterator[str]:
     words = [parameter for parameter in parameters if not parameter.opts[0].startswith("-")]
-    usage = [f"[{word.metavar or word.name}]..." if word.nargs == -1 else word.metavar or word.name for word in words]
+    usage = [_usage(word) for word in words]
     yield f"## mesh {name}\n\n```text\n{' '.join(['mesh', name, *usage, '[OPTIONS]'])}\n```\n"
     yield re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.cleandoc(told)) + "\n"
     yield "| | |\n|---|---|"
     for parameter in parameters:
         yield f"| `{_spelt(parameter)}` | {_told(parameter)} |"
     yield f"| `--help`, `-h` | Show this and exit. |\n\n{epilog}\n"
+
+
+def _usage(word: Parameter) -> str:
+    name = word.metavar or word.name
+    return f"[{name}]..." if word.nargs == -1 else name if word.required else f"[{name}]"
 
 
 def _spelt(parameter: Parameter) -> str:
@@ -162,7 +167,7 @@ def _spelt(parameter: Parameter) -> str:
 
 def _told(parameter: Parameter) -> str:
     parts = [parameter.help or ""]
-    if parameter.default is not None and not isinstance(parameter.default, bool):
+    if parameter.default not in (None, "") and not isinstance(parameter.default, bool):
         parts.append(f"Default: `{parameter.default}`.")
     return " ".join([*parts, *(["Needed."] if parameter.required else [])])
 

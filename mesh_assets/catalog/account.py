@@ -20,6 +20,7 @@ from mesh_assets.environment import Environment
 from mesh_assets.errors import UsageError, nearest
 from mesh_assets.launches import Launches
 from mesh_assets.ledger import Attempt, Version
+from mesh_assets.openlineage import outbox
 from mesh_assets.order import Standing
 
 WEEKS = 12
@@ -50,7 +51,7 @@ def status(env: Environment, *, running: Mapping[str, str] | None = None, now: d
         "tables": [_row(seen, name, attempts.get(name), freshness) for name in env.mesh.tables],
         "incidents": [incident(env.mesh, each) for each in seen.incidents],
         "pipelines": pipelines_report(env, seen.why),
-        "channels": notices.channels(env),
+        "channels": [*notices.channels(env), *outbox.channel(env)],
         "broken": broken,
         "paused": [pause_report(one) for one in Launches(env.ledger.store).paused().values()],
     }

@@ -27,6 +27,7 @@ from mesh_assets.lake import Lake
 from mesh_assets.lake.catalog import PostgresCatalog, SqliteCatalog, open_catalog
 from mesh_assets.lake.masking import can_mask
 from mesh_assets.mesh import read_mesh
+from mesh_assets.openlineage import outbox
 from mesh_assets.settings import Settings
 from mesh_assets.store import now
 
@@ -234,7 +235,7 @@ def _forked(source: Environment, site: Site, settings: Settings) -> Site:
     source.sync()
     catalog = source.lake.catalog.forked(_lake(site.folder))
     schema = catalog.schema if isinstance(catalog, PostgresCatalog) else ""
-    without = {"leases", *TABLES, *launches.TABLES, *account.TABLES}
+    without = {"leases", *TABLES, *launches.TABLES, *account.TABLES, *outbox.TABLES}
     source.ledger.store.copy(site.home, LakeConfig(schema=schema), without=without)
     fork = source.lake.fork(_lake(site.folder))
     if site.masked:

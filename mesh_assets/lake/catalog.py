@@ -12,6 +12,7 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from mesh_assets.errors import RunError, UsageError
 from mesh_assets.lake.sqltext import quoted, text
@@ -27,6 +28,36 @@ METADATA = "__ducklake_metadata_mesh"
 FORMAT = "1.0"
 #: How long a publish waits for those before it; one takes some tens of milliseconds.
 PATIENCE = 120.0
+
+
+def server_of(conninfo: str) -> str:
+    """`host:port` of a PostgreSQL connection string, which may leave out both.
+
+    Raises:
+        UsageError: It is none.
+    """
+    parts = _parts(conninfo)
+    host = str(parts.get("host") or parts.get("hostaddr") or "localhost")
+    return f"{quote(host, safe='[]:.-')}:{parts.get('port') or 5432}"
+
+
+def database_of(conninfo: str) -> str:
+    """The database that a PostgreSQL connection string leads to.
+
+    Raises:
+        UsageError: It is none.
+    """
+    parts = _parts(conninfo)
+    return str(parts.get("dbname") or parts.get("user") or "postgres")
+
+
+def _parts(conninfo: str) -> dict[str, object]:
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        return dict(conninfo_to_dict(conninfo))
+    except Exception:  # noqa: BLE001 - the parser raises several of its own
+        raise UsageError("this is no connection string of PostgreSQL") from None
 
 
 class SqliteCatalog:
@@ -61,6 +92,11 @@ class SqliteCatalog:
     def uri(self) -> str:
         """How DuckLake names it."""
         return f"sqlite:{self.path}"
+
+    @property
+    def address(self) -> str:
+        """Where it is, as a URL; nothing of who signs in."""
+        return f"ducklake://{quote(self.path.as_posix())}"
 
     def uri_from(self, folder: Path) -> str:
         """The same for a program that works in this folder."""
@@ -242,6 +278,11 @@ class PostgresCatalog:
     def uri(self) -> str:
         """How DuckLake names it; without the password."""
         return f"postgres:{self._conninfo}"
+
+    @property
+    def address(self) -> str:
+        """Where it is, as a URL; nothing of who signs in."""
+        return f"ducklake://{server_of(self._conninfo)}/{quote(database_of(self._conninfo))}/{quote(self.schema)}"
 
     def uri_from(self, folder: Path) -> str:  # noqa: ARG002 (a server is the same from everywhere)
         """The same for a program that works in this folder."""

@@ -39,6 +39,7 @@ def told(env: "Environment", instance: dg.DagsterInstance) -> str:
     """Look, keep, announce and send; in a kitchen only look."""
     from mesh_assets.account import notices
     from mesh_assets.account.look import look
+    from mesh_assets.openlineage import outbox
 
     seen = look(env, running=progress.running(instance, env.mesh))
     found = seen.keep()
@@ -47,7 +48,11 @@ def told(env: "Environment", instance: dg.DagsterInstance) -> str:
         return f"{open_} incidents are open; a kitchen tells nobody"
     new = notices.announce(env, found, seen.now)
     sent, failed = notices.deliver(env)
-    return f"{open_} incidents are open; {new} notices are new, {sent} were sent, {failed} could not be"
+    said = f"{open_} incidents are open; {new} notices are new, {sent} were sent, {failed} could not be"
+    if env.mesh.openlineage is None:
+        return said
+    events, _ = outbox.deliver(env)
+    return f"{said}; {events} events of lineage were sent"
 
 
 def read_back(instance: dg.DagsterInstance, env: "Environment", domains: frozenset[str]) -> None:
