@@ -127,18 +127,20 @@ def note(env: Environment, title: str, *, about: str, by: str, output: str) -> s
 def find(env: Environment, job: str) -> Job | None:
     """One of them."""
     env.ledger.store.ensure(_schema)
+    followed = frozenset(_followed)
     with env.ledger.store.reading() as db:
         row = db.execute(sa.select(_jobs).where(_jobs.c.id == job)).first()
-    return _job(row._asdict()) if row else None
+    return _job(row._asdict(), followed) if row else None
 
 
 def recent(env: Environment, limit: int = 50, *, about: str | None = None) -> tuple[Job, ...]:
     """The newest, or the newest about one page."""
     env.ledger.store.ensure(_schema)
     where = [_jobs.c.about == about] if about is not None else []
+    followed = frozenset(_followed)
     with env.ledger.store.reading() as db:
         rows = db.execute(sa.select(_jobs).where(*where).order_by(_jobs.c.at.desc()).limit(limit)).all()
-    return tuple(_job(row._asdict()) for row in rows)
+    return tuple(_job(row._asdict(), followed) for row in rows)
 
 
 def _follow(env: Environment, job: str, process: "subprocess.Popen[str]") -> None:
@@ -170,16 +172,17 @@ def without_paths(env: Environment, text: str) -> str:
     return text.replace(sys.prefix, "…")
 
 
-def _job(row: Mapping[str, Any]) -> Job:
+def _job(row: Mapping[str, Any], followed: frozenset[str]) -> Job:
+    """A job as it was read; `followed` are those that this process followed just before: they end with a record."""
     values = {key: row[key] for key in ("id", "title", "about", "by", "at", "ended", "code", "output")}
     words = row["words"] if isinstance(row["words"], list) else json.loads(row["words"])
-    return Job(**values, words=words, state=_state(row))
+    return Job(**values, words=words, state=_state(row, followed))
 
 
-def _state(row: Mapping[str, Any]) -> str:
+def _state(row: Mapping[str, Any], followed: frozenset[str]) -> str:
     if row["ended"]:
         return "done" if row["code"] == 0 else "failed"
-    if row["id"] in _followed:  # between its end and the record of it, too
+    if row["id"] in followed:  # between its end and the record of it, too
         return "running"
     pid, _, started = str(row["process"]).partition("|")
     return "running" if pid and process_started(int(pid)) == started else "cut off"

@@ -302,9 +302,22 @@ def test_interrupted_it_ends_with_all_that_it_has_started(tmp_path):
     """As when a run is terminated in Dagster: an interrupt is raised where the step waits."""
     script = tmp_path / "wait.sh"
     script.write_text("sleep 300 &\necho $! > child\nwait\n")
-    threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
-    with pytest.raises(KeyboardInterrupt):
-        programs.execute(("sh", "wait.sh"), tmp_path, {"PATH": os.environ["PATH"]})
+    ended = threading.Event()
+
+    def interrupt():
+        while not ended.is_set() and not (tmp_path / "child").exists():
+            time.sleep(0.05)
+        while not ended.wait(0.5):  # Python drops one that falls into the end of an object
+            os.kill(os.getpid(), signal.SIGINT)
+
+    sender = threading.Thread(target=interrupt)
+    sender.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            programs.execute(("sh", "wait.sh"), tmp_path, {"PATH": os.environ["PATH"]})
+    finally:
+        ended.set()
+        sender.join()
     child = int((tmp_path / "child").read_text())
     deadline = time.monotonic() + 10
     while Path(f"/proc/{child}/cmdline").exists() and Path(f"/proc/{child}/cmdline").read_bytes():
