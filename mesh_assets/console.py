@@ -327,8 +327,11 @@ def incidents_list(items: Sequence[Mapping]) -> None:
 
 
 def history_table(report: Mapping) -> None:
-    """What became of a table, or what a test said, newest first."""
+    """What became of a table, what a test said, or how a pipeline's launches went, newest first."""
     console = _stdout()
+    if "launches" in report:
+        _launches_table(console, report)
+        return
     if "test" in report:
         console.print(f"{report['table']}/{report['test']}: {report['promise']}", soft_wrap=True)
         table = _table("when (UTC)", "said", "of", ">failing rows", ">rows", "message")
@@ -346,6 +349,21 @@ def history_table(report: Mapping) -> None:
         )  # fmt: skip
     console.print(table)
     incidents_list(report["incidents"])
+
+
+def _launches_table(console: Console, report: Mapping) -> None:
+    table = _table("launched (UTC)", "by", "state", ">seconds", ">run", ">queue", "critical path")
+    for row in report["launches"]:
+        took = f"{row['seconds']:,.1f}" if row["seconds"] is not None else ""
+        state = _word(row["state"] + (", late" if row["late"] else ""))
+        way = " → ".join(row["critical_path"])
+        table.add_row(_minute(row["at"]), row["by"], state, took, f"{row['run']:,.1f}", f"{row['queue']:,.1f}", way)
+    console.print(table)
+    told = report["measures"]
+    if told["launches"]:
+        took = f", {told['median_seconds']:,.1f} s (median)" if told["median_seconds"] is not None else ""
+        on_time = f", on time {_share(told['on_time'])}" if told["on_time"] is not None else ""
+        console.print(f"{told['launches']} ended: delivered {_share(told['delivered'])}{on_time}{took}", style="dim")
 
 
 def measures_table(domains: Sequence[Mapping]) -> None:

@@ -13,7 +13,7 @@ from mesh_assets.account.expected import due
 from mesh_assets.account.incidents import Incident
 from mesh_assets.account.look import Look, first_line, look
 from mesh_assets.account.states import GOOD, State
-from mesh_assets.catalog.pipelines import pause_report, pipelines_report
+from mesh_assets.catalog.pipelines import pause_report, pipeline_history, pipelines_report
 from mesh_assets.catalog.reports import SCHEMA_VERSION, Json, named, spelt
 from mesh_assets.domain import Mesh
 from mesh_assets.environment import Environment
@@ -296,14 +296,19 @@ def _ago(now: datetime, then: datetime | None) -> str:
 
 
 def history(env: Environment, word: str, *, limit: int = 30) -> Json:
-    """What became of a table, or of one of its tests, over time: the JSON of `mesh history`.
+    """What became of a table, of one of its tests, or of a pipeline, over time: the JSON of `mesh history`.
 
     Args:
-        word: `domain/table`, or `domain/table/test`.
+        word: `domain/table`, `domain/table/test`, or a pipeline as mesh.yaml or domain.yaml names it; a table goes first.
 
     Raises:
-        UsageError: There is no such table or test.
+        UsageError: There is no such table, test or pipeline.
     """
+    if word.replace("/", ".", 1) not in env.mesh.tables and word in env.mesh.pipelines:
+        return pipeline_history(env, env.mesh.pipelines[word], limit=limit)
+    known = {*env.mesh.domains, *env.mesh.broken, *env.mesh.pipelines}
+    if "/" not in word and "." not in word and word not in known:
+        raise UsageError(f"there is no domain and no pipeline `{word}`\n    {nearest(word, known)}")
     table, _, test = word.replace(".", "/", 1).partition("/")[2].partition("/")
     domain = word.replace(".", "/", 1).partition("/")[0]
     name = one(env.mesh, f"{domain}/{table}" if table else word)

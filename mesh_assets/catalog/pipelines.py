@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from statistics import median
 
 from mesh_assets import order, pipelines
 from mesh_assets.catalog.reports import SCHEMA_VERSION, Json, spelt
@@ -62,6 +63,50 @@ def pipeline_report(env: Environment, pipeline: Pipeline, launch: str = "") -> J
     why = order.due(env.mesh, env.state()).why if found and not found.ended else {}
     before = [_launch(one) for one in known]
     return {"schema_version": SCHEMA_VERSION, **_report(env, pipeline, found, why), "launches": before}
+
+
+def pipeline_history(env: Environment, pipeline: Pipeline, *, limit: int = 30) -> Json:
+    """How the launches of a pipeline went over time, newest first: the JSON of `mesh history PIPELINE`.
+
+    Of each launch, the seconds of its critical path: waiting is what the rest of `seconds` is. `measures` are of those that
+    have ended and were not cancelled; null where there is none.
+    """
+    settle(env)
+    why = order.due(env.mesh, env.state()).why
+    known = Launches(env.ledger.store).of(pipeline.name, limit=limit)
+    rows = [_gone(_report(env, pipeline, one, why)) for one in known]
+    ended = [row for row in rows if row["ended"] and row["outcome"] != Progress.CANCELLED]
+    promised = [row for row in ended if row["deadline"]]
+    good = [row["seconds"] for row in ended if row["outcome"] == Progress.DELIVERED and row["seconds"] is not None]
+    in_time = [row for row in promised if row["outcome"] == Progress.DELIVERED and not row["late"]]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "pipeline": pipeline.name,
+        "launches": rows,
+        "measures": {
+            "launches": len(ended),
+            "delivered": _rate(len([row for row in ended if row["outcome"] == Progress.DELIVERED]), len(ended)),
+            "on_time": _rate(len(in_time), len(promised)),
+            "median_seconds": round(median(good), 3) if good else None,
+        },
+    }
+
+
+def _gone(told: Json) -> Json:
+    """One launch as a line of the history."""
+    path = [step for step in told["steps"] if step["table"] in told["critical_path"]]
+    return {
+        **told["launch"],
+        "state": told["state"],
+        "sentence": told["sentence"],
+        **{key: told[key] for key in ("seconds", "deadline", "late", "critical_path")},
+        "run": round(sum(step["run"] for step in path), 3),
+        "queue": round(sum(step["queue"] for step in path), 3),
+    }
+
+
+def _rate(some: int, all_: int) -> float | None:
+    return round(some / all_, 4) if all_ else None
 
 
 def settle(env: Environment, *, moment: datetime | None = None) -> tuple[Launch, ...]:

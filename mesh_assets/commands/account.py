@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Examples: `mesh why launch_analytics/weekly_report`, `mesh why sales/calls --json`")(why)
     app.command(
         epilog="Examples: `mesh history claims/raw_claims`, `mesh history sales/calls/primary_key`, "
-        "`mesh history --incidents`, `mesh history --measures --json`"
+        "`mesh history launch_dashboard`, `mesh history --incidents`, `mesh history --measures --json`"
     )(history)
 
 
@@ -73,7 +73,12 @@ def why(
 
 
 def history(
-    what: Annotated[str, typer.Argument(metavar="TABLE|TEST", help="As `domain/table` or `domain/table/test`.")] = "",
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="TABLE|TEST|PIPELINE", help="As `domain/table`, `domain/table/test`, or the name of a pipeline."
+        ),
+    ] = "",
     mesh: MeshDir = None,
     *,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="The last so many.")] = 30,
@@ -81,13 +86,13 @@ def history(
     measures: Annotated[bool, typer.Option("--measures", help="Measures of every domain, by week.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """How it went over time: of a table, of one of its tests, of the mesh's incidents, or of its domains by week."""
+    """How it went over time: of a table, a test, a pipeline, of the mesh's incidents, or of its domains by week."""
     from mesh_assets import console
     from mesh_assets.catalog import account
 
     if (bool(what) + incidents + measures) != 1:
         raise UsageError(
-            "name a table or a test, or ask for `--incidents` or `--measures`\n    mesh history DOMAIN/TABLE"
+            "name a table, a test or a pipeline, or ask for `--incidents` or `--measures`\n    mesh history DOMAIN/TABLE"
         )
     env, _ = environment(mesh)
     report: Json
@@ -105,5 +110,5 @@ def history(
         console.measures_table(report["domains"])
     else:
         console.history_table(report)
-    if not as_json and not any(report.get(key) for key in ("incidents", "domains", "events")):
+    if not as_json and not any(report.get(key) for key in ("incidents", "domains", "events", "launches")):
         note("nothing is on record")

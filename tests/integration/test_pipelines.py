@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from mesh_assets import catalog
+from mesh_assets.catalog import account
 from mesh_assets.errors import UsageError
 from mesh_assets.launches import Launches
 from mesh_assets.ledger import Ledger
@@ -192,3 +193,24 @@ def test_a_schedule_of_a_kitchen_launches_nothing(place):
     assert not load(place.root, settings=kitchen).definitions.get_repository_def().schedule_defs
     names = {job.name for job in load(place.root, settings=kitchen).definitions.get_repository_def().get_all_jobs()}
     assert "launch__report" in names
+
+
+def test_its_history_tells_how_launches_went(place):
+    """Newest first: cancelled, incomplete, delivered; of those that ended the shares, and the seconds of the critical path."""
+    run(place)
+    items(place, 10, 5000)
+    run(place)
+    Launches(place.env().ledger.store).start("report", "test")
+    env = place.env()
+    catalog.cancel(env, env.mesh.pipelines["report"])
+    told = account.history(place.env(), "report")
+    assert [row["outcome"] for row in told["launches"]] == ["cancelled", "incomplete", "delivered"]
+    assert told["measures"]["launches"] == 2
+    assert (told["measures"]["delivered"], told["measures"]["on_time"]) == (0.5, 0.5)
+    first = told["launches"][-1]
+    assert first["critical_path"] == ["base/items", "prices/total", "desk/report"]
+    assert 0 < first["run"] <= first["seconds"] == told["measures"]["median_seconds"]
+    assert first["queue"] >= 0
+    assert "base/items" in told["launches"][1]["sentence"]
+    with pytest.raises(UsageError, match="Did you mean `report`"):
+        account.history(place.env(), "raport")
