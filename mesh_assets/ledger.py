@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -178,6 +178,8 @@ class Ledger:
         self.lease_seconds = lease_seconds
         self.store = Store(home, config)
         self.store.ensure(_schema)
+        self._versions: dict[tuple[str, int, str], Version] = {}  # rows never change: their JSON is read once
+        self._attempts: dict[tuple[int, str], Attempt] = {}
 
     def close(self) -> None:
         """Give back every connection."""
@@ -230,11 +232,18 @@ class Ledger:
             seen = sa.or_(seen, _versions.c.run == run)
         newest = sa.select(_versions.c.table, sa.func.max(_versions.c.version).label("version")).where(seen)
         newest = newest.group_by(_versions.c.table).subquery()
-        query = sa.select(_versions).join(
+        key = (_versions.c.table, _versions.c.version, _versions.c.run)
+        query = sa.select(*key).join(
             newest, sa.and_(_versions.c.table == newest.c.table, _versions.c.version == newest.c.version)
         )
+
+        def read(db: sa.Connection, wanted: Sequence[tuple]) -> dict[tuple, Version]:
+            these = sa.select(_versions).where(sa.tuple_(*key).in_(wanted))
+            return {(row.table, row.version, row.run): Version(**row._asdict()) for row in db.execute(these)}
+
         with self.store.reading() as db:
-            return {row.table: Version(**row._asdict()) for row in db.execute(query)}
+            found = _known(db, query, self._versions, read)
+        return {version.table: version for version in found}
 
     def history(self, table: str, *, limit: int = 100) -> tuple[Version, ...]:
         """Versions of one table, newest first."""
@@ -282,9 +291,15 @@ class Ledger:
         if upto is not None:
             where = sa.and_(where, sa.or_(_attempts.c.head <= upto, _attempts.c.run == (run or "")))
         newest = sa.select(sa.func.max(_attempts.c.id)).where(where).group_by(_attempts.c.table)
+        key = (_attempts.c.id, _attempts.c.run)
+
+        def read(db: sa.Connection, wanted: Sequence[tuple]) -> dict[tuple, Attempt]:
+            these = sa.select(_attempts).where(_attempts.c.id.in_([number for number, _ in wanted]))
+            return {(row.id, row.run): _attempt(row) for row in db.execute(these)}
+
         with self.store.reading() as db:
-            rows = db.execute(sa.select(_attempts).where(_attempts.c.id.in_(newest)))
-            return {row.table: _attempt(row) for row in rows}
+            found = _known(db, sa.select(*key).where(_attempts.c.id.in_(newest)), self._attempts, read)
+        return {attempt.table: attempt for attempt in found}
 
     def of_run(self, run: str) -> tuple[Attempt, ...]:
         """Everything that one run tried, in the order it happened."""
@@ -520,6 +535,34 @@ def _me(run: str) -> str:
 def _row(item: Version | Admission) -> dict:
     row = {name: getattr(item, name) for name in item.__slots__}
     return {name: dict(value) if isinstance(value, Mapping) else value for name, value in row.items()}
+
+
+Row = TypeVar("Row")
+AT_ONCE = 500
+"""Rows that one statement names: SQLite takes 32,766 values."""
+SPARE = 1_000
+
+
+def _known(
+    db: sa.Connection,
+    query: sa.Select,
+    known: dict[tuple, Row],
+    read: Callable[[sa.Connection, Sequence[tuple]], Mapping[tuple, Row]],
+) -> list[Row]:
+    """The rows whose keys a query gives; only those that were never read before are read.
+
+    Most of the time of a look at thousands of tables would go into the JSON of rows that have not changed.
+    """
+    keys = [tuple(row) for row in db.execute(query)]
+    rows = {key: row for key in keys if (row := known.get(key)) is not None}
+    missing = [key for key in keys if key not in rows]
+    for start in range(0, len(missing), AT_ONCE):
+        rows |= read(db, missing[start : start + AT_ONCE])
+    known.update((key, rows[key]) for key in missing)
+    if len(known) > 2 * len(keys) + SPARE:  # others have taken their place
+        for key in set(known).difference(keys):
+            known.pop(key, None)
+    return [rows[key] for key in keys]
 
 
 def _attempt(row: sa.Row) -> Attempt:

@@ -35,7 +35,7 @@ class Store:
 
     def __init__(self, home: Path, config: LakeConfig | None = None) -> None:
         self._engine = _engine(home / "ledger.sqlite", config or LakeConfig())
-        self._made: set[sa.MetaData] = set()
+        self._made: dict[sa.MetaData, int] = {}  # with how many tables: another module of a room may bring more
         weakref.finalize(self, self._engine.dispose)  # pooled connections end with the store, not with the interpreter
 
     def close(self) -> None:
@@ -48,13 +48,13 @@ class Store:
         Raises:
             RunError: The database cannot be used, or another version of mesh_assets has written it.
         """
-        if tables in self._made:
+        if self._made.get(tables) == len(tables.tables):
             return
         try:
             _create(self._engine, tables)
         except exc.DBAPIError as error:
             raise _unusable(error) from None
-        self._made.add(tables)
+        self._made[tables] = len(tables.tables)
 
     def reading(self) -> AbstractContextManager[sa.Connection]:
         """One short transaction that writes nothing: it waits for nobody."""

@@ -13,6 +13,7 @@ import dagster as dg
 from mesh_assets import graph, order
 from mesh_assets.domain import Mesh
 from mesh_assets.orchestration import account, jobs, keys, progress, tell
+from mesh_assets.orchestration.looks import Looks
 from mesh_assets.orchestration.tables import CLOSURE, OpenEnvironment
 from mesh_assets.partitions import starts, whole
 
@@ -36,20 +37,21 @@ def sensors(mesh: Mesh, domains: Iterable[str], open_environment: OpenEnvironmen
     chosen, found = sorted(domains), []
     edges = graph.graph_of(mesh)
     tables = jobs.by_domain(mesh)
+    looks = Looks(mesh, open_environment)
     for domain in chosen:
         if not tables[domain]:
             continue
-        found.append(_order(mesh, domain, open_environment))
+        found.append(_order(mesh, domain, open_environment, looks))
         if watched := foreign_upstream(mesh, domain, graph.upstream(edges, tables[domain])):
             found.append(_schema_changes(mesh, domain, watched, open_environment))
     if not found:
         return []
     name = "mesh__account" if len(chosen) != 1 else f"{chosen[0]}__account"
     found.append(account.sensor(chosen, open_environment, name))
-    return [*found, _closure(mesh, chosen, open_environment), _reconciler(mesh, chosen, open_environment)]
+    return [*found, _closure(mesh, chosen, looks), _reconciler(mesh, chosen, open_environment)]
 
 
-def _order(mesh: Mesh, domain: str, open_environment: OpenEnvironment) -> dg.SensorDefinition:
+def _order(mesh: Mesh, domain: str, open_environment: OpenEnvironment, looks: Looks) -> dg.SensorDefinition:
     @dg.sensor(
         name=f"{domain}__order",
         # Not `target`: that would make one more job per sensor, and Dagster resolves every job when it loads.
@@ -59,14 +61,13 @@ def _order(mesh: Mesh, domain: str, open_environment: OpenEnvironment) -> dg.Sen
         description=f"Builds what is due in {domain}: by the state of lake and ledger, not by events.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        env = open_environment()
-        state = env.state(running=progress.running(context.instance, mesh))
-        decision = order.due(mesh, state)
-        tables = together(mesh, domain, decision.build, state)
+        look = looks.at(context.instance, domain)
+        state = look.state
+        tables = together(mesh, domain, look.decision.build, state)
         if not tables:
             return dg.SkipReason("nothing is due")
         sign = basis(mesh, tables, state)
-        if why_not := _in_circles(context.instance, env, sign, tables, state):
+        if why_not := _in_circles(context.instance, open_environment(), sign, tables, state):
             return dg.SkipReason(why_not)
         requests = [_request(mesh, domain, group, state, sign) for group in split(mesh, tables)]
         return dg.SensorResult(run_requests=requests)
@@ -120,6 +121,8 @@ def together(mesh: Mesh, domain: str, due: Sequence[str], state: order.State) ->
     What lies behind tables of other domains, that are due or running, is left to a later run.
     """
     chosen = {name for name in due if mesh.tables[name].domain == domain}
+    if not chosen:
+        return ()
     edges = graph.graph_of(mesh)
     elsewhere = (set(due) - chosen) | set(state.running)
     foreign = {name for name in graph.downstream(edges, chosen) if mesh.tables[name].domain != domain}
@@ -169,7 +172,7 @@ def range_tags(mesh: Mesh, tables: Sequence[str], state: order.State) -> dict[st
     return {"dagster/asset_partition_range_start": keys_[0], "dagster/asset_partition_range_end": keys_[-1]}
 
 
-def _closure(mesh: Mesh, domains: Sequence[str], open_environment: OpenEnvironment) -> dg.SensorDefinition:
+def _closure(mesh: Mesh, domains: Sequence[str], looks: Looks) -> dg.SensorDefinition:
     """Where sources never rest, runs of single domains can miss each other for ever; one run at one pin cannot."""
     name = "mesh__closure" if len(domains) != 1 else f"{domains[0]}__closure"
 
@@ -181,10 +184,9 @@ def _closure(mesh: Mesh, domains: Sequence[str], open_environment: OpenEnvironme
         description="Builds everything that is due in one run, when a table has waited too long for its inputs to agree.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        env = open_environment()
         moment = time.time()
-        state = env.state(running=progress.running(context.instance, mesh))
-        decision = order.due(mesh, state)
+        look = looks.at(context.instance, name)
+        state, decision = look.state, look.decision
         since = waiting_since(json.loads(context.cursor or "{}"), decision, moment)
         late = sorted(name for name, start in since.items() if moment - start > PATIENCE)
         if not late:

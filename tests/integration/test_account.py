@@ -10,6 +10,7 @@ from email import message_from_bytes
 
 import dagster as dg
 import pytest
+import sqlalchemy as sa
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message
 
@@ -541,3 +542,14 @@ def test_partitions_that_were_never_built_are_read_back(place):
     missing = [before, (today - timedelta(days=2)).isoformat()]
     assert record.observed(env.ledger.store, "gaps") == {"days.per_day": missing}
     assert look(env).facts["days.per_day"].gaps == tuple(missing)
+
+
+def test_tables_that_a_later_module_brings_are_made_too(tmp_path):
+    """A room's tables may be defined in several modules, and the first may be used before the others are imported."""
+    store, room = Ledger(tmp_path).store, sa.MetaData()
+    first = sa.Table("first", room, sa.Column("n", sa.Integer))
+    store.ensure(room)
+    second = sa.Table("second", room, sa.Column("n", sa.Integer))
+    store.ensure(room)
+    with store.reading() as db:
+        assert [db.execute(sa.select(table)).all() for table in (first, second)] == [[], []]
