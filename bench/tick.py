@@ -86,6 +86,7 @@ def report(env: Environment, instance: dg.DagsterInstance, tables: int) -> int:
     decision = order.due(mesh, env.state())
     every = sensors.sensors(mesh, mesh.domains, lambda: env)
     rounds: dict[str, float] = {}
+    sensors.reconcile(instance, env, mesh, mesh.domains)  # once, what no round after the first has to do
     for sensor in every:
         context = dg.build_sensor_context(instance=instance, sensor_name=sensor.name)
         kind = sensor.name.rpartition("__")[2]

@@ -110,8 +110,18 @@ def _absolute(files: str, data: str) -> str:
     )
 
 
-def table_ids(lake: "Lake", versions: Mapping[str, int]) -> dict[int, int]:
-    """Versions by the id that the table of that name had at that version."""
+def table_ids(lake: "Lake", versions: Mapping[str, int], *, by_file: bool = True) -> dict[int, int]:
+    """Versions by the id that the table of that name had at that version.
+
+    Args:
+        lake: Where.
+        versions: By table.
+        by_file: They are taken file by file: not where DuckLake has merged their files with later ones.
+
+    Raises:
+        UsageError: A table has no such version.
+        RunError: Its files hold later rows as well.
+    """
     ids: dict[int, int] = {}
     p = lake.catalog.prefix
     for table, version in versions.items():
@@ -128,7 +138,7 @@ def table_ids(lake: "Lake", versions: Mapping[str, int]) -> dict[int, int]:
             message = f"{table} has no version {version}.\n    It was published later, or never."
             raise UsageError(message)
         table_id = int(rows[0][0])
-        if lake._rows(
+        if by_file and lake._rows(
             f"SELECT 1 FROM {p}ducklake_data_file WHERE table_id = {table_id} AND begin_snapshot <= {version} "
             f"AND partial_max > {version}"
         ):
@@ -182,7 +192,7 @@ def harvest(
 def as_it_was(lake: "Lake", con: "duckdb.DuckDBPyConnection", table: str, version: int) -> Staged:
     """See `Lake.as_it_was`."""
     p = lake.catalog.prefix
-    (table_id,) = table_ids(lake, {table: version})
+    (table_id,) = table_ids(lake, {table: version}, by_file=False)
     at = f"table_id = {table_id} AND begin_snapshot <= {version} AND (end_snapshot IS NULL OR end_snapshot > {version})"
     files = lake._rows(f"SELECT path, path_is_relative FROM {p}ducklake_data_file WHERE {at} ORDER BY 1")
     deletes = lake._rows(f"SELECT 1 FROM {p}ducklake_delete_file WHERE {at} LIMIT 1")
@@ -195,8 +205,10 @@ def as_it_was(lake: "Lake", con: "duckdb.DuckDBPyConnection", table: str, versio
         f"WHERE t.table_id = {table_id} ORDER BY t.begin_snapshot DESC LIMIT 1"
     )[0]
     named = tuple(str(lake.data / domain / name / path) if relative else path for path, relative in files)
-    if staging.described(con, parquet(named)) != columns:
-        return lake.stage(con, table, relation)  # some of the files are older than a column of this version
+    if _form(con, named) != columns:
+        return lake.stage(
+            con, table, relation
+        )  # some are older than a column of this version, or DuckLake has merged them
     folder = lake.folder(table)
     with explained(f"Staging {table}"):
         links = tuple(str(_link(Path(file), folder / f"{uuid.uuid4()}.parquet")) for file in named)
@@ -214,12 +226,25 @@ def _folder(fork: "Lake", table_id: int) -> Path:
     return fork.data / domain / name
 
 
+def _form(con: "duckdb.DuckDBPyConnection", files: tuple[str, ...]) -> tuple[tuple[str, str], ...] | None:
+    """The columns of files that all have the same; None when they do not.
+
+    Files that DuckLake has merged have one more, with the version of each row: rows of later versions are among theirs.
+    """
+    first, all_ = staging.described(con, parquet(files)), staging.described(con, parquet(files, union_by_name=True))
+    return first if first == all_ else None
+
+
 def _linked(
     parent: "Lake", con: "duckdb.DuckDBPyConnection", table: str, files: tuple[str, ...], columns: Sequence[Column]
 ) -> Staged | None:
     """The very same files under the parent's folder; None when they are not of the table's and the contract's form."""
-    form = staging.described(con, parquet(files))
-    if form != staging.described(con, in_lake(table)) or not staging.is_as_promised(con, table, columns):
+    form = _form(con, files)
+    if (
+        form is None
+        or form != staging.described(con, in_lake(table))
+        or not staging.is_as_promised(con, table, columns)
+    ):
         return None
     folder = parent.folder(table)
     with explained(f"Staging {table}"):

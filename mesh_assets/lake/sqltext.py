@@ -22,6 +22,6 @@ def in_lake(table: str) -> str:
     return f"mesh.{dotted(table)}"
 
 
-def parquet(files: tuple[str, ...]) -> str:
-    """Parquet files as one SQL relation."""
-    return f"read_parquet([{', '.join(map(text, files))}])"
+def parquet(files: tuple[str, ...], *, union_by_name: bool = False) -> str:
+    """Parquet files as one SQL relation: with the columns of the first, or those that any of them has."""
+    return f"read_parquet([{', '.join(map(text, files))}]{', union_by_name => true' if union_by_name else ''})"

@@ -22,7 +22,7 @@ FRESH = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Where every table stands, and what is to be built."""
+    """Where every table stands, and what is to be built; the record of changes is as new as that."""
 
     state: order.State
     decision: order.Decision
@@ -50,8 +50,11 @@ class Looks:
             return look
 
     def _anew(self, instance: dg.DagsterInstance) -> Look:
-        began = self._clock()
-        state = self._open().state(running=progress.running(instance, self._mesh))
+        from mesh_assets.changes.record import ChangeRecord
+
+        began, env = self._clock(), self._open()
+        state = env.state(running=progress.running(instance, self._mesh))
         decision = order.due(self._mesh, state)
+        ChangeRecord(env).sync()
         now = self._clock()
         return Look(state, decision, now + max(FRESH, now - began))

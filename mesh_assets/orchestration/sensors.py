@@ -43,7 +43,7 @@ def sensors(mesh: Mesh, domains: Iterable[str], open_environment: OpenEnvironmen
             continue
         found.append(_order(mesh, domain, open_environment, looks))
         if watched := foreign_upstream(mesh, domain, graph.upstream(edges, tables[domain])):
-            found.append(_schema_changes(mesh, domain, watched, open_environment))
+            found.append(_schema_changes(mesh, domain, watched, open_environment, looks))
     if not found:
         return []
     name = "mesh__account" if len(chosen) != 1 else f"{chosen[0]}__account"
@@ -241,10 +241,12 @@ def checks_behind(mesh: Mesh, domain: str, changed: Iterable[str]) -> list[dg.As
 
 
 def _schema_changes(
-    mesh: Mesh, domain: str, watched: Sequence[str], open_environment: OpenEnvironment
+    mesh: Mesh, domain: str, watched: Sequence[str], open_environment: OpenEnvironment, looks: Looks
 ) -> dg.SensorDefinition:
+    name = f"{domain}__schema_changes"
+
     @dg.sensor(
-        name=f"{domain}__schema_changes",
+        name=name,
         asset_selection=dg.AssetSelection.groups(domain),
         minimum_interval_seconds=INTERVAL,
         default_status=dg.DefaultSensorStatus.RUNNING,
@@ -253,20 +255,23 @@ def _schema_changes(
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         from mesh_assets.changes.record import ChangeRecord
 
+        looks.at(context.instance, name)
         env = open_environment()
-        env.sync()
         record = ChangeRecord(env)
-        record.sync()
         # The cursor is kept with the tick: what was asked for in one is told in the next, and nothing is asked for twice.
-        after = int(json.loads(context.cursor or "{}").get("after") or record.told_until(domain))
-        events = record.events()
+        before = json.loads(context.cursor or "{}")
+        after = int(before.get("after") or record.told_until(domain))
+        events = record.events(after=int(before.get("told") or 0))
         record.tell(
             [event for event in events if event.port in watched and event.version <= after], domain, "its checks ran"
         )
         pending = concerning(events, watched, after)
+        newest = max([after, *(event.version for event in events)])
+        cursor = json.dumps({"after": newest, "told": after})
+        if not pending:
+            return dg.SensorResult(cursor=cursor, skip_reason=dg.SkipReason("no upstream schema has changed"))
         changed = sorted({event.port for event in pending})
         versions = env.ledger.versions()
-        cursor = json.dumps({"after": max([after, *(event.version for event in events)])})
         published = {table.name for table in mesh.tables.values() if table.name in versions}
         wanted = [key for key in checks_behind(mesh, domain, changed) if keys.table(key.asset_key) in published]
         if not wanted:

@@ -270,3 +270,18 @@ def test_cleaning_the_lake_leaves_an_open_fork_readable(lake, tmp_path):
     lake.clean(timedelta(0))
     assert read(fork, "a.t") == [(1,)]
     fork.remove()
+
+
+def test_a_version_of_files_that_ducklake_has_merged_is_taken_row_by_row(lake):
+    """The merged file holds the rows of later versions too, and names the version of each in a column of its own."""
+    first = put(lake, "a.grown", "SELECT range AS i FROM range(3)")
+    second = put(lake, "a.grown", "SELECT range AS i FROM range(3, 5)", mode=Mode.APPEND, base=first)
+    put(lake, "a.grown", "SELECT range AS i FROM range(5, 9)", mode=Mode.APPEND, base=second)
+    with lake.session() as con:
+        con.execute("CALL ducklake_merge_adjacent_files('mesh')")
+    put(lake, "a.grown", "SELECT range AS i FROM range(9, 12)", mode=Mode.APPEND, base=lake.head())
+    for version, rows in ((second, 5), (lake.head(), 12)):
+        with lake.session() as con:
+            again = Publication(staged=lake.as_it_was(con, "a.grown", version), record={})
+            made = lake.publish(con, [again], run="r", pin=lake.head())
+        assert read(lake, "a.grown", made) == [(i,) for i in range(rows)]

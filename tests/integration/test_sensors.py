@@ -10,6 +10,7 @@ from mesh_assets import order
 from mesh_assets.orchestration import sensors
 from mesh_assets.orchestration.instance import open_instance
 from mesh_assets.orchestration.load import load
+from mesh_assets.orchestration.looks import Looks
 from tests.making import Place, launch
 
 
@@ -230,3 +231,17 @@ def test_runs_that_end_without_a_result_are_asked_for_ever_more_rarely(place):
                 job, asset_selection=chosen, status=dg.DagsterRunStatus.FAILURE, tags=dict(request.tags)
             )
     assert asked == [1, 1, 0, 0]
+
+
+def test_sensors_that_ask_at_about_the_same_time_share_a_look(place):
+    """One look serves them all for a second; but what a sensor has asked for itself is in its next look."""
+    env, opened, moment = place.env(), [], [0.0]
+    looks = Looks(env.mesh, lambda: opened.append(moment[0]) or env, clock=lambda: moment[0])
+    with open_instance(place.root / ".mesh") as instance:
+        first = looks.at(instance, "base")
+        assert looks.at(instance, "middle") is first
+        assert first.decision.build == ("base.raw_items",)
+        assert looks.at(instance, "base") is not first, "its own second look is a new one"
+        moment[0] = 10.0
+        assert looks.at(instance, "last") is not first
+    assert opened == [0.0, 0.0, 10.0]
