@@ -311,6 +311,7 @@ def test_interrupted_it_ends_with_all_that_it_has_started(tmp_path):
             os.kill(os.getpid(), signal.SIGINT)
 
     sender = threading.Thread(target=interrupt)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     sender.start()
     try:
         with pytest.raises(KeyboardInterrupt):
@@ -318,6 +319,7 @@ def test_interrupted_it_ends_with_all_that_it_has_started(tmp_path):
     finally:
         ended.set()
         sender.join()
+        signal.signal(signal.SIGINT, before)
     child = int((tmp_path / "child").read_text())
     deadline = time.monotonic() + 10
     while Path(f"/proc/{child}/cmdline").exists() and Path(f"/proc/{child}/cmdline").read_bytes():
