@@ -145,6 +145,7 @@ class Environment:
         """
         again: dict[str, tuple[str, Partition]] = {}
         behind: set[str] = set()
+        edges = graph.graph_of(self.mesh)
         for backfill in Backfills(self.ledger.store).going_on():
             table = self.mesh.tables.get(backfill.table)
             if table is None or table.partitions is None:
@@ -156,7 +157,7 @@ class Environment:
                     f"{told}backfill {backfill.id[:8]} of {backfill.days}",
                     joined(days, backfill.days),
                 )
-            after = graph.downstream(graph.graph_of(self.mesh), [table.name])
+            after = graph.downstream(edges, [table.name])
             behind.update(name for name in after if self._has_new_inputs(name, seen, tried))
         return again, frozenset(behind)
 

@@ -5,11 +5,11 @@ are, and the order of operations does the rest; so it outlives every process, an
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -140,54 +140,69 @@ class Pause:
     why: str
 
 
-class Launches:
-    """The record of one environment."""
+Asked = TypeVar("Asked", Launch, Backfill)
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+
+class _Record(Generic[Asked]):
+    """What was asked for and goes on until its end is written down; the same is asked for once at a time."""
+
+    def __init__(self, store: Store, table: sa.Table, kind: type[Asked]) -> None:
+        self._store, self._table, self._kind = store, table, kind
         store.ensure(_metadata)
 
-    def start(self, pipeline: str, by: str) -> Launch:
-        """Ask for a pipeline. While an earlier launch of it goes on, that one is given: two at once would be one."""
-        new = Launch(id=str(uuid.uuid4()), pipeline=pipeline, at=now(), by=by, record={})
-        while True:
-            with suppress(exc.IntegrityError), self._store.writing() as db:
-                db.execute(_launches.insert().values(**{name: getattr(new, name) for name in Launch.__slots__}))
-                return new
-            if there := [one for one in self.going_on() if one.pipeline == pipeline]:
-                return there[0]
-
-    def end(self, launch: str, outcome: str, record: Mapping[str, Any]) -> bool:
-        """Say how a launch ended; the first word stays.
+    def end(self, id_: str, outcome: str, record: Mapping[str, Any]) -> bool:
+        """Say how one ended; the first word stays.
 
         Returns:
             Whether it was still going on.
         """
-        mine = sa.and_(_launches.c.id == launch, _launches.c.ended == "")
+        mine = sa.and_(self._table.c.id == id_, self._table.c.ended == "")
         with self._store.writing() as db:
-            done = db.execute(_launches.update().where(mine).values(ended=now(), outcome=outcome, record=dict(record)))
+            done = db.execute(
+                self._table.update().where(mine).values(ended=now(), outcome=outcome, record=dict(record))
+            )
             return done.rowcount == 1
 
-    def going_on(self) -> Sequence[Launch]:
-        """Launches that have not ended, oldest first."""
-        query = sa.select(_launches).where(_launches.c.ended == "").order_by(_launches.c.at)
+    def going_on(self) -> Sequence[Asked]:
+        """Those that have not ended, oldest first."""
+        return self._read(sa.select(self._table).where(self._table.c.ended == "").order_by(self._table.c.at))
+
+    def _start(self, new: Asked, same: Callable[[Asked], bool]) -> Asked:
+        while True:
+            with suppress(exc.IntegrityError), self._store.writing() as db:
+                db.execute(self._table.insert().values(**{name: getattr(new, name) for name in self._kind.__slots__}))
+                return new
+            if there := [one for one in self.going_on() if same(one)]:
+                return there[0]
+
+    def _read(self, query: sa.Select) -> Sequence[Asked]:
         with self._store.reading() as db:
-            return tuple(Launch(**row._asdict()) for row in db.execute(query))
+            return tuple(self._kind(**row._asdict()) for row in db.execute(query))
+
+
+class Launches(_Record[Launch]):
+    """The record of one environment."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store, _launches, Launch)
+
+    def start(self, pipeline: str, by: str) -> Launch:
+        """Ask for a pipeline. While an earlier launch of it goes on, that one is given: two at once would be one."""
+        new = Launch(id=str(uuid.uuid4()), pipeline=pipeline, at=now(), by=by, record={})
+        return self._start(new, lambda one: one.pipeline == pipeline)
 
     def of(self, pipeline: str, *, limit: int = 20) -> Sequence[Launch]:
         """The launches of a pipeline, newest first."""
         query = (
             sa.select(_launches).where(_launches.c.pipeline == pipeline).order_by(_launches.c.at.desc()).limit(limit)
         )
-        with self._store.reading() as db:
-            return tuple(Launch(**row._asdict()) for row in db.execute(query))
+        return self._read(query)
 
     def since(self, moment: str) -> Sequence[Launch]:
         """Launches that went on at a moment or later, oldest first."""
         c = _launches.c
         query = sa.select(_launches).where(sa.or_(c.ended == "", c.ended >= moment)).order_by(c.at, c.id)
-        with self._store.reading() as db:
-            return tuple(Launch(**row._asdict()) for row in db.execute(query))
+        return self._read(query)
 
     def pause(self, domain: str, by: str, why: str) -> Pause:
         """Build nothing of a domain from now on; one that is paused already stays as it is."""
@@ -213,42 +228,17 @@ class Launches:
             return {row.domain: Pause(**row._asdict()) for row in rows}
 
 
-class Backfills:
+class Backfills(_Record[Backfill]):
     """The backfills of one environment."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
-        store.ensure(_metadata)
+        super().__init__(store, _backfills, Backfill)
 
     def start(self, table: str, days: Partition, by: str) -> Backfill:
         """Ask for these days of a table again. While the same is being done, that is given."""
         new = Backfill(id=str(uuid.uuid4()), table=table, start=days.start, end=days.end, at=now(), by=by, record={})
-        while True:
-            with suppress(exc.IntegrityError), self._store.writing() as db:
-                db.execute(_backfills.insert().values(**{name: getattr(new, name) for name in Backfill.__slots__}))
-                return new
-            if there := [one for one in self.going_on() if (one.table, one.days) == (table, days)]:
-                return there[0]
-
-    def end(self, backfill: str, outcome: str, record: Mapping[str, Any]) -> bool:
-        """Say how a backfill ended; the first word stays.
-
-        Returns:
-            Whether it was still going on.
-        """
-        mine = sa.and_(_backfills.c.id == backfill, _backfills.c.ended == "")
-        with self._store.writing() as db:
-            done = db.execute(_backfills.update().where(mine).values(ended=now(), outcome=outcome, record=dict(record)))
-            return done.rowcount == 1
-
-    def going_on(self) -> Sequence[Backfill]:
-        """Backfills that have not ended, oldest first."""
-        query = sa.select(_backfills).where(_backfills.c.ended == "").order_by(_backfills.c.at)
-        with self._store.reading() as db:
-            return tuple(Backfill(**row._asdict()) for row in db.execute(query))
+        return self._start(new, lambda one: (one.table, one.days) == (table, days))
 
     def last(self, *, limit: int = 20) -> Sequence[Backfill]:
         """The newest first."""
-        query = sa.select(_backfills).order_by(_backfills.c.at.desc()).limit(limit)
-        with self._store.reading() as db:
-            return tuple(Backfill(**row._asdict()) for row in db.execute(query))
+        return self._read(sa.select(_backfills).order_by(_backfills.c.at.desc()).limit(limit))

@@ -25,8 +25,13 @@ class Partition:
         """Whether every day of the other is among its own."""
         return self.start <= other.start and other.end <= self.end
 
+    @property
+    def last(self) -> str:
+        """Its last day."""
+        return str(date.fromisoformat(self.end) - DAY)
+
     def __str__(self) -> str:
-        return f"{self.start} to {date.fromisoformat(self.end) - DAY}"
+        return f"{self.start} to {self.last}"
 
 
 def whole(declared: Partitions, today: date, *, closed: bool = False) -> Partition | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from mesh_assets import graph, order, pipelines
+from mesh_assets.catalog.pipelines import step_standing
 from mesh_assets.catalog.reports import SCHEMA_VERSION, Json, spelt
 from mesh_assets.domain import Table
 from mesh_assets.environment import Environment
@@ -100,7 +101,8 @@ def _reaching(env: Environment, table: Table, item: str, days: Partition | None)
 
 def plan_json(env: Environment, made: Plan) -> Json:
     """The JSON of `mesh backfill plan`."""
-    return {"schema_version": SCHEMA_VERSION, **_about(made.table, made.days), "tables": _parts(env, made.reach)}
+    tables = [_part(env, name, days) for name, days in made.reach.items()]
+    return {"schema_version": SCHEMA_VERSION, **_about(made.table, made.days), "tables": tables}
 
 
 def backfill_report(env: Environment, backfill: Backfill, why: Mapping[str, order.Why] | None = None) -> Json:
@@ -110,8 +112,10 @@ def backfill_report(env: Environment, backfill: Backfill, why: Mapping[str, orde
 
 def backfills_report(env: Environment) -> list[Json]:
     """The last backfills, newest first, without their tables."""
-    why = order.due(env.mesh, env.state()).why
-    found = (_report(env, one, why) for one in Backfills(env.ledger.store).last())
+    last = Backfills(env.ledger.store).last()
+    # Of one that has ended everything is on record: the files and the lake need not be looked at.
+    why = None if all(one.ended for one in last) else order.due(env.mesh, env.state()).why
+    found = (_report(env, one, why) for one in last)
     return [{name: value for name, value in one.items() if name != "tables"} for one in found]
 
 
@@ -217,22 +221,14 @@ def _standing(
 
 
 def _about(table: str, days: Partition) -> Json:
-    return {
-        "table": spelt(table),
-        "from": days.start,
-        "to": date.fromordinal(date.fromisoformat(days.end).toordinal() - 1).isoformat(),
-    }
-
-
-def _parts(env: Environment, reach: Mapping[str, Partition | None]) -> list[Json]:
-    return [_part(env, name, days) for name, days in reach.items()]
+    return {"table": spelt(table), "from": days.start, "to": days.last}
 
 
 def _part(env: Environment, name: str, days: Partition | None) -> Json:
     table = env.mesh.tables[name]
     told = dict.fromkeys(("from", "to", "partitions"))
     if days and table.partitions:
-        told = {"from": days.start, "to": _about(name, days)["to"], "partitions": len(starts(table.partitions, days))}
+        told = {"from": days.start, "to": days.last, "partitions": len(starts(table.partitions, days))}
     return {"table": spelt(name), "domain": table.domain, **told}
 
 
@@ -242,17 +238,11 @@ def _steps(
     steps: Sequence[pipelines.Step],
     why: Mapping[str, order.Why],
 ) -> list[Json]:
-    found = []
-    for step in steps:
-        stands = why[step.table]
-        unsettled = stands.state in pipelines.UNSETTLED
-        state = str(stands.state) if unsettled or not step.outcome else step.outcome
-        found.append(
-            {
-                **_part(env, step.table, reach[step.table]),
-                "state": state,
-                "why": "" if stands.state is order.Standing.CURRENT else stands.sentence,
-                "seconds": round(step.run, 3) if step.outcome else None,
-            }
-        )
-    return found
+    return [
+        {
+            **_part(env, step.table, reach[step.table]),
+            **step_standing(step, why[step.table]),
+            "seconds": round(step.run, 3) if step.outcome else None,
+        }
+        for step in steps
+    ]

@@ -72,8 +72,8 @@ def pipeline_history(env: Environment, pipeline: Pipeline, *, limit: int = 30) -
     have ended and were not cancelled; null where there is none.
     """
     settle(env)
-    why = order.due(env.mesh, env.state()).why
     known = Launches(env.ledger.store).of(pipeline.name, limit=limit)
+    why = {} if all(one.ended for one in known) else order.due(env.mesh, env.state()).why
     rows = [_gone(_report(env, pipeline, one, why)) for one in known]
     ended = [row for row in rows if row["ended"] and row["outcome"] != Progress.CANCELLED]
     promised = [row for row in ended if row["deadline"]]
@@ -220,14 +220,20 @@ def _launch(launch: Launch) -> Json:
     }
 
 
-def _step(env: Environment, step: pipelines.Step, why: Mapping[str, order.Why], version: Version | None) -> Json:
-    stands = why[step.table]
+def step_standing(step: pipelines.Step, stands: order.Why) -> Json:
+    """What came of a step, or how its table stands where that is not settled; and why."""
     unsettled = stands.state in pipelines.UNSETTLED
+    return {
+        "state": str(stands.state) if unsettled or not step.outcome else step.outcome,
+        "why": "" if stands.state is order.Standing.CURRENT else stands.sentence,
+    }
+
+
+def _step(env: Environment, step: pipelines.Step, why: Mapping[str, order.Why], version: Version | None) -> Json:
     return {
         "table": spelt(step.table),
         "domain": env.mesh.tables[step.table].domain,
-        "state": str(stands.state) if unsettled or not step.outcome else step.outcome,
-        "why": "" if stands.state is order.Standing.CURRENT else stands.sentence,
+        **step_standing(step, why[step.table]),
         "version": version.version if version else None,
         "start": step.start.isoformat() if step.start else None,
         "end": step.end.isoformat() if step.end else None,

@@ -117,9 +117,8 @@ def _dependency(mesh: Mesh, table: Table, key: dg.AssetKey) -> dg.AssetDep:
     mapping = None if keys.is_port(key) or name not in mesh.tables else table.mappings.get(name)
     if mapping is None:
         return dg.AssetDep(key)
-    with (
-        warnings.catch_warnings()
-    ):  # that a reader's first partitions may ask for days before the input's is called beta
+    # That a reader's first partitions may ask for days before the input's is called beta.
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
         window = dg.TimeWindowPartitionMapping(
             start_offset=-mapping.before, end_offset=mapping.after, allow_nonexistent_upstream_partitions=True
@@ -135,7 +134,7 @@ def partitions(table: Table) -> dg.PartitionsDefinition | None:
     declared = table.partitions
     if declared is None:
         return None
-    still_open = 0 if table.toolchain is Toolchain.PYTHON else 1
+    still_open = 0 if table.closed_partitions else 1
     return PARTITIONS[declared.every](start_date=declared.start, end_offset=still_open)
 
 
