@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from mesh_assets.errors import RunError, UsageError
+from mesh_assets.lake.databases import Names
 from mesh_assets.lake.sqltext import quoted, text
 from mesh_assets.lake.trouble import explained
 
@@ -28,6 +29,8 @@ METADATA = "__ducklake_metadata_mesh"
 FORMAT = "1.0"
 #: How long a publish waits for those before it; one takes some tens of milliseconds.
 PATIENCE = 120.0
+#: The time of a file's last change is that of a clock which ticks every 10 ms at the slowest, in nanoseconds.
+CLOCK = 100_000_000
 
 
 def server_of(conninfo: str) -> str:
@@ -134,6 +137,24 @@ class SqliteCatalog:
         """Attach the lake as `mesh`."""
         flags = "META_BUSY_TIMEOUT 10000" + (", READ_ONLY" if read_only else "")
         con.execute(f"ATTACH {text(f'ducklake:sqlite:{self.path}')} AS mesh ({flags})")
+
+    def newest_names(self, con: "duckdb.DuckDBPyConnection", last: Names | None) -> Names:
+        """Tells the newest names of files' columns from all before; see `databases` for why they matter."""
+        files = self._files()
+        if last and last.files == files and files:
+            return last
+        newest = "SELECT mapping_id FROM ducklake_column_mapping ORDER BY rowid DESC LIMIT 1"
+        return Names(con.execute(f"FROM sqlite_query({text(METADATA)}, {text(newest)})").fetchall(), files)
+
+    def _files(self) -> tuple[int, ...]:
+        """What changes with every commit, once the last one is so old that the file system's clock has moved on."""
+        stats = []
+        for file in (self.path, Path(f"{self.path}-wal")):
+            with suppress(FileNotFoundError):
+                stats.append(file.stat())
+        if any(time.time_ns() - stat.st_mtime_ns < CLOCK for stat in stats):
+            return ()
+        return tuple(value for stat in stats for value in (stat.st_ino, stat.st_size, stat.st_mtime_ns))
 
     def build(self, con: "duckdb.DuckDBPyConnection", data: str) -> None:
         """Make the catalog beside its place and move it in whole: a kill leaves either none or all of it."""
@@ -333,6 +354,9 @@ class PostgresCatalog:
     def attach(self, con: "duckdb.DuckDBPyConnection", *, read_only: bool) -> None:
         """Attach the lake as `mesh`."""
         self._attach(con, "mesh", *(["READ_ONLY"] if read_only else []))
+
+    def newest_names(self, con: "duckdb.DuckDBPyConnection", last: Names | None) -> None:
+        """Nothing: all that a transaction reads here is of one moment."""
 
     def build(self, con: "duckdb.DuckDBPyConnection", data: str) -> None:
         """Make the catalog; a kill in between leaves one without the setting, which the next `create` mends."""

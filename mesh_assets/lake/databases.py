@@ -6,12 +6,17 @@ such as a fork.
 DuckDB would check 70 MB of extensions against their signatures in every database, half a second of work. They come from
 wheels that pip has checked against the lock's hashes, beside Python code that nobody signs, so that is not done; and from
 then on the database loads nothing unsigned.
+
+A database remembers how the columns of the files that it has met are named. DuckLake 1.5.5 frees what it uses when it learns
+the same names twice (ducklake#1431: sometimes a crash), which happens after it has learned names on SQLite while another
+process published new ones. So a session never begins in a database that may have learned names at such a moment.
 """
 
 import os
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mesh_assets.lake.extensions import extension_file
@@ -21,15 +26,55 @@ from mesh_assets.lake.trouble import explained
 if TYPE_CHECKING:
     import duckdb
 
-#: By process (a forked child must not touch its parent's) and catalog.
-_attached: dict[tuple[object, ...], "duckdb.DuckDBPyConnection"] = {}
+    Connection = duckdb.DuckDBPyConnection
+
+
+@dataclass(frozen=True)
+class Names:
+    """The newest names of files' columns in a lake's catalog."""
+
+    newest: object
+    #: What the catalog's files looked like, where no change of them can go unseen since.
+    files: object = field(default=None, compare=False)
+
+
+@dataclass
+class _Attached:
+    """A database with a lake."""
+
+    con: "Connection"
+    #: Whatever names of columns were learned here were learned while these were the newest.
+    names: Names | None
+    sessions: int = 0
+    doubtful: bool = False
+
+
+@dataclass(frozen=True)
+class Source:
+    """A lake, as far as databases need to know it."""
+
+    identity: tuple[object, ...]
+    extensions: tuple[str, ...]
+    attach: Callable[["Connection"], None]
+    #: The newest names of columns, given those of the last time; None where they are safe to learn at any moment.
+    names: Callable[["Connection", Names | None], Names | None]
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """By process: a forked child must not touch its parent's databases."""
+        return (os.getpid(), *self.identity)
+
+
+_attached: dict[tuple[object, ...], _Attached] = {}
+#: By the `id` of the connection that the session has.
+_sessions: dict[int, _Attached] = {}
 #: Without a lake, by process and extensions.
-_idle: dict[tuple[object, ...], list["duckdb.DuckDBPyConnection"]] = {}
+_idle: dict[tuple[object, ...], list["Connection"]] = {}
 FETCHES_NOTHING = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 _lock = threading.RLock()
 
 
-def fresh(extensions: tuple[str, ...]) -> "duckdb.DuckDBPyConnection":
+def fresh(extensions: tuple[str, ...]) -> "Connection":
     """A database of its own. It fetches nothing, writes nothing to the home folder, and knows no Python variable."""
     import duckdb
 
@@ -45,37 +90,107 @@ def fresh(extensions: tuple[str, ...]) -> "duckdb.DuckDBPyConnection":
 
 
 @contextmanager
-def loaded(extensions: tuple[str, ...]) -> Generator["duckdb.DuckDBPyConnection"]:
+def loaded(extensions: tuple[str, ...]) -> Generator["Connection"]:
     """A database without a lake, for a moment; it must be left without one."""
     con = _take(extensions)
     yield con
     _keep(extensions, con)
 
 
-def shared(
-    identity: tuple[object, ...], extensions: tuple[str, ...], attach: Callable[["duckdb.DuckDBPyConnection"], None]
-) -> "duckdb.DuckDBPyConnection":
-    """The one database with a lake attached. Use cursors of it."""
-    key = (os.getpid(), *identity)
+def shared(lake: Source) -> "Connection":
+    """A database with this lake attached, for its catalog's tables. Use cursors of it."""
     with _lock:
-        if key not in _attached:
-            con = _take(extensions)
-            attach(con)
-            _attached[key] = con
-        return _attached[key]
+        return _current(lake).con
 
 
-def release(identity: tuple[object, ...], extensions: tuple[str, ...]) -> None:
+@contextmanager
+def session(lake: Source) -> Generator["Connection"]:
+    """A connection to a database with this lake attached, for reading what is published now and for publishing."""
+    with _lock:
+        attached = _current(lake)
+        names = lake.names(attached.con, attached.names)
+        if names != attached.names and attached.sessions:  # these may be learning names at this very moment
+            _retire(lake, attached)
+            attached = _current(lake)
+        else:
+            attached.names = names
+        attached.sessions += 1
+        con = attached.con.cursor()
+        _sessions[id(con)] = attached
+    try:
+        yield con
+    finally:
+        with _lock:
+            del _sessions[id(con)]
+            con.close()
+            attached.sessions -= 1
+            if not attached.doubtful and _moved(lake, attached):
+                _retire(lake, attached)
+            elif attached.doubtful and not attached.sessions:
+                _detach(lake, attached)
+
+
+@contextmanager
+def publisher(lake: Source, con: "Connection") -> Generator["Connection"]:
+    """A connection that can publish what this one has: itself, or one to another database where that is safer.
+
+    Use it while nobody else can publish.
+    """
+    with _lock:
+        attached = _sessions.get(id(con))
+        safe = attached and not attached.doubtful and attached.sessions == 1 and not _moved(lake, attached)
+        if attached and not safe and not attached.doubtful:
+            _retire(lake, attached)
+    if attached and safe:
+        yield con
+        attached.names = lake.names(attached.con, None)
+    else:
+        with session(lake) as other, publisher(lake, other) as safer:
+            yield safer
+
+
+def release(lake: Source) -> None:
     """Detach a lake; its next use attaches it again."""
     with _lock:
-        con = _attached.pop((os.getpid(), *identity), None)
-    if con:
-        with suppress(Exception):  # somebody is still reading: then it goes with its last cursor
-            con.execute("DETACH mesh")
-            _keep(extensions, con)
+        attached = _attached.pop(lake.key, None)
+        if attached:
+            attached.doubtful = True
+            _detach(lake, attached)
 
 
-def _take(extensions: tuple[str, ...]) -> "duckdb.DuckDBPyConnection":
+def _current(lake: Source) -> _Attached:
+    if lake.key not in _attached:
+        con = _take(lake.extensions)
+        lake.attach(con)
+        _attached[lake.key] = _Attached(con, lake.names(con, None))
+    return _attached[lake.key]
+
+
+def _moved(lake: Source, attached: _Attached) -> bool:
+    try:
+        names = lake.names(attached.con, attached.names)
+    except Exception:  # noqa: BLE001 (its catalog is gone, or cannot be read: nobody knows)
+        return True
+    moved, attached.names = names != attached.names, names
+    return moved
+
+
+def _retire(lake: Source, attached: _Attached) -> None:
+    """No session begins here any more; those that read go on."""
+    attached.doubtful = True
+    if _attached.get(lake.key) is attached:
+        del _attached[lake.key]
+    if not attached.sessions:
+        _detach(lake, attached)
+
+
+def _detach(lake: Source, attached: _Attached) -> None:
+    with suppress(Exception):  # somebody is still reading: then it goes with its last cursor
+        attached.con.execute("DETACH mesh")
+        _keep(lake.extensions, attached.con)
+
+
+def _take(extensions: tuple[str, ...]) -> "Connection":
     with _lock:
         idle = _idle.get((os.getpid(), *extensions))
         if idle:
@@ -83,6 +198,6 @@ def _take(extensions: tuple[str, ...]) -> "duckdb.DuckDBPyConnection":
     return fresh(extensions)
 
 
-def _keep(extensions: tuple[str, ...], con: "duckdb.DuckDBPyConnection") -> None:
+def _keep(extensions: tuple[str, ...], con: "Connection") -> None:
     with _lock:
         _idle.setdefault((os.getpid(), *extensions), []).append(con)

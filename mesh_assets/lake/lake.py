@@ -6,7 +6,7 @@ import json
 import shutil
 import uuid
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,23 +105,22 @@ class Lake:
         Views and tables that are made in it are seen by nobody else and are gone afterwards.
         """
         workspace = f"workspace_{uuid.uuid4().hex}"
-        con = self._shared().cursor()
-        try:
-            con.execute(f"ATTACH ':memory:' AS {workspace}")
-            con.execute(f"USE {workspace}")
-            yield con
-        finally:
-            with suppress(Exception):  # whatever state its user left it in
-                con.rollback()
-            with suppress(Exception):
-                con.execute("USE memory")
-                con.execute(f"DETACH {workspace}")
-            con.close()
+        with databases.session(self._source) as con:
+            try:
+                con.execute(f"ATTACH ':memory:' AS {workspace}")
+                con.execute(f"USE {workspace}")
+                yield con
+            finally:
+                with suppress(Exception):  # whatever state its user left it in
+                    con.rollback()
+                with suppress(Exception):
+                    con.execute("USE memory")
+                    con.execute(f"DETACH {workspace}")
 
     def close(self) -> None:
         """Let go of this process's database; the next use opens it again."""
         with suppress(RunError, OSError):  # the catalog may be gone
-            databases.release(self.catalog.identity, self.catalog.extensions)
+            databases.release(self._source)
 
     # Reading
 
@@ -559,8 +558,12 @@ class Lake:
     def _data_path(self) -> str:
         return f"{self.data}/"
 
-    def _shared(self) -> "duckdb.DuckDBPyConnection":
-        return databases.shared(self.catalog.identity, self.catalog.extensions, self._open)
+    @property
+    def _source(self) -> databases.Source:
+        return databases.Source(self.catalog.identity, self.catalog.extensions, self._open, self.catalog.newest_names)
+
+    def _publisher(self, con: "duckdb.DuckDBPyConnection") -> AbstractContextManager["duckdb.DuckDBPyConnection"]:
+        return databases.publisher(self._source, con)
 
     def _open(self, con: "duckdb.DuckDBPyConnection") -> None:
         with explained("Opening the lake"):
@@ -606,7 +609,7 @@ class Lake:
                 raise no_lake()
             return rows
         asked = f"FROM sqlite_query({text(METADATA)}, {text(sql)})" if native else sql
-        with explained("Reading the lake's catalog"), self._shared().cursor() as con:
+        with explained("Reading the lake's catalog"), databases.shared(self._source).cursor() as con:
             return con.execute(asked).fetchall()
 
 

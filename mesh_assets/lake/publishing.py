@@ -85,7 +85,8 @@ def publish(
             _refuse_known_files(lake, publications)
             before = lake.head()
             try:
-                _transact(con, lake, publications, info, message, dropped, audit)
+                with lake._publisher(con) as safe:
+                    _transact(safe, lake, publications, info, message, dropped, audit)
             except Exception as error:
                 # A connection can break after the commit and before its answer: then it is published.
                 if version := _version_of(lake, info, before):

@@ -1,9 +1,11 @@
 """What the processes of the lake's tests do; run as a script: `lake_processes.py WHAT '{"home": …, …}'`, JSON lines on stdout."""
 
+import dataclasses
 import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -11,6 +13,9 @@ from pathlib import Path
 from mesh_assets.domain import LakeConfig
 from mesh_assets.errors import MeshError
 from mesh_assets.lake import Lake, Publication
+
+#: How this process was told to open the lake.
+CONFIG: list[LakeConfig] = []
 
 
 def say(**values: object) -> None:
@@ -116,6 +121,44 @@ def work(lake: Lake) -> None:
     say(version=version, rows=lake.sql("SELECT count(*) FROM a.t")[1])
 
 
+def read_while_others_publish(lake: Lake) -> None:
+    """Read in a transaction while others publish new tables, then what they published, again and again.
+
+    DuckLake 1.5.5 reads how files' columns are named once per snapshot, from a newer moment than the snapshot's on SQLite.
+    """
+    with lake.session() as con:
+        publish(lake, con, {"a.empty": "SELECT 1 AS i WHERE false", "a.t": "SELECT 1 AS i"}, run="first")
+    found = []
+    for i in range(3):
+        with lake.session() as con:
+            con.execute("BEGIN")
+            con.execute("FROM mesh.a.empty").fetchall()
+            elsewhere(lake, f"b.during{i}")
+            con.execute("FROM mesh.a.t").fetchall()
+            con.execute("COMMIT")
+            if i == 2:  # … and in the same session
+                elsewhere(lake, "b.later")
+                publish(lake, con, {"a.own": "SELECT 1 AS i"}, run="own")
+        version = elsewhere(lake, f"b.after{i}")
+        with lake.session() as con:
+            found += con.execute(f"SELECT count(*) FROM {lake.relation(f'b.after{i}', version)}").fetchall()
+    say(found=found)
+
+
+def elsewhere(lake: Lake, table: str) -> int:
+    """The version of a new table that another process publishes."""
+    arguments = json.dumps({"home": str(lake.home), "config": dataclasses.asdict(CONFIG[0]), "table": table})
+    done = subprocess.run([sys.executable, __file__, "publish_one", arguments], stdout=subprocess.PIPE, check=True)
+    return json.loads(done.stdout)["version"]
+
+
+def publish_one(lake: Lake, *, table: str) -> None:
+    """Publish a new table with columns whose names are long."""
+    names = ", ".join(f"{i} AS {'a_long_name_of_a_column_' * 2}{i}" for i in range(5))
+    with lake.session() as con:
+        say(version=publish(lake, con, {table: f"SELECT {names}"}, run=table))
+
+
 def work_after_fork(lake: Lake) -> None:
     """A process that has the lake open forks, and both go on."""
     with lake.session() as con:
@@ -158,8 +201,10 @@ def fail(lake: Lake, *, file_size: int = 0, as_user: int = 0, query: str) -> Non
 
 def main() -> None:
     what, arguments = sys.argv[1], json.loads(sys.argv[2])
-    lake = Lake(Path(arguments.pop("home")), LakeConfig(**arguments.pop("config", {})))
-    {f.__name__: f for f in (create, write, read, survive, work, work_after_fork, fail)}[what](lake, **arguments)
+    CONFIG.append(LakeConfig(**arguments.pop("config", {})))
+    lake = Lake(Path(arguments.pop("home")), CONFIG[0])
+    roles = (create, write, read, read_while_others_publish, publish_one, survive, work, work_after_fork, fail)
+    {f.__name__: f for f in roles}[what](lake, **arguments)
 
 
 if __name__ == "__main__":

@@ -63,6 +63,11 @@ def test_four_processes_publish_and_two_read_and_nobody_fails(lake, lake_config,
     assert all(answer["reads"] > 5 for answer in reading)
 
 
+def test_reading_on_while_others_publish_new_tables_does_not_crash(lake, lake_config):
+    (answer,) = answers(start("read_while_others_publish", lake, lake_config))
+    assert answer["found"] == [[1]] * 3
+
+
 def test_readers_go_on_while_a_publish_is_half_done(lake):
     with lake.session() as con:
         old = lake.publish(
