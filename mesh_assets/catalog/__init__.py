@@ -9,6 +9,7 @@ from mesh_assets.catalog.backfills import (
     cancel_backfill,
     plan,
     plan_json,
+    plan_named,
     settle_backfills,
 )
 from mesh_assets.catalog.pipelines import (
@@ -52,6 +53,7 @@ __all__ = [
     "plain",
     "plan",
     "plan_json",
+    "plan_named",
     "query",
     "query_report",
     "run_report",

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 from mesh_assets import graph, order, pipelines
 from mesh_assets.catalog.pipelines import step_standing
-from mesh_assets.catalog.reports import SCHEMA_VERSION, Json, spelt
+from mesh_assets.catalog.reports import SCHEMA_VERSION, Json, named, spelt
 from mesh_assets.domain import Table
 from mesh_assets.environment import Environment
 from mesh_assets.errors import UsageError, nearest
@@ -58,6 +58,18 @@ def plan(env: Environment, table: Table, first: str, last: str, *, today: date |
         mend = f"It has those of {there}." if there else f"Its first one begins with {table.partitions.start}."
         raise UsageError(f"{spelt(table.name)} has no partition in {asked}\n    {mend}")
     return Plan(table=table.name, days=days, reach=_reach(env, table.name, days, today))
+
+
+def plan_named(env: Environment, name: str, first: str, last: str) -> Plan:
+    """`plan` for a table as a person names it.
+
+    Raises:
+        UsageError: Also when there is no such table, or it is a domain's name.
+    """
+    if name in env.mesh.domains:
+        raise UsageError(f"`{name}` is a domain\n    Name one of its tables: `{name}/TABLE`.")
+    (table,) = named(env.mesh, [name])
+    return plan(env, env.mesh.tables[table], first, last)
 
 
 def _days(first: str, last: str) -> Partition:

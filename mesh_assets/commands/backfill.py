@@ -1,15 +1,10 @@
 """`mesh backfill`: some partitions of a table again, and everything downstream that is made from them."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from mesh_assets.commands.common import AsJson, Commands, MeshDir, environment, exit_code, note, print_json
-from mesh_assets.errors import UsageError
-
-if TYPE_CHECKING:
-    from mesh_assets import catalog
-    from mesh_assets.environment import Environment
 
 app = typer.Typer(
     cls=Commands,
@@ -29,7 +24,7 @@ def plan(table: Table, first: First, last: Last = "", mesh: MeshDir = None, *, a
     from mesh_assets import catalog, console
 
     env, _ = environment(mesh)
-    report = catalog.plan_json(env, _plan(env, table, first, last))
+    report = catalog.plan_json(env, catalog.plan_named(env, table, first, last))
     if as_json:
         print_json(report)
     else:
@@ -39,10 +34,10 @@ def plan(table: Table, first: First, last: Last = "", mesh: MeshDir = None, *, a
 @app.command(epilog="Example: `mesh backfill run claims/by_day --from 2026-01-05 --to 2026-01-11`")
 def run(table: Table, first: First, last: Last = "", mesh: MeshDir = None, *, as_json: AsJson = False) -> None:
     """Build them here and now. One that was broken off goes on. Exit codes as of `mesh run`."""
-    from mesh_assets import console, running
+    from mesh_assets import catalog, console, running
 
     env, settings = environment(mesh)
-    made = _plan(env, table, first, last)
+    made = catalog.plan_named(env, table, first, last)
     report = running.run_backfill(env, made, settings=settings, progress=console.Progress(quiet=as_json))
     if as_json:
         print_json(report)
@@ -59,7 +54,7 @@ def launch(table: Table, first: First, last: Last = "", mesh: MeshDir = None, *,
     from mesh_assets.launches import Backfills
 
     env, _ = environment(mesh)
-    wanted = _plan(env, table, first, last)
+    wanted = catalog.plan_named(env, table, first, last)
     made = Backfills(env.ledger.store).start(wanted.table, wanted.days, env.lake.author)
     report = catalog.backfill_report(env, made)
     if as_json:
@@ -107,13 +102,3 @@ def cancel(id_: Id = "", mesh: MeshDir = None, *, as_json: AsJson = False) -> No
         print_json(report)
     else:
         note(f"backfill {report['id'][:8]} of {report['table']} is cancelled; what was published stays")
-
-
-def _plan(env: "Environment", table: str, first: str, last: str) -> "catalog.Plan":
-    from mesh_assets import catalog
-
-    chosen = catalog.named(env.mesh, [table])
-    if table in env.mesh.domains:
-        raise UsageError(f"`{table}` is a domain\n    Name one of its tables: `{table}/TABLE`.")
-    (name,) = chosen
-    return catalog.plan(env, env.mesh.tables[name], first, last)

@@ -17,13 +17,28 @@ from mesh_assets import address as names
 from mesh_assets.address import NotFound
 from mesh_assets.authoring import Overtaken
 from mesh_assets.errors import MeshError, RunError
-from mesh_assets.portal import actions, api, deliveries, jobs, pages, render, sandboxes, steward, telling, trouble
+from mesh_assets.portal import (
+    actions,
+    api,
+    deliveries,
+    jobs,
+    pages,
+    refills,
+    render,
+    sandboxes,
+    steward,
+    telling,
+    trouble,
+)
 from mesh_assets.portal.pages import Moved, Page
 from mesh_assets.portal.security import Guard
 from mesh_assets.portal.site import Site, View
 
 FOR_EVER = "public, max-age=31536000, immutable"
-LIVE = (*steward.PAGES, *telling.ROUTES, *deliveries.ROUTES, *trouble.PAGES, *sandboxes.PAGES)
+LIVE = (
+    *(*steward.PAGES, *telling.ROUTES, *deliveries.ROUTES),
+    *(*refills.PAGES, *trouble.PAGES, *sandboxes.PAGES),
+)
 FILES = {
     render.STYLE: "text/css; charset=utf-8",
     render.SCRIPT: "text/javascript; charset=utf-8",
@@ -69,6 +84,8 @@ def create(site: Site, *, hosts: tuple[str, ...] = ()) -> Guard:
         Route("/mesh/domains/{where:path}/{action}", portal.act, methods=["POST"]),
         Route("/mesh/changes/{change}/{word}", portal.answer, methods=["POST"]),
         Route("/mesh/pipelines/{name:path}/{action}", portal.pipeline, methods=["POST"]),
+        Route("/mesh/backfills/launch", portal.backfill, methods=["POST"]),
+        Route("/mesh/backfills/{id}/cancel", portal.backfill, methods=["POST"]),
         Route("/mesh/kitchens/{action}", portal.kitchen, methods=["POST"]),
         Route("/mesh/kitchens/{name}/{action}", portal.kitchen, methods=["POST"]),
         Route("/mesh/{path:path}", portal.page),
@@ -163,6 +180,17 @@ class _Portal:
 
         def make(view: View) -> Response:
             to = deliveries.perform(view, words["name"], words["action"], by=self._user(request) or "portal")
+            return RedirectResponse(self.links(to), 303)
+
+        return await self._posted(request, make)
+
+    async def backfill(self, request: Request) -> Response:
+        """Launch a backfill, or cancel one."""
+        form, id_ = await _form(request), request.path_params.get("id")
+
+        def make(view: View) -> Response:
+            by = self._user(request) or "portal"
+            to = refills.cancel(view, id_) if id_ else refills.launch(view, form, by=by)
             return RedirectResponse(self.links(to), 303)
 
         return await self._posted(request, make)
