@@ -14,6 +14,10 @@ nothing with the code on trial:
 4. When the sources rest, everything settles. Who is behind has a failure upstream, by a way without waiver; who is not, has what
    a computation from nothing gives.
 5. Where sources never rest, each closure run builds all of its tables.
+6. No table goes back: what it is made from is never older than what it was made from before.
+
+Kitchens change code beside all this and promote what they built, all of it at once, as `mesh kitchen promote` does: while nothing
+that they read or replace has moved, and nobody else's code has. What they publish is judged like everything else.
 """
 
 import hashlib
@@ -45,6 +49,7 @@ class Rules:
     reason_to_build: Callable[..., str | None] = order.reason_to_build
     attempt: Callable[..., order.Attempt | None] = order.attempt
     recorded: Callable[[Mapping[str, Seen], Mapping[str, Seen]], Mapping[str, Seen]] = lambda pin, _now: pin
+    moved: Callable[[int | None, int | None], bool] = lambda base, now: base != now
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +71,9 @@ class Chances:
     manual: bool = True  # tables that are built when asked for
     pause: float = 0  # a domain is paused, or resumed
     launch: float = 0  # a pipeline is launched: a table, with all that it is made of
+    kitchen: float = 0  # one is opened
+    domains: tuple[int, int] = (1, 4)
+    tables: tuple[int, int] = (3, 14)  # beside the sources
 
 
 SCHEDULES = ("0 6 * * *", "0 7 * * 1")
@@ -81,6 +89,13 @@ LAUNCHED = (
     Chances(pause=0.02, launch=0.1, fail=3, schedule=0.5, tick=0.02, code=0.01),
     Chances(pause=0.1, launch=0.02, waiver=0.5, refuse=3, kill=0.05),
 )
+KITCHENS = (
+    Chances(kitchen=0.2, raw=0.03, code=0.005, contract=0.002, automation=0, port=0.001, missing=0.002),
+    Chances(kitchen=0.2, raw=0.06, code=0, contract=0, automation=0, port=0, waiver=0.6, fail=30),
+    Chances(kitchen=0.15, raw=0.05, fail=20, pause=0.02, launch=0.03, code=0.002, contract=0.001, port=0),
+)
+COMPANY = replace(KITCHENS[2], domains=(20, 20), tables=(30, 40), kitchen=0.3)
+"""Twenty domains."""
 RESTLESS = replace(QUIET, raw=1, fail=0, refuse=0, waiver=0, tick=0.2, manual=False)
 
 
@@ -182,6 +197,19 @@ class Step:
 
 
 @dataclass
+class Kitchen:
+    """A change of one table's code, and what was built with it and downstream of it, at one snapshot."""
+
+    base: Mesh
+    mesh: Mesh
+    pin: Mapping[str, Seen]
+    pinned: int
+    promoted: int
+    steps: list[Step]
+    view: dict[str, Seen]
+
+
+@dataclass
 class World:
     """A mesh, its lake and ledger, its runs, and the books."""
 
@@ -207,8 +235,10 @@ class World:
         self.last: dict[
             str, tuple[object, int]
         ] = {}  # table -> what the last attempt was made from, and when it was recorded
+        self.made_from: dict[str, dict[str, int]] = {}  # table -> the versions that it was offered
         self.failed: dict[str, bool] = {}
         self.runs: list[Run] = []
+        self.kitchens: list[Kitchen] = []
         self.stats: Counter[str] = Counter()
         self.builds: Counter[str] = Counter()
         self.versions: Counter[str] = Counter()
@@ -220,12 +250,12 @@ class World:
 
     def _new_mesh(self) -> Mesh:
         rnd = self.rnd
-        domains = [f"d{i}" for i in range(rnd.randint(1, 4))]
+        domains = [f"d{i}" for i in range(rnd.randint(*self.chances.domains))]
         names: list[str] = []
         tables: dict[str, Table] = {}
         sources = rnd.randint(1, 4)
         scheduled = {name: self._schedule() for name in domains if rnd.random() < self.chances.schedule}
-        for place in range(sources + rnd.randint(3, 14)):
+        for place in range(sources + rnd.randint(*self.chances.tables)):
             name = f"{rnd.choice(domains)}.t{place:02}"
             if place < sources:
                 tables[name] = Table(
@@ -372,6 +402,11 @@ class World:
         self._launch(decision)
         for run in list(self.runs):
             self._advance(run, chances)
+        if chances.kitchen and self.rnd.random() < chances.kitchen and len(self.kitchens) < 3:
+            self._open_kitchen()
+        for kitchen in [one for one in self.kitchens if one.promoted <= self.now]:
+            self.kitchens.remove(kitchen)
+            self._promote(kitchen)
         return decision
 
     def _launch(self, decision: order.Decision) -> None:
@@ -497,13 +532,7 @@ class World:
             self.stats["superseded"] += 1
             return
         recorded = self.rules.recorded(step.view, {**self.seen, **run.own})
-        made_from = (
-            tuple(step.view[i].fingerprint for i in table.inputs),
-            table.inputs,
-            table.code,
-            order.promises(run.mesh, table.name),
-            step.raw,
-        )
+        made_from = _made_from(run.mesh, table, step)
         fails = step.refused or self._fails(table, made_from)
         self._check_not_twice(table, step, made_from)
         self.last[table.name] = made_from, self.now
@@ -515,38 +544,107 @@ class World:
         self.stats["failed" if fails else "built"] += 1
         self.builds[table.name] += 1
         if not fails:
-            self._publish(run, table, step, recorded)
+            run.own[table.name] = self.seen[table.name] = self._version(run.mesh, table, step, recorded, self.seen)
+            self._check_forward(step)
 
-    def _publish(self, run: Run, table: Table, step: Step, recorded: Mapping[str, Seen]) -> None:
+    def _version(
+        self, mesh: Mesh, table: Table, step: Step, recorded: Mapping[str, Seen], seen: Mapping[str, Seen]
+    ) -> Seen:
+        """What is published where `seen` is what there was before."""
         strict = [
-            (i, content) for i, content in step.read.items() if i not in step.held and not _latest(run.mesh, table, i)
+            (i, content) for i, content in step.read.items() if i not in step.held and not _latest(mesh, table, i)
         ]
         if not self.books.one_mesh(strict):
             raise Broken(f"{table.name} is built from mixed generations: {strict}")
         content = self.books.value(
             table, table.code, [*sorted(step.read.items()), *([("raw", step.raw)] if step.raw else [])]
         )
-        by = (run.mesh, self.mesh)  # which may have changed meanwhile; see promise_less
+        by = (mesh, self.mesh)  # which may have changed meanwhile; see promise_less
         self.books.built(
-            table, content, [(i, at) for i, at in strict if all(_hands_on(mesh, table.name, i) for mesh in by)]
+            table, content, [(i, at) for i, at in strict if all(_hands_on(one, table.name, i) for one in by)]
         )
-        before = self.seen.get(table.name)
+        before = seen.get(table.name)
         unchanged = before is not None and before.fingerprint == content
-        stands = self.rules.generation(run.mesh, table.name, recorded, content, held=step.held)
+        stands = self.rules.generation(mesh, table.name, recorded, content, held=step.held)
         self.stats["unchanged"] += unchanged
         self.versions[table.name] += not unchanged
         self.stats["held"] += bool(step.held)
-        seen = Seen(
+        made = Seen(
             version=before.version if before and unchanged else self.now,
             fingerprint=content,
             inputs={i: step.read[i] if i in step.held else recorded[i].fingerprint for i in table.inputs},
             generation=stands,
             held=step.held,
         )
-        self.seen[table.name] = run.own[table.name] = seen
         known = [(root, stamp) for root, stamp in stands.items() if not stamp.startswith("?")]
         if not self.books.one_mesh([*known, (table.name, content)]):
             raise Broken(f"{table.name} does not stand for {stands}")
+        return made
+
+    # -- kitchens ----------------------------------------------------------------------------------------------------------------
+
+    def _open_kitchen(self) -> None:
+        """Change the code of a table, and build it and what is downstream; a kitchen whose tests fail is closed."""
+        built = [name for name, table in self.mesh.tables.items() if table.inputs and name in self.seen]
+        if not built:
+            return
+        changed = self.rnd.choice(built)
+        mesh = replace(
+            self.mesh,
+            tables={**self.mesh.tables, changed: replace(self.mesh.tables[changed], code=f"kitchen {self.now}")},
+        )
+        pin, steps = dict(self.seen), []
+        run = Run(
+            id=f"kitchen-{self.now}", mesh=mesh, todo=[], launched=self.now, starts=self.now, closure=True, pin=pin
+        )
+        after = graph.downstream(graph.graph_of(mesh), [changed], include_self=True)
+        admitted = dict(self.admitted)  # its ledger is its own
+        for name in [name for name in mesh.tables if name in after]:
+            step = self._step(run, name)
+            if step is None:
+                continue
+            table = mesh.tables[name]
+            if step.refused or self._fails(table, _made_from(mesh, table, step)):
+                steps = []
+                break
+            run.own[name] = self._version(mesh, table, step, step.view, run.view)
+            steps.append(step)
+        self.admitted = admitted
+        self.stats["kitchens"] += 1
+        if steps:
+            promoted = self.now + self.rnd.randint(1, 12)
+            self.kitchens.append(Kitchen(self.mesh, mesh, pin, self.now, promoted, steps, run.own))
+
+    def _promote(self, kitchen: Kitchen) -> None:
+        """All of it, or nothing: production must be as it was where the kitchen read and where it writes."""
+        made = {step.table: kitchen.view[step.table] for step in kitchen.steps}
+        written = {name for name, seen in made.items() if seen.version != _version(kitchen.pin, name)}
+        touched = made.keys() | {i for step in kitchen.steps for i in step.read}
+        moved = any(self.rules.moved(_version(kitchen.pin, i), _version(self.seen, i)) for i in touched)
+        if moved or self.mesh is not kitchen.base:
+            self.stats["promotions refused"] += 1
+            return
+        if self.leases.keys() & made.keys():
+            self.stats["promotions waited"] += 1
+            kitchen.promoted = self.now + 1
+            self.kitchens.append(kitchen)
+            return
+        self.mesh = kitchen.mesh
+        for step in kitchen.steps:
+            table = self.mesh.tables[step.table]
+            self.last[table.name] = _made_from(self.mesh, table, step), self.now
+            self.failed[table.name] = False
+            self.pin_time[table.name] = kitchen.pinned
+            attempt = self.rules.attempt(self.mesh, table.name, step.view, raw="", failed=False, run="kitchen")
+            if attempt is not None:
+                self.tried[table.name] = attempt
+            self.seen[table.name] = made[table.name]
+            self._check_forward(step)
+            if table.name in written:
+                self.seen[table.name] = replace(made[table.name], version=self.now)
+                self.pin_time[table.name] = self.now
+                self.builds[table.name] += 1
+        self.stats["promoted"] += 1
 
     def _fails(self, table: Table, made_from: object) -> bool:
         return bool(self.chances.fail) and digest(self.seed, table.name, made_from) % self.chances.fail == 0
@@ -569,6 +667,13 @@ class World:
         may = may or (step.reason == "retry" and table.name in self.launched)
         if made_from == before and step.begun > recorded_at and not may:
             raise Broken(f"{table.name} is built twice on the same inputs ({step.reason})")
+
+    def _check_forward(self, step: Step) -> None:
+        offered = {name: step.view[name].version for name in step.read}
+        before = self.made_from.get(step.table, {})
+        if back := [name for name in offered if offered[name] < before.get(name, 0)]:
+            raise Broken(f"{step.table} goes back to older {back}")
+        self.made_from[step.table] = offered
 
     def _check_closure(self, run: Run) -> None:
         if run.closure and self.closures and run.skipped:
@@ -650,6 +755,16 @@ class World:
 def _contract(digest_: str, refers_to: Iterable[str] = ()) -> Contract:
     tests = (Test(name=name, kind=Kind.REFERENCE, arguments={"to_table": name}) for name in refers_to)
     return Contract(id="", version="", name="", columns=(), tests=tuple(tests), hash=digest_)
+
+
+def _made_from(mesh: Mesh, table: Table, step: Step) -> tuple[object, ...]:
+    """All that a result depends on."""
+    offered = tuple(step.view[i].fingerprint for i in table.inputs)
+    return offered, table.inputs, table.code, order.promises(mesh, table.name), step.raw
+
+
+def _version(seen: Mapping[str, Seen], name: str) -> int | None:
+    return seen[name].version if name in seen else None
 
 
 def _latest(mesh: Mesh, table: Table, name: str) -> bool:

@@ -99,7 +99,7 @@ def plan(env: Environment, kitchen: Environment, site: Site, row: Row, *, waive:
     inputs = frozenset(read - tables.keys() - set(dropped))
     refused = [
         *_not_tested(kitchen, site, row, waive, [*tables, *left], found),
-        *_moved(env, site, {*tables, *inputs, *dropped}, base),
+        *_moved(env, site, {*tables, *confirmed, *inputs, *dropped}, base),
         *([] if pr else _code(env, site)),
     ]
     return Plan(tables=tables, confirmed=confirmed, dropped=dropped, inputs=inputs, left=left, refused=tuple(refused))
@@ -259,7 +259,7 @@ def _publish(
     try:
         with lease, env.lake.session() as con, kitchen.lake.session() as theirs:
             publications += _publications(env, kitchen, site, planned, theirs)
-            touched = {*planned.tables, *planned.dropped, *planned.inputs}
+            touched = {*planned.tables, *planned.confirmed, *planned.dropped, *planned.inputs}
             there = set(env.lake.tables())
             env.lake.publish(
                 con,

@@ -46,6 +46,20 @@ def test_domains_that_are_paused_and_pipelines_that_are_launched_keep_every_prom
     assert {"pauses", "launches", "failed", "killed", "held"} <= stats.keys()
 
 
+@pytest.mark.parametrize("chunk", [0, 1, *(pytest.param(n, marks=pytest.mark.slow) for n in range(2, 60))])
+def test_kitchens_that_promote_meanwhile_keep_every_promise(chunk: int) -> None:
+    seeds = range(40_000 + chunk * CHUNK, 40_000 + (chunk + 1) * CHUNK)
+    stats = sum((simulate(seed, worlds=order_simulator.KITCHENS) for seed in seeds), start=order_simulator.Counter())
+    assert {"promoted", "promotions refused", "failed", "killed", "held"} <= stats.keys()
+
+
+@pytest.mark.parametrize("chunk", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 200))])
+def test_twenty_domains_keep_every_promise(chunk: int) -> None:
+    """All chunks: 1,000 histories of 180 moments and three rests, with failures, retries, kills, launches and promotions."""
+    for seed in range(60_000 + chunk * 5, 60_000 + (chunk + 1) * 5):
+        assert simulate(seed, worlds=[order_simulator.COMPANY])["built"] > 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("chunk", range(120))
 def test_three_thousand_random_histories_keep_every_promise(chunk: int) -> None:
@@ -193,6 +207,11 @@ FIRST = {
     what_a_record_does_not_tell_is_taken_for_current: 650,
 }
 """The first history that has shown a rare one: it is tried first, and the others when it does not show it any more."""
+
+
+def test_a_kitchen_that_does_not_look_whether_production_has_moved_is_caught() -> None:
+    careless = Rules(moved=lambda _base, _now: False)
+    assert _caught(careless, lambda seed, rules: simulate(seed, rules, order_simulator.KITCHENS), range(40_000, 40_100))
 
 
 @pytest.mark.parametrize(("mutant", "seeds"), MUTANTS.items(), ids=[mutant.__name__ for mutant in MUTANTS])
