@@ -34,6 +34,15 @@ class Partition:
         return f"{self.start} to {self.last}"
 
 
+def as_variables(declared: Partitions | None, partition: Partition | None) -> str:
+    """SQL that sets the variables `partition_start` and `partition_end`; without a partition: to all there can be."""
+    first = declared.start if declared else "0001-01-01"
+    start, end = (partition.start, partition.end) if partition else (first, "9999-12-31")
+    # As literals: the first parameter makes DuckDB import pandas, which takes most of a second.
+    days = (date.fromisoformat(start), date.fromisoformat(end))
+    return "SET VARIABLE partition_start = DATE '{}'; SET VARIABLE partition_end = DATE '{}'".format(*days)
+
+
 def whole(declared: Partitions, today: date, *, closed: bool = False) -> Partition | None:
     """Every partition so far.
 

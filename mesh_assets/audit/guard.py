@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import duckdb
 
-from mesh_assets.audit.values import CannotAnswer, quoted
+from mesh_assets.audit.values import CannotAnswer, quoted, text
 
 TABLE = "mesh_table"
 TABLE_FUNCTIONS = frozenset({"range", "generate_series", "unnest", "json_each", "json_tree"})
@@ -78,7 +78,7 @@ def guarded(
     for statement in tree["statements"]:
         walk.node(statement["node"], frozenset())
     if walk.tables or ";" in body:
-        body = _one(con, "SELECT json_deserialize_sql(CAST($1 AS JSON))", json.dumps(tree))
+        body = _one(con, f"SELECT json_deserialize_sql(CAST({text(json.dumps(tree))} AS JSON))")
     # The table's own name last: the SQL of the others may use that name for something else.
     tables = {**dict(walk.tables.values()), TABLE: relation, **({name: relation} if name else {})}
     expressions = ", ".join(
@@ -145,15 +145,15 @@ def _statement(con: duckdb.DuckDBPyConnection, query: str) -> str:
 
 
 def _tree(con: duckdb.DuckDBPyConnection, query: str) -> dict:
-    tree = json.loads(_one(con, "SELECT json_serialize_sql(CAST($1 AS VARCHAR))", query))
+    tree = json.loads(_one(con, f"SELECT json_serialize_sql({text(query)})"))
     if tree.get("error") or len(tree["statements"]) != 1:
         msg = f"the query must be one plain SELECT ({tree.get('error_message', 'it is not')})"
         raise CannotAnswer(msg)
     return tree
 
 
-def _one(con: duckdb.DuckDBPyConnection, sql: str, value: str) -> str:
-    row = con.execute(sql, [value]).fetchone()
+def _one(con: duckdb.DuckDBPyConnection, sql: str) -> str:
+    row = con.execute(sql).fetchone()  # without parameters: the first one makes DuckDB import pandas
     return row[0] if row else ""
 
 

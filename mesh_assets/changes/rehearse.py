@@ -16,6 +16,7 @@ from mesh_assets.domain import Mesh, OnFailure, Table, Toolchain
 from mesh_assets.environment import Environment
 from mesh_assets.handover import Handover
 from mesh_assets.lake import Publication
+from mesh_assets.partitions import as_variables
 
 if TYPE_CHECKING:
     import duckdb
@@ -170,9 +171,7 @@ class _Stage:
             return None
 
         def sql(con: "duckdb.DuckDBPyConnection") -> str:
-            first = table.partitions.start if table.partitions else "0001-01-01"
-            con.execute("SET VARIABLE partition_start = ?::DATE", [first])
-            con.execute("SET VARIABLE partition_end = DATE '9999-12-31'")
+            con.execute(as_variables(table.partitions, None))
             if text.parts:
                 con.execute(f'CREATE SCHEMA IF NOT EXISTS "{CTE}"')
             for name, part in text.parts.items():

@@ -221,10 +221,9 @@ class told_failures:  # noqa: N801 - reads as a word in `with`
 
 def _sql(table: Table, con: "duckdb.DuckDBPyConnection", partition: "Partition | None") -> str:
     """The file's text; `getvariable('partition_start')` and `…_end` are the half-open range that is asked for."""
-    first = table.partitions.start if table.partitions else "0001-01-01"
-    start, end = (partition.start, partition.end) if partition else (first, "9999-12-31")
-    con.execute("SET VARIABLE partition_start = ?::DATE", [start])
-    con.execute("SET VARIABLE partition_end = ?::DATE", [end])
+    from mesh_assets.partitions import as_variables
+
+    con.execute(as_variables(table.partitions, partition))
     return table.path.read_text(encoding="utf-8").rstrip().rstrip(";")
 
 

@@ -1,6 +1,7 @@
 """A contract's tests and those of its hand-written schemas, executed together."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import duckdb
 
@@ -11,8 +12,10 @@ from mesh_assets.audit.result import Result, Status
 from mesh_assets.audit.sample import COLUMNS, MASK, plain
 from mesh_assets.contract import Contract, Kind, Severity, Test
 from mesh_assets.errors import ConfigError, UsageError, nearest
-from mesh_assets.schemas.answer import Answer, Table, answers
 from mesh_assets.schemas.written import HandWritten, hand_written
+
+if TYPE_CHECKING:
+    from mesh_assets.schemas.answer import Answer
 
 
 def audit(
@@ -69,6 +72,8 @@ def _execute(
 ) -> Iterator[Result]:
     if not chosen:
         return
+    from mesh_assets.schemas.answer import Table, answers  # which imports polars
+
     keys = [column.name for column in contract.columns if column.primary_key]
     try:
         table = Table.of_connection(con, relation)
@@ -85,7 +90,7 @@ def _execute(
         yield _result(each, [answer for answer in found if answer.asked is each.asked], contract, total)
 
 
-def _result(each: HandWritten, answers: Sequence[Answer], contract: Contract, total: int) -> Result:
+def _result(each: HandWritten, answers: Sequence["Answer"], contract: Contract, total: int) -> Result:
     test = each.test
     query = ";\n".join(dict.fromkeys(answer.query for answer in answers if answer.query))
     if errors := [answer.error for answer in answers if answer.error]:
@@ -108,7 +113,7 @@ def _result(each: HandWritten, answers: Sequence[Answer], contract: Contract, to
     )
 
 
-def _found(each: HandWritten, answers: Sequence[Answer], failing: int, total: int) -> str:
+def _found(each: HandWritten, answers: Sequence["Answer"], failing: int, total: int) -> str:
     one = each.asked
     if told := "; ".join(answer.told for answer in answers if answer.told):
         return f"{told}."
@@ -124,7 +129,7 @@ def _found(each: HandWritten, answers: Sequence[Answer], failing: int, total: in
     return f"{failing:,} of {total:,} rows fail `{one.title}`{of}."
 
 
-def _how(answers: Sequence[Answer]) -> str:
+def _how(answers: Sequence["Answer"]) -> str:
     """What was not answered in SQL says so: it costs more, and grows with the table."""
     libraries = sorted({answer.how for answer in answers if answer.how != "SQL"})
     if not libraries:
