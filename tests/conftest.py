@@ -35,6 +35,14 @@ LONG = (
     "test_dbt.py",
     "test_cut_off.py",
     "test_lake_processes.py",
+    "test_bad_input.py",
+    "property/test_order.py",
+    "test_backfills.py",
+    "test_incremental.py",
+    "browser/",
+    "test_ports.py",
+    "test_lake_forks.py",
+    "test_account.py",
 )
 """Files that take minutes: they come first, so that no worker is left alone with one at the end."""
 
