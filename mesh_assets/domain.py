@@ -183,10 +183,11 @@ class Database:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Domain:
-    """A team's folder. `automation` is `eager`, `manual` or a cron expression."""
+    """A team's folder. `automation` is `eager`, `manual` or a cron expression; `part_of` the domain that it is a sub-domain of."""
 
     name: str
     path: Path
+    part_of: str = ""
     title: str = ""
     purpose: str = ""
     team: Team = field(default_factory=lambda: Team(name=""))
@@ -359,6 +360,17 @@ class Mesh:
     channels: Mapping[str, Channel] = field(default_factory=dict)
     notify: tuple[str, ...] = ()
     openlineage: OpenLineage | None = None
+
+    def within(self, domain: str) -> tuple[str, ...]:
+        """The domains that one is a sub-domain of, the outermost first; empty for most."""
+        found: list[str] = []
+        while domain in self.domains and (domain := self.domains[domain].part_of) and domain not in found:
+            found.insert(0, domain)
+        return tuple(found)
+
+    def parts(self, domain: str) -> tuple[str, ...]:
+        """The sub-domains of a domain at every depth, sorted; empty for most."""
+        return tuple(name for name in self.domains if domain in self.within(name))
 
     def port(self, reader: str, table: str) -> InputPort | None:
         """The input port through which domain `reader` reads a foreign table; None for its own tables."""

@@ -122,7 +122,9 @@ class Environment:
             retried=asked,
             asked_parts={name: told for name, (told, _) in again.items()},
             parts=self._parts(seen, tried, on_time, {name: days for name, (_, days) in again.items()}),
-            paused=frozenset(Launches(self.ledger.store).paused()),
+            paused=frozenset(
+                name for one in Launches(self.ledger.store).paused() for name in (one, *self.mesh.parts(one))
+            ),
         )
 
     def _asked_for(self, times: Mapping[str, datetime]) -> frozenset[str]:

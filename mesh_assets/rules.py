@@ -33,6 +33,26 @@ def no_two_domains_have_one_name(draft: Draft) -> Iterator[Problem]:
             yield Problem("M412", what, one.domain.where, f"Write `domain: {one.name}`.")
 
 
+def sub_domains_have_a_domain(draft: Draft) -> Iterator[Problem]:
+    """A sub-domain is part of a domain that is there, and of none that is a part of it."""
+    above = {one.name: one.domain.part_of for one in _read(draft)}
+    names = {one.name for one in draft.domains}
+    for one in _read(draft):
+        outer = one.domain.part_of
+        if outer and outer not in names:
+            mend = nearest(outer, names - {one.name}, otherwise=f"Make the folder domains/{outer} with a domain.yaml.")
+            yield Problem("M113", f"there is no domain `{outer}` for this to be a part of", _part_of(one), mend)
+    edges = {name: [outer] if outer in above else [] for name, outer in above.items()}
+    for circle in cycles(edges):
+        what = f"sub-domains are parts of each other: {' → '.join(circle)}"
+        one = next(one for one in draft.domains if one.name == circle[0])
+        yield Problem("M113", what, _part_of(one), "Take `part_of` out of one of them.")
+
+
+def _part_of(one: DomainDraft) -> Place:
+    return one.document.place(one.document.root, "part_of") if one.document else one.domain.where
+
+
 def dbt_projects_have_a_domain(draft: Draft) -> Iterator[Problem]:
     """A dbt project has the name of the domain it builds for."""
     names = {one.name for one in draft.domains}
@@ -344,6 +364,7 @@ def _reference(
 RULES: tuple[Rule, ...] = (
     domains_are_named_as_their_folders,
     no_two_domains_have_one_name,
+    sub_domains_have_a_domain,
     dbt_projects_have_a_domain,
     tables_have_good_names,
     tables_are_built_once,

@@ -46,6 +46,8 @@ def summary(env: Environment, standing: Standing, name: str) -> Json:
     return {
         "domain": name,
         "title": domain.title or name,
+        "part_of": env.mesh.within(name),
+        "parts": [_part(env.mesh, standing, one) for one in env.mesh.parts(name)],
         "purpose": domain.purpose,
         "team": team(domain),
         "status": worst([row["status"] for row in tables]),
@@ -60,6 +62,12 @@ def summary(env: Environment, standing: Standing, name: str) -> Json:
         "made_with": sorted({row["toolchain"] for row in tables}),
         "automation": domain.automation,
     }
+
+
+def _part(mesh: Mesh, standing: Standing, name: str) -> Json:
+    """A sub-domain in a line."""
+    stands = worst([standing.of(table)["status"] for table in standing.own.get(name, ())])
+    return {"domain": name, "title": mesh.domains[name].title or name, "status": stands}
 
 
 def _warnings(tables: Sequence[Mapping[str, Any]]) -> str:

@@ -18,15 +18,26 @@ GRAPH = 60
 DAY = timedelta(hours=24)
 
 
-def domains(env: Environment, standing: Standing, *, search: str = "", page: int = 1) -> Json:
-    """Every domain: whose it is, and whether it can be trusted today; the worst first."""
+def domains(env: Environment, standing: Standing, *, search: str = "", page: int = 1, fold: bool = False) -> Json:
+    """Every domain: whose it is, and whether it can be trusted today; the worst first.
+
+    Args:
+        env: The environment.
+        standing: How everything stands.
+        search: In a domain's name, title or purpose.
+        page: Which page of the list.
+        fold: Sub-domains have no rows of their own: they are `parts` of the outermost domain's; a search finds them.
+    """
     names = [
         name
         for name in env.mesh.domains
         if _matches(search, name, env.mesh.domains[name].title, env.mesh.domains[name].purpose)
     ]
     rows = [summary(env, standing, name) for name in names]
-    rows.sort(key=lambda row: ([str(word) for word in ORDER].index(row["status"]), row["domain"]))
+    stands = {row["domain"]: row["status"] for row in rows} if not search else _stands(env, standing)
+    if fold and not search:
+        rows = [row for row in rows if not any(outer in env.mesh.domains for outer in row["part_of"])]
+    rows.sort(key=lambda row: (_urgency(row), row["domain"]))
     shown, pages = paged(rows, page)
     return {
         "schema_version": SCHEMA_VERSION,
@@ -38,9 +49,7 @@ def domains(env: Environment, standing: Standing, *, search: str = "", page: int
         "total": len(rows),
         "page": pages,
         "broken": broken(env.mesh),
-        "graph": graph_of_domains(
-            env.mesh, {row["domain"]: row["status"] for row in rows} if not search else _stands(env, standing)
-        ),
+        "graph": graph_of_domains(env.mesh, stands),
     }
 
 
@@ -135,10 +144,17 @@ def _stands(env: Environment, standing: Standing) -> dict[str, str]:
     return {name: summary(env, standing, name)["status"] for name in env.mesh.domains}
 
 
+def _urgency(row: Mapping[str, Any]) -> int:
+    words = [str(word) for word in ORDER]
+    return min(words.index(one["status"]) for one in (row, *row["parts"]))
+
+
 def _brief(row: Mapping[str, Any]) -> Json:
     kept = (
         "domain",
         "title",
+        "part_of",
+        "parts",
         "purpose",
         "team",
         "status",

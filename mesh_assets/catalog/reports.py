@@ -21,6 +21,8 @@ def spelt(table: str) -> str:
 def named(mesh: Mesh, words: Sequence[str]) -> frozenset[str]:
     """The tables that a person names: `domain`, `domain/table` or `domain.table`; all of them when nothing is named.
 
+    A domain stands for its sub-domains too.
+
     Raises:
         UsageError: Nothing of that name is here; the nearest is offered.
     """
@@ -29,7 +31,8 @@ def named(mesh: Mesh, words: Sequence[str]) -> frozenset[str]:
     found: set[str] = set()
     for word in words:
         name = word.replace("/", ".", 1)
-        own = {table for table in mesh.tables if name in (table, table.partition(".")[0])}
+        domains = {name, *mesh.parts(name)}
+        own = {table for table in mesh.tables if table == name or table.partition(".")[0] in domains}
         if not own:
             domain = name.partition(".")[0]
             if domain in mesh.broken and domain not in mesh.domains:

@@ -22,6 +22,11 @@ def port(reader: str, table: str) -> dg.AssetKey:
     return dg.AssetKey([reader, PORTS, table.replace(".", "__", 1)])
 
 
+def group(mesh: Mesh, domain: str) -> str:
+    """The group of a domain's assets; a sub-domain's begins with the domain's, so that they stand together."""
+    return "__".join((*mesh.within(domain), domain))
+
+
 def is_port(key: dg.AssetKey) -> bool:
     """Whether the asset is an input port."""
     return len(key.path) == 3 and key.path[1] == PORTS  # noqa: PLR2004 - reader, in, table

@@ -56,7 +56,7 @@ def _described(mesh: Mesh, old: dg.AssetSpec) -> dg.AssetSpec:
     first = [keys.of(name) for name in table.references]
     return old.replace_attributes(
         deps=[*old.deps, *first],
-        group_name=table.domain,
+        group_name=ours.group_name,
         description="\n\n".join(filter(None, (ours.description, old.description))),
         code_version=ours.code_version,
         owners=ours.owners,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from mesh_assets.domain import Domain, InputPort, OnFailure
+from mesh_assets.domain import Domain, InputPort, Mesh, OnFailure
 from mesh_assets.errors import RunError
 from mesh_assets.orchestration import keys, tell
 from mesh_assets.orchestration.tables import OpenEnvironment, told_failures
@@ -22,18 +22,19 @@ WHEN_REFUSED = {
 }
 
 
-def assets(domain: Domain, open_environment: OpenEnvironment) -> list[dg.AssetsDefinition]:
+def assets(mesh: Mesh, domain: Domain, open_environment: OpenEnvironment) -> list[dg.AssetsDefinition]:
     """The input ports of a domain that have a contract."""
-    return [_asset(domain, port, open_environment) for port in domain.inputs if port.contract]
+    group = keys.group(mesh, domain.name)
+    return [_asset(domain, port, group, open_environment) for port in domain.inputs if port.contract]
 
 
-def _asset(domain: Domain, port: InputPort, open_environment: OpenEnvironment) -> dg.AssetsDefinition:
+def _asset(domain: Domain, port: InputPort, group: str, open_environment: OpenEnvironment) -> dg.AssetsDefinition:
     key = keys.port(domain.name, port.table)
     spelt = port.table.replace(".", "/", 1)
     spec = dg.AssetSpec(
         key,
         deps=[keys.of(port.table)],
-        group_name=domain.name,
+        group_name=group,
         kinds={"contract"},
         owners=[domain.team.owner] if "@" in domain.team.owner else None,
         tags={"mesh/role": "input_port"},

@@ -55,7 +55,7 @@ def _order(mesh: Mesh, domain: str, open_environment: OpenEnvironment, looks: Lo
     @dg.sensor(
         name=f"{domain}__order",
         # Not `target`: that would make one more job per sensor, and Dagster resolves every job when it loads.
-        asset_selection=dg.AssetSelection.groups(domain),
+        asset_selection=dg.AssetSelection.groups(keys.group(mesh, domain)),
         minimum_interval_seconds=INTERVAL,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Builds what is due in {domain}: by the state of lake and ledger, not by events.",
@@ -178,7 +178,7 @@ def _closure(mesh: Mesh, domains: Sequence[str], looks: Looks) -> dg.SensorDefin
 
     @dg.sensor(
         name=name,
-        asset_selection=dg.AssetSelection.groups(*domains),
+        asset_selection=dg.AssetSelection.groups(*(keys.group(mesh, name) for name in domains)),
         minimum_interval_seconds=INTERVAL,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Builds everything that is due in one run, when a table has waited too long for its inputs to agree.",
@@ -247,7 +247,7 @@ def _schema_changes(
 
     @dg.sensor(
         name=name,
-        asset_selection=dg.AssetSelection.groups(domain),
+        asset_selection=dg.AssetSelection.groups(keys.group(mesh, domain)),
         minimum_interval_seconds=INTERVAL,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Runs the checks of {domain} when a table that it rests on has a new schema.",

@@ -99,7 +99,7 @@ def spec(mesh: Mesh, table: Table) -> dg.AssetSpec:
     return dg.AssetSpec(
         keys.of(table.name),
         deps=[_dependency(mesh, table, key) for key in keys.read_by(mesh, table)],
-        group_name=table.domain,
+        group_name=keys.group(mesh, table.domain),
         description=tell.asset_description(mesh, table),
         code_version=table.code[:16] or None,
         owners=[owner] if "@" in owner else None,

@@ -89,6 +89,9 @@ def openapi(view: View, prefix: str = "") -> dict[str, Any]:
                 {"name": "q", "in": "query", "schema": {"type": "string"}, "description": "Words that must be in it."},
                 {"name": "page", "in": "query", "schema": {"type": "integer", "minimum": 1}},
             ]
+        if path == "/domains":
+            told_ = "`0`: sub-domains have rows of their own; else they are `parts` of the outermost domain's."
+            parameters.append({"name": "fold", "in": "query", "schema": {"enum": ["0"]}, "description": told_})
         paths[f"/mesh/api{path}"] = {
             "get": {
                 "summary": told,

@@ -72,7 +72,9 @@ def route(address: str, make: Callable[..., Page]) -> tuple[re.Pattern[str], Cal
 
 def home(view: View, query: Query) -> Page:
     """All domains."""
-    data = overview.domains(view.env, view.standing, search=query.get("q", ""), page=number(query))
+    data = overview.domains(
+        view.env, view.standing, search=query.get("q", ""), page=number(query), fold=query.get("fold") != "0"
+    )
     data["incidents"] = [
         {"id": each.id, "domain": each.domain, "table": spelt(each.table), "cause": each.sentence, "since": each.opened}
         for each in record.open_incidents(view.env.ledger.store)
@@ -112,7 +114,11 @@ def domain(view: View, _query: Query, domain: str) -> Page:
         "neighbours": _neighbours(view, domain),
         "standards": {"odps": f"{names.path(address)}.odps.yaml"},
     }
-    return Page(template="domain.html", title=str(data["title"]), data=data, path=names.path(address))
+    above = [
+        (mesh.domains[name].title or name, names.path(name)) for name in mesh.within(domain) if name in mesh.domains
+    ]
+    crumbs = (("Domains", "/mesh/"), *above)
+    return Page(template="domain.html", title=str(data["title"]), data=data, path=names.path(address), crumbs=crumbs)
 
 
 def question(view: View, _query: Query, domain: str, question: str) -> Page:

@@ -67,6 +67,7 @@ def read_domain(document: Document, folder: Path, contract: ContractOf) -> Domai
     domain = Domain(
         name=text(root, "domain"),
         path=folder,
+        part_of=text(root, "part_of"),
         title=text(root, "title"),
         purpose=text(root, "purpose"),
         team=Team(
