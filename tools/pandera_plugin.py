@@ -15,14 +15,20 @@ def _validated(schema, frame, *args, lazy=False, **kwargs):  # noqa: ANN001, ANN
     if INSIDE:
         return ORIGINAL[type(schema)](schema, frame, *args, lazy=lazy, **kwargs)
     con = duckdb.connect()
-    table = frame.to_pyarrow() if isinstance(frame, ibis.Table) else frame.lazy().collect().to_arrow()
-    con.register("frame", table)
+    con.register("frame", _rows(frame) if isinstance(frame, ibis.Table) else frame.lazy().collect().to_arrow())
     INSIDE.append(True)
     try:
         validate(schema, con.sql("FROM frame"), lazy=lazy)
     finally:
         INSIDE.pop()
     return frame
+
+
+def _rows(frame: ibis.Table) -> object:
+    """The rows of a table in memory, in a form that DuckDB reads: Arrow, except for durations, which ibis cannot hand over."""
+    if any(kind.is_interval() for kind in frame.schema().types):
+        return frame.op().data.to_frame()
+    return frame.to_pyarrow()
 
 
 for kind in ORIGINAL:
