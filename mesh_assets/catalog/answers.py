@@ -112,6 +112,7 @@ def _head(env: Environment, standing: Standing, address: Address, question: str)
         "version": version.version if version else None,
         "newest": newest.version if newest else None,
         "pinned": address.version is not None,
+        "expired": bool(version) and not env.lake.has(version.version),
         "status": stands["status"],
         "reason": stands["reason"],
     }
@@ -130,10 +131,10 @@ def _what(env: Environment, standing: Standing, address: Address) -> Json:
     table = env.mesh.tables[address.name]
     contract, version = table.contract, version_of(env, address)
     record = version.record if version else {}
+    number = version.version if version and env.lake.has(version.version) else None
     measured = (
-        profile.profile(env, table, version.version) if version else {"rows": None, "columns": {}, "sampled": False}
+        {"rows": None, "columns": {}, "sampled": False} if number is None else profile.profile(env, table, number)
     )
-    number = version.version if version else None
     return {
         "purpose": contract.description if contract else "",
         "rows": record.get("rows"),

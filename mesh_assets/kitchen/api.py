@@ -294,6 +294,7 @@ def revert_table(root: Path, settings: Settings, table: str, version: int) -> Js
         raise UsageError(f"`{table}` is a domain\n    Name one table, as in `{spelt(name)}`.")
     env.sync()
     reverting.recorded(env, name, version)
+    env.lake.check_has(version)
     new = reverting.put_back(env, {name: version}, message=f"Revert {name} to version {version}")
     Kitchen.tell(env)
     return {"schema_version": 1, "table": spelt(name), "to": version, "version": new}

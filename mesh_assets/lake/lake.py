@@ -130,6 +130,26 @@ class Lake:
             self._rows(f"SELECT max(snapshot_id) FROM {self.catalog.native}ducklake_snapshot", native=True)[0][0]
         )
 
+    def has(self, version: int) -> bool:
+        """Whether a version of the lake can be read: one that has expired cannot."""
+        known = f"SELECT 1 FROM {self.catalog.native}ducklake_snapshot WHERE snapshot_id = {int(version)}"
+        return bool(self._rows(known, native=True))
+
+    def check_has(self, version: int) -> None:
+        """Raise what a person needs to know of a version that cannot be read.
+
+        Raises:
+            UsageError: It has expired, or is still to come.
+        """
+        if self.has(version):
+            return
+        query = f"SELECT min(snapshot_id), max(snapshot_id) FROM {self.catalog.native}ducklake_snapshot"
+        oldest, newest = map(int, self._rows(query, native=True)[0])
+        if version > newest:
+            raise UsageError(f"there is no version {version} yet\n    The newest is {newest}.")
+        message = f"version {version} has expired: its data is gone\n    There are versions from {oldest} to {newest}; "
+        raise UsageError(f"{message}`mesh history TABLE` lists those of a table.")
+
     def format(self) -> str:
         """DuckLake's format of this lake."""
         return str(self._rows(f"SELECT value FROM {self.catalog.prefix}ducklake_metadata WHERE key = 'version'")[0][0])
@@ -246,10 +266,13 @@ class Lake:
             seconds: After so long the query is stopped.
 
         Raises:
-            UsageError: The query is wrong, wants more than to read published tables, or takes too long.
+            UsageError: The query is wrong, wants more than to read published tables, or takes too long; or a version
+                cannot be read any more.
         """
         import duckdb
 
+        for wanted in {*(() if at is None else (at,)), *(versions or {}).values()}:
+            self.check_has(wanted)
         version = self.head() if at is None else at
         chosen = dict.fromkeys(self.tables(version), version) | dict(versions or {})
         if reading.asks_for_tables(query):
