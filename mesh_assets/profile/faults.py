@@ -9,11 +9,14 @@ from dataclasses import dataclass
 
 from mesh_assets.audit.values import NUMBERS, Family, quoted, text
 from mesh_assets.contract import Contract, Kind
+from mesh_assets.profile.meaning import Meaning, meaning
 from mesh_assets.profile.measure import Figures, Profile
 from mesh_assets.profile.screens import DAYS
 
 PAIRS = 3
 """So many pairs of columns are swapped."""
+MEASURES = frozenset({Meaning.MEASURE, Meaning.COUNT})
+FEW = frozenset({Meaning.CATEGORY, Meaning.FLAG, Meaning.STATE})
 WORDS = frozenset({Family.TEXT})
 ANY = frozenset(Family) - {Family.OTHER}
 
@@ -25,6 +28,7 @@ class Fault:
     Attributes:
         help: As a sentence.
         families: Columns that it happens to; empty: to the table.
+        of: What the column must be for; empty: whatever it is for.
         value: The wrong value as SQL, of the column as SQL and what is known of it; None: it cannot happen to this one.
         share: Of the rows; None: as asked for.
     """
@@ -32,6 +36,7 @@ class Fault:
     name: str
     help: str
     families: frozenset[Family] = frozenset()
+    of: frozenset[Meaning] = frozenset()
     value: Callable[[str, Figures], str | None] = lambda _column, _known: None
     share: float | None = None
 
@@ -44,12 +49,14 @@ class Seeded:
         column: Whose values are wrong; two, separated by a comma, that are swapped; empty: it is one of the table.
         rows: How many rows are wrong, missing or too many.
         relation: The table with it, as SQL that can follow FROM.
+        in_place: Its rows are the same, but for values of that column.
     """
 
     fault: Fault
     column: str
     rows: int
     relation: str
+    in_place: bool = False
 
 
 def _scaled(column: str, known: Figures) -> str:
@@ -90,15 +97,15 @@ OF_COLUMNS = (
     Fault(name="spaces", help="Texts begin with a space.", families=WORDS, value=lambda column, _: f"' ' || {column}"),
     Fault(name="encoding", help="A letter has become two, as if UTF-8 were read as Latin-1.", families=WORDS,
           value=lambda column, _: rf"regexp_replace({column}, '\pL', 'Ã©')"),
-    Fault(name="unknown_code", help="A value that is none of the known few.", families=WORDS | {Family.INTEGER}, value=_no_code),
-    Fault(name="unit", help="Numbers are in another unit: a thousand times as large.", families=frozenset(NUMBERS), value=_scaled),
-    Fault(name="sign", help="Numbers have the other sign.", families=frozenset(NUMBERS), value=lambda column, known: f"TRY_CAST(-({column}) AS {known.type.name})"),
+    Fault(name="unknown_code", help="A value that is none of the known few.", families=WORDS | {Family.INTEGER}, of=FEW, value=_no_code),
+    Fault(name="unit", help="Numbers are in another unit: a thousand times as large.", families=frozenset(NUMBERS), of=MEASURES, value=_scaled),
+    Fault(name="sign", help="Numbers have the other sign.", families=frozenset(NUMBERS), of=MEASURES, value=lambda column, known: f"TRY_CAST(-({column}) AS {known.type.name})"),
     Fault(name="century", help="Days are a century late.", families=frozenset(DAYS), value=_moved(36_525)),
     Fault(name="default_date", help="Days are what programs write for none, 1900-01-01.", families=frozenset(DAYS),
           value=lambda column, known: f"CASE WHEN {column} IS NOT NULL THEN CAST('1900-01-01' AS {known.type.name}) END"),
     Fault(name="stale", help="Every day is a year back: an old delivery again.", families=frozenset(DAYS), value=_moved(-365), share=1.0),
-    Fault(name="shifted", help="All numbers are higher, by twice their standard deviation.", families=frozenset(NUMBERS), value=_shifted, share=1.0),
-    Fault(name="collapsed", help="Half of all rows have the most frequent value.", families=WORDS | {Family.INTEGER, Family.BOOLEAN}, value=_most_frequent, share=0.5),
+    Fault(name="shifted", help="All numbers are higher, by twice their standard deviation.", families=frozenset(NUMBERS), of=MEASURES, value=_shifted, share=1.0),
+    Fault(name="collapsed", help="Half of all rows have the most frequent value.", families=WORDS | {Family.INTEGER, Family.BOOLEAN}, of=FEW, value=_most_frequent, share=0.5),
 )  # fmt: skip
 SAME_KEY = Fault(name="repeated_key", help="A key is that of another row.")
 BROKEN_KEY = Fault(name="broken_key", help="A reference leads nowhere.")
@@ -146,7 +153,7 @@ class Seeder:
             return
         for fault in OF_COLUMNS:
             for figures in self.columns:
-                if figures.type.family in fault.families:
+                if figures.type.family in fault.families and (not fault.of or meaning(figures) in fault.of):
                     new = fault.value(quoted(figures.name), figures)
                     yield from self._values(fault, figures.name, {figures.name: new} if new else {})
         yield from self._keys()
@@ -163,9 +170,8 @@ class Seeder:
             told = ", ".join(
                 f"CASE WHEN {hit} THEN {value} ELSE {quoted(name)} END AS {quoted(name)}" for name, value in new.items()
             )
-            yield Seeded(
-                fault=fault, column=column, rows=rows, relation=f"(SELECT * REPLACE ({told}) FROM {self.relation})"
-            )
+            made = f"(SELECT * REPLACE ({told}) FROM {self.relation})"
+            yield Seeded(fault=fault, column=column, rows=rows, relation=made, in_place=True)
 
     def _hit(self, effect: str, share: float | None) -> tuple[str, int]:
         """What is true of the rows that are hit, and how many they are: a share of those that can be, one at least."""

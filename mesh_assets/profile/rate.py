@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mesh_assets import authoring, history
 from mesh_assets.admission import relations, spelt
+from mesh_assets.audit.library.kinds import Earlier, Past, Values
 from mesh_assets.audit.result import Result, Status
 from mesh_assets.contract import Contract, Kind
 from mesh_assets.domain import Table
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 VERSIONS = 30
 """So many earlier versions are asked for false alarms, at most."""
 SHARE = 0.05
+AT_HAND = 2_000_000
+"""Tables of more rows are read from the lake for each fault."""
 STRUCTURE = (Kind.COLUMNS, Kind.TYPES)
 
 
@@ -126,8 +129,9 @@ def rate(
     contract = _suggested(env, table, table.contract, today) if suggested else table.contract
     with env.lake.session() as con:
         ask = _Asked(env, table, con, contract)
-        relation = env.lake.relation(table.name, version.version)
-        known = profile(con, relation)
+        lake = env.lake.relation(table.name, version.version)
+        known = profile(con, lake)
+        relation = _at_hand(con, lake, known.rows)
         if not known.rows:
             raise UsageError(f"{spelt(table.name)} has no rows to seed faults in\n    Rate a table that holds data.")
         clean = {result.test.name: result for result in ask(relation)}
@@ -138,7 +142,7 @@ def rate(
         verdicts = []
         for seeded in seeder.all():
             told(f"{seeded.fault.name} {seeded.column}".strip())
-            verdicts.append(_verdict(seeded, ask(seeded.relation), good))
+            verdicts.append(_verdict(seeded, ask(seeded.relation, tests=_touched(seeded, clean)), good))
         served = [item.version for item in env.ledger.history(table.name, limit=VERSIONS)]
         alarms = {}
         for number in served:
@@ -156,6 +160,28 @@ def rate(
         versions=tuple(served),
         alarms=alarms,
     )
+
+
+def _at_hand(con: "duckdb.DuckDBPyConnection", relation: str, rows: int) -> str:
+    """The version as the faults are seeded in it: read once, where it has room in memory."""
+    if rows > AT_HAND:
+        return relation
+    con.execute(f"CREATE OR REPLACE TEMP TABLE mesh_rated AS FROM {relation}")
+    return "temp.mesh_rated"
+
+
+def _touched(seeded: Seeded, clean: Mapping[str, Result]) -> set[str]:
+    """Tests that a fault can make a difference to: the others see the rows and values that they have passed."""
+    wrong = seeded.column.split(", ") if seeded.in_place else []
+    if not wrong:
+        return set(clean)
+    return {
+        name
+        for name, result in clean.items()
+        if not result.test.columns
+        or result.test.kind in (Kind.SQL, Kind.PANDERA)
+        or any(column in result.test.columns or column in str(result.test.arguments) for column in wrong)
+    }
 
 
 def _suggested(env: Environment, table: Table, contract: Contract, today: date) -> Contract:
@@ -176,17 +202,38 @@ class _Asked:
     def __init__(self, env: Environment, table: Table, con: "duckdb.DuckDBPyConnection", contract: Contract) -> None:
         self.env, self.table, self.con, self.contract = env, table, con, contract
         self.others = relations(env, env.seen())
+        self.past = _Once(history.of(env, table.name, con, before=None))
 
-    def __call__(self, relation: str, *, before: int | None = None) -> tuple[Result, ...]:
+    def __call__(
+        self, relation: str, *, before: int | None = None, tests: Collection[str] | None = None
+    ) -> tuple[Result, ...]:
         name = self.table.name
         return audit(
             self.con,
             relation,
             self.contract,
             related=lambda other: relation if other == name else self.others(other),
+            tests=tests,
             sample=0,
-            past=history.of(self.env, name, self.con, before=before),
+            past=self.past if before is None else history.of(self.env, name, self.con, before=before),
         )
+
+
+class _Once:
+    """A past that is read once, however often it is asked for the same."""
+
+    def __init__(self, past: Past) -> None:
+        self.past, self.now = past, past.now
+        self.known: dict[tuple[int, str], Any] = {}
+
+    def versions(self, limit: int) -> Sequence[Earlier]:
+        return self.known.get((limit, "")) or self.known.setdefault((limit, ""), self.past.versions(limit))
+
+    def values(self, limit: int, sql: Callable[[str], str]) -> Sequence[tuple[Earlier, Values]]:
+        key = (limit, sql("{}"))
+        if key not in self.known:
+            self.known[key] = self.past.values(limit, sql)
+        return self.known[key]
 
 
 def _verdict(seeded: Seeded, results: Sequence[Result], good: Collection[str]) -> Verdict:
