@@ -679,7 +679,7 @@ def _told(
         name: {"version": item["version"] or published, "fingerprint": item["fingerprint"]}
         for name, item in record["inputs"].items()
     }
-    said = _unnamed(candidate) if status == "published" else ""
+    said = _remarkable(candidate, record) if status == "published" else ""
     outcome = end(step, table, candidate.tried, status, said, {**record, "inputs": dated, "version": version})
     return replace(
         outcome,
@@ -691,6 +691,12 @@ def _told(
         columns=tuple((name, kind) for name, kind in record["columns"]),
         quarantined=record.get("quarantined") or {},
     )
+
+
+def _remarkable(candidate: Candidate, record: Record) -> str:
+    aside = record.get("quarantined", {}).get("rows", 0)
+    words = f"{aside} of {record['quarantined']['staged']} rows are in quarantine" if aside else ""
+    return "; ".join(filter(None, (words, _unnamed(candidate))))
 
 
 def _unnamed(candidate: Candidate) -> str:

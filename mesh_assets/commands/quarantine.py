@@ -143,11 +143,11 @@ def replay(
             }
         )
     elif done.mended and outcome:
-        typer.echo(f"{done.mended:,} of {done.asked:,} rows are published, as version {outcome.version}")
+        typer.echo(f"{done.mended:,} of {done.asked:,} waiting rows published, as version {outcome.version}")
     else:
-        typer.echo(outcome.message if outcome else f"none of {done.asked:,} rows passes")
+        typer.echo(outcome.message if outcome else f"none of {done.asked:,} waiting rows passes")
     for name, count in done.failing.items() if not as_json else ():
-        note(f"{count:,} rows still fail {name}, and wait on")
+        note(f"{name} still fails: {count:,}")
     if done.mended and chosen.load.value == "full":
         note("This table is loaded whole: the next build reads its inputs again. Mend them, too.")
     raise typer.Exit(0 if done.mended else 1)
@@ -177,7 +177,7 @@ def discard(
     if as_json:
         print_json({"schema_version": 1, "table": f"{chosen.domain}/{chosen.short}", "rows": count, "reason": reason})
     else:
-        note(f"{count:,} rows of {chosen.domain}/{chosen.short} are given up")
+        note(f"{count:,} row{'s' * (count != 1)} of {chosen.domain}/{chosen.short} given up")
     if chosen.load.value == "full" and not as_json:
         note("This table is loaded whole: they come again with the next build for as long as its inputs hold them.")
 

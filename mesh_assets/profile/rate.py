@@ -55,7 +55,8 @@ class Rating:
     Attributes:
         tests: Those that were asked.
         failing: Those of them that fail on the version as it is, and so can notice nothing.
-        versions: Earlier and present versions that were served, on which they were asked for false alarms.
+        versions: Versions that were served, on which they were asked for false alarms; of suggested tests those that came after
+            the version from which they were suggested, halfway.
         alarms: By version, the tests that cried wolf.
     """
 
@@ -144,6 +145,10 @@ def rate(
             told(f"{seeded.fault.name} {seeded.column}".strip())
             verdicts.append(_verdict(seeded, ask(seeded.relation, tests=_touched(seeded, clean)), good))
         served = [item.version for item in env.ledger.history(table.name, limit=VERSIONS)]
+        if suggested:  # what they were made from cannot say how they do on what comes after
+            half = len(served) // 2
+            ask.contract = _suggested(env, table, table.contract, today, at=served[half]) if half else contract
+            served = served[:half]
         alarms = {}
         for number in served:
             told(f"version {number}")
@@ -184,11 +189,11 @@ def _touched(seeded: Seeded, clean: Mapping[str, Result]) -> set[str]:
     }
 
 
-def _suggested(env: Environment, table: Table, contract: Contract, today: date) -> Contract:
+def _suggested(env: Environment, table: Table, contract: Contract, today: date, *, at: int | None = None) -> Contract:
     """The contract with what its data suggests, and nothing else that is asked of it."""
     bare = replace(contract, tests=tuple(test for test in contract.tests if test.kind in STRUCTURE), schemas=())
     taken = {test.name for test in contract.tests}
-    proposals = suggest(env, replace(table, contract=bare), look_back=True, today=today).proposals
+    proposals = suggest(env, replace(table, contract=bare), look_back=True, today=today, at=at).proposals
     added = [(one.column, one.rule) for one in proposals if one.name not in taken]
     whole = authoring.add(env.mesh, table, added).contract if added else contract
     names = {one.name for one in proposals}

@@ -65,7 +65,7 @@ class Suggestion:
     findings: tuple[Finding, ...]
 
 
-def suggest(env: Environment, table: Table, *, look_back: bool, today: date) -> Suggestion:
+def suggest(env: Environment, table: Table, *, look_back: bool, today: date, at: int | None = None) -> Suggestion:
     """Profile the published version, and propose tests that hold on it.
 
     Args:
@@ -73,6 +73,7 @@ def suggest(env: Environment, table: Table, *, look_back: bool, today: date) -> 
         table: One with a contract.
         look_back: A proposal must have held on up to ten earlier versions too.
         today: The day to judge dates by.
+        at: An earlier version to profile, as if it were the newest.
 
     Raises:
         UsageError: It has no contract, or was never published.
@@ -83,7 +84,7 @@ def suggest(env: Environment, table: Table, *, look_back: bool, today: date) -> 
         raise UsageError(f"{table.name.replace('.', '/')} has no contract\n    Write one with its columns first.")
     if table.name not in versions:
         raise UsageError(f"{table.name.replace('.', '/')} was never published\n    Build it first: mesh run")
-    version = versions[table.name].version
+    version = versions[table.name].version if at is None else at
     with env.lake.session() as con:
         relation = env.lake.relation(table.name, version)
         found = profile(con, relation)
@@ -149,6 +150,7 @@ def _sound(env: Environment, table: Table, wanted: Sequence[Proposal]) -> list[P
 _SAME = {
     "nullValues": {Kind.REQUIRED, Kind.NULL_VALUES, Kind.PRIMARY_KEY},
     "duplicateValues": {Kind.UNIQUE, Kind.DUPLICATE_VALUES, Kind.PRIMARY_KEY},
+    "missingValues": {Kind.REQUIRED, Kind.NULL_VALUES, Kind.MISSING_VALUES, Kind.PRIMARY_KEY},
     "invalidValues": {Kind.INVALID_VALUES, Kind.PATTERN, Kind.FORMAT, Kind.REFERENCE},
     "rowCount": {Kind.ROW_COUNT},
 }
