@@ -26,7 +26,7 @@ from tests.making import Place
 DAYS = 30
 ORDERS = """
 SELECT i AS order_id, 'INV-' || (100000 + i) AS invoice, 'buyer' || (hash(i, 1) % 900) || '@example.com' AS email,
-       ['PT', 'NO', 'DE', 'FR'][1 + (hash(i, 2) % 10 % 4)] AS country, ['card', 'invoice'][1 + (hash(i, 3) % 5 = 0)::INT] AS paid_by,
+       ['PT', 'NO', 'DE', 'FR'][(1 + hash(i, 2) % 10 % 4)::INTEGER] AS country, ['card', 'invoice'][1 + (hash(i, 3) % 5 = 0)::INT] AS paid_by,
        (5 + hash(i, 4) % 9000 / 100)::DECIMAL(10,2) AS net, (1 + hash(i, 5) % 6)::INTEGER AS items,
        DATE '2026-01-01' + (i // 400)::INTEGER AS ordered_on, DATE '2026-01-03' + (i // 400 + hash(i, 6) % 3)::INTEGER AS sent_on
 FROM range({from_}, {to}) AS t(i)

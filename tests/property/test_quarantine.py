@@ -67,7 +67,7 @@ def query(rows) -> str:
     return f"SELECT * FROM (VALUES {listed}) AS t(id, name, n) WHERE id > 0"
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     loads=st.lists(st.lists(ROW, max_size=6), min_size=1, max_size=2),
     rules=st.sets(st.sampled_from(range(len(RULES))), min_size=1, max_size=3),
