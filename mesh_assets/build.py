@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from mesh_assets import history, order, provenance, raw
+from mesh_assets import history, order, provenance, quarantine, raw
 from mesh_assets.admission import Reading, relations, spelt
 from mesh_assets.audit.contents import NOTHING_KNOWN, Knowledge
 from mesh_assets.audit.execute import planned
@@ -43,6 +43,7 @@ from mesh_assets.step import (
 if TYPE_CHECKING:
     import duckdb
 
+NO_ROWS = quarantine.Beside()
 LEASE_WAIT = 600.0
 """Seconds that a step waits for another run's step on the same table."""
 
@@ -54,6 +55,7 @@ class Candidate:
     Attributes:
         publication: None when its toolchain left the table as it was.
         results: What its toolchain's own tests said.
+        aside: Rows that are not in the publication any more, because they go into quarantine.
     """
 
     table: Table
@@ -61,6 +63,7 @@ class Candidate:
     tried: order.Attempt
     publication: Publication | None = None
     results: tuple[Result, ...] = ()
+    aside: quarantine.SetAside | None = None
 
 
 Make = Callable[["duckdb.DuckDBPyConnection", Partition | None], str]
@@ -107,12 +110,8 @@ def build(
 
 def conclude(step: Step, candidates: Sequence[Candidate]) -> tuple[Outcome, ...]:
     """Audit and publish what one step has staged: all of it in one commit, or nothing of it."""
-    try:
-        built = {candidate.table.name: candidate for candidate in candidates}
-        judged = [(candidate, _audit(step, candidate, built)) for candidate in candidates]
-    except BaseException:
-        _discard(step, candidates)
-        raise
+    judged = _judged(step, candidates)
+    candidates = [candidate for candidate, _ in judged]
     if any(result.stops for _, results in judged for result in results):
         return tuple(_held(step, candidate, results, len(candidates)) for candidate, results in judged)
     try:
@@ -128,6 +127,43 @@ def conclude(step: Step, candidates: Sequence[Candidate]) -> tuple[Outcome, ...]
             for candidate, results in judged
         )
     return _publish(step, judged, {name: shape.record for name, shape in shapes.items()})
+
+
+def _judged(step: Step, candidates: Sequence[Candidate]) -> list[tuple[Candidate, tuple[Result, ...]]]:
+    """What the tests say of the candidates, without the rows that go into quarantine.
+
+    Clean candidates are audited once. What is set aside of one may be what another refers to, so that all are asked again.
+    """
+    now = list(candidates)
+    try:
+        for _ in range(len(candidates) + 1):
+            built = {candidate.table.name: candidate for candidate in now}
+            results = [_audit(step, candidate, built) for candidate in now]
+            moved = False
+            for place, found in enumerate(results):
+                if (failing := quarantine.failing(found)) and (left := _apart(step, now[place], built, failing)):
+                    now[place], moved = left, True
+            if not moved:
+                break
+        return [
+            (candidate, quarantine.told(found, candidate.aside, candidate.table))
+            for candidate, found in zip(now, results, strict=True)
+        ]
+    except BaseException:
+        _discard(step, now)
+        raise
+
+
+def _apart(
+    step: Step, candidate: Candidate, built: Mapping[str, Candidate], found: Mapping[str, Result]
+) -> Candidate | None:
+    """The candidate without its failing rows; None when there is nothing to take out of it."""
+    contract, publication = candidate.table.contract, candidate.publication
+    if contract is None or publication is None or (candidate.aside and candidate.aside.mended is not None):
+        return None
+    related = _related(step, candidate, built)
+    made = quarantine.apart(step, publication, contract, related, before=candidate.aside, found=found)
+    return replace(candidate, publication=made[0], aside=made[1]) if made else None
 
 
 def _shapes(step: Step, candidates: Sequence[Candidate]) -> Mapping[str, judge.Publishing]:
@@ -242,7 +278,7 @@ def _stage(step: Step, table: Table, readings: Mapping[str, Reading], make: Make
     keeps_rows = incremental or (step.partition is not None and not step.covers(table))
     base = previous.version if previous and keeps_rows and not step.full else None
     staged = _compute(step, table, make, base)
-    if base is not None and (odd := _does_not_fit(dict(lake.columns(con, table.name, base)), staged)):
+    if base is not None and (odd := does_not_fit(dict(lake.columns(con, table.name, base)), staged)):
         lake.discard(staged)
         mend = f"Load it whole, if its inputs still hold every row: mesh run {spelt(table.name)} --force"
         raise RunError(f"{spelt(table.name)} keeps its old rows, and {odd}\n    {mend}")
@@ -255,7 +291,7 @@ def _stage(step: Step, table: Table, readings: Mapping[str, Reading], make: Make
     return Publication(staged=staged, record={}, mode=mode, key=table.key, base=base)
 
 
-def _does_not_fit(old: Mapping[str, str], staged: Staged) -> str:
+def does_not_fit(old: Mapping[str, str], staged: Staged) -> str:
     """Why new rows cannot stand beside the old ones; a column more can, it is empty in these."""
     new = dict(staged.columns)
     if gone := [name for name in old if name not in new]:
@@ -339,20 +375,25 @@ def _audit(step: Step, candidate: Candidate, built: Mapping[str, Candidate]) -> 
         return candidate.results
     if publication is None and candidate.table.name not in step.seen:
         return candidate.results
-    relation, others = _relation(step, candidate), relations(step.env, step.seen, candidate.readings)
+    relation = _relation(step, candidate)
     of = publication or (candidate.table.name, step.seen[candidate.table.name].version)
     found = audit(
         step.con,
         relation,
         contract,
-        # What is built together, the table itself among it, is compared as it would be.
-        related=lambda name: _relation(step, built[name]) if _is_there(step, built, name) else others(name),
+        related=_related(step, candidate, built),
         lost=publication.staged.lost if publication else {},
         lost_sample=publication.staged.lost_sample if publication else {},
         past=history.of(step.env, candidate.table.name, step.con, before=step.pin + 1),
         known=step.env.known(step.con, of, contract, lambda name: _read_at(step, candidate, built, name)),
     )
     return (*found, *candidate.results)
+
+
+def _related(step: Step, candidate: Candidate, built: Mapping[str, Candidate]) -> Callable[[str], str | None]:
+    """SQL of other tables. What is built together, the table itself among it, is compared as it would be."""
+    others = relations(step.env, step.seen, candidate.readings)
+    return lambda name: _relation(step, built[name]) if _is_there(step, built, name) else others(name)
 
 
 def _read_at(
@@ -384,6 +425,17 @@ def _held(step: Step, candidate: Candidate, results: tuple[Result, ...], of: int
     table, publication = candidate.table, candidate.publication
     tried = replace(candidate.tried, failed=True)
     stopping = _first_causes(results)
+    if step.replay is not None:  # the rows wait on, and the table stands where it stood
+        _discard(step, [candidate])
+        said = refused or "; ".join(map(_finding, stopping))
+        message = f"nothing of {spelt(table.name)} is replayed: {said}"
+        return Outcome(table=table.name, status="held", pin=step.pin, results=results, message=message)
+    if candidate.aside is not None and publication is not None:  # all of it is kept, for its owner to mend
+        quarantine.forget(step, candidate.aside, whole=False)
+        with suppress(OSError):
+            step.env.lake.discard(publication.staged)
+        candidate = replace(candidate, publication=candidate.aside.whole, aside=None)
+        publication = candidate.publication
     if not stopping and not refused:
         _discard(step, [candidate])
         said = f"was built together with {of - 1} others, of which one is held; it is published with the next run"
@@ -453,19 +505,22 @@ def _publish(
 ) -> tuple[Outcome, ...]:
     """One commit for everything that is new; what came out unchanged is confirmed, what is not ready is left."""
     env, seen, latest = step.env, dict(step.seen), step.env.seen()
-    outcomes, confirmed, new = [], [], []
+    outcomes, confirmed, new, unmoved = [], [], [], {}
     for staged, results in judged:
         candidate = _read_together(staged, seen)
         table = candidate.table
-        if not_ready := _not_ready(step, candidate, seen):
+        if step.replay is None and (not_ready := _not_ready(step, candidate, seen)):
             _discard(step, [candidate])
             outcomes.append(not_ready)
             continue
         relation = _relation(step, candidate)
         fingerprint = env.lake.fingerprint(step.con, relation)
         rows = _count(step, relation)
+        beside = quarantine.beside(step, candidate.publication, candidate.aside) if candidate.publication else NO_ROWS
         record = _version_record(step, candidate, results, seen, fingerprint, rows)
-        same = table.name in latest and latest[table.name].fingerprint == fingerprint
+        if beside.record:
+            record["quarantined"] = dict(beside.record)
+        same = table.name in latest and latest[table.name].fingerprint == fingerprint and not beside.publication
         version = latest[table.name].version if same else None
         seen[table.name] = order.Seen(
             version=version or 0,  # of this very commit: nobody asks for it by number before there is one
@@ -479,9 +534,16 @@ def _publish(
         elif candidate.publication is not None:
             told = cast("Record", {**record, **shapes.get(table.name, {})})
             new.append(replace(candidate.publication, record=told))
+            if beside.publication is not None:
+                new.append(beside.publication)
+                unmoved[beside.publication.staged.table] = beside.moved
         outcomes.append((candidate, results, record, version))
     _discard(step, confirmed)
-    published = _commit(step, new)
+    try:
+        published = _commit(step, new, unmoved)
+    finally:
+        for candidate, _ in judged:
+            quarantine.forget(step, candidate.aside)
     return tuple(item if isinstance(item, Outcome) else _told(step, *item, published) for item in outcomes)
 
 
@@ -517,11 +579,11 @@ def _not_ready(step: Step, candidate: Candidate, seen: Mapping[str, order.Seen])
     return None
 
 
-def _commit(step: Step, publications: Sequence[Publication]) -> int | None:
+def _commit(step: Step, publications: Sequence[Publication], unmoved: Mapping[str, int | None]) -> int | None:
     if not publications:
         return None
     try:
-        version = step.env.lake.publish(step.con, publications, run=step.run, pin=step.pin)
+        version = step.env.lake.publish(step.con, publications, run=step.run, pin=step.pin, unmoved=unmoved)
     except Superseded:
         # Refused before anything was registered. After any other error the commit may stand: its files are left to
         # `clean`, which knows what is named by a version.
@@ -542,6 +604,8 @@ def _version_record(
     rows: int,
 ) -> Record:
     table = candidate.table
+    if step.replay is not None:
+        return _of_replay(step, candidate, results, fingerprint, rows)
     held = frozenset(name for name, reading in candidate.readings.items() if reading.held)
     generation = order.generation(step.env.mesh, table.name, seen, fingerprint, held=held)
     if not step.settles(table):  # its other rows are of the generation before
@@ -562,6 +626,25 @@ def _version_record(
         "seconds": round(time.monotonic() - step.started, 3),
         **_replaced(step, candidate),
     }
+
+
+def _of_replay(step: Step, candidate: Candidate, results: Sequence[Result], fingerprint: str, rows: int) -> Record:
+    """The record of the version before, with more rows: nothing was read again, and its inputs are the same."""
+    before: dict[str, Any] = dict(step.replay.record) if step.replay else {}
+    generation = {
+        name: fingerprint if name == candidate.table.name else root for name, root in before["generation"].items()
+    }
+    told = {
+        **{key: value for key, value in before.items() if key not in ("replaced", "quarantined")},
+        **basis(candidate.tried),
+        "fingerprint": fingerprint,
+        "rows": rows,
+        "columns": [list(column) for column in _columns(step, candidate)],
+        "generation": generation,
+        "tests": summary(results),
+        "seconds": round(time.monotonic() - step.started, 3),
+    }
+    return cast("Record", told)
 
 
 def _replaced(step: Step, candidate: Candidate) -> Record:
@@ -596,7 +679,7 @@ def _told(
         name: {"version": item["version"] or published, "fingerprint": item["fingerprint"]}
         for name, item in record["inputs"].items()
     }
-    said = _unnamed(candidate) if status == "published" else ""
+    said = _remarkable(candidate, record) if status == "published" else ""
     outcome = end(step, table, candidate.tried, status, said, {**record, "inputs": dated, "version": version})
     return replace(
         outcome,
@@ -606,7 +689,14 @@ def _told(
         readings=candidate.readings,
         fingerprint=record["fingerprint"],
         columns=tuple((name, kind) for name, kind in record["columns"]),
+        quarantined=record.get("quarantined") or {},
     )
+
+
+def _remarkable(candidate: Candidate, record: Record) -> str:
+    aside = record.get("quarantined", {}).get("rows", 0)
+    words = f"{aside} of {record['quarantined']['staged']} rows are in quarantine" if aside else ""
+    return "; ".join(filter(None, (words, _unnamed(candidate))))
 
 
 def _unnamed(candidate: Candidate) -> str:
@@ -621,3 +711,4 @@ def _discard(step: Step, candidates: Sequence[Candidate]) -> None:
         if candidate.publication is not None:
             with suppress(OSError):
                 step.env.lake.discard(candidate.publication.staged)
+        quarantine.forget(step, candidate.aside)

@@ -22,6 +22,7 @@ from mesh_assets.commands.common import (
 )
 from mesh_assets.commands.impact import impact
 from mesh_assets.commands.lineage import app as lineage
+from mesh_assets.commands.quarantine import app as quarantine
 from mesh_assets.commands.tests import tests
 from mesh_assets.errors import MeshError, UsageError
 
@@ -48,6 +49,7 @@ app.add_typer(tests, name="test")
 app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(backfill.app, name="backfill")
 app.add_typer(lineage, name="lineage")
+app.add_typer(quarantine, name="quarantine")
 app.command(epilog='Example: `mesh pause sales --why "the CRM is being moved"`')(pipeline.pause)
 app.command(epilog="Example: `mesh resume sales`")(pipeline.resume)
 

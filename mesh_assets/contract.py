@@ -11,6 +11,19 @@ from mesh_assets.errors import Place
 NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
+QUARANTINE = "_quarantine"
+"""What the lake's schema of a domain's rows in quarantine ends with."""
+ASIDE_COLUMNS = (
+    "_quarantine_id",
+    "_quarantine_rules",
+    "_quarantine_run",
+    "_quarantine_at",
+    "_quarantine_part",
+    "file_row_number",
+)
+"""Columns that rows in quarantine have beside their own, and one by which rows of a file are told apart."""
+
+
 class Severity(StrEnum):
     """What a failed test means: `error` stops the version, `warning` lets it pass and says so."""
 
@@ -66,6 +79,7 @@ class Test:
         dimension: ODCS quality dimension, or empty.
         description: Why it matters, in the owner's words; may be empty.
         where: The rule in its file.
+        quarantines: Rows that fail are put into quarantine, and the rest is published; else they hold the version.
     """
 
     __test__ = False  # pytest: this is not a test
@@ -79,6 +93,7 @@ class Test:
     description: str = ""
     where: Place = Place("")
     type: str = ""
+    quarantines: bool = False
 
     @property
     def word(self) -> str:

@@ -101,7 +101,7 @@ class Record(TypedDict, total=False):
     `tried`, `code`, `contract` and `raw` are what `due` compares; `inputs` is what was read, `tried` what was on offer.
     `made` is what it was made with (`provenance`), `files` the raw files of a source with their hashes.
     `days` is the half-open range of partitions that was asked for; `replaced` is what of the version `of` (a fingerprint)
-    was replaced, where the rest was kept.
+    was replaced, where the rest was kept. `quarantined` says how many rows were staged, published and set aside.
     """
 
     tried: dict[str, str]
@@ -121,6 +121,7 @@ class Record(TypedDict, total=False):
     files: dict[str, str]
     days: list[str]
     replaced: dict[str, str]
+    quarantined: dict[str, Any]
     seconds: float
     pin: int
     version: int | None

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
-from mesh_assets.contract import Test
+from mesh_assets.contract import QUARANTINE, Test
 from mesh_assets.domain import Domain, Load, PartitionMapping, Table
 from mesh_assets.errors import Place, Problem, nearest
 from mesh_assets.graph import cycles
@@ -18,6 +18,9 @@ def domains_are_named_as_their_folders(draft: Draft) -> Iterator[Problem]:
     for one in draft.domains:
         if fault := name_fault(one.name, DOMAINS_TAKEN):
             yield Problem("M101", f"the folder's name `{one.name}` {fault[0]}", one.domain.where, fault[1])
+        if one.name.endswith(QUARANTINE):
+            what = f"`{one.name}` would be where rows of `{one.name.removesuffix(QUARANTINE)}` are kept in quarantine"
+            yield Problem("M533", what, one.domain.where, f"Rename the folder, such as `{one.name}_log`.")
         if one.domain.name not in ("", one.name) and one.domain.name not in folders:
             what = f"the domain is named `{one.domain.name}`, and its folder `{one.name}`"
             yield Problem("M102", what, one.domain.where, f"Write `domain: {one.name}`, or rename the folder.")
@@ -361,6 +364,18 @@ def _reference(
                 yield Problem("M413", f"`{name}` has no column `{column}`", test.where, nearest(column, columns))
 
 
+def readers_set_nothing_aside(draft: Draft) -> Iterator[Problem]:
+    """Rows go into quarantine by the contract of their own table, never by that of a reader."""
+    for one in _read(draft):
+        for port in one.domain.inputs:
+            for test in port.contract.tests if port.contract else ():
+                if test.quarantines:
+                    what = f"`{test.name}` is a reader's test, which cannot put rows of `{port.table}` into quarantine"
+                    yield Problem(
+                        "M534", what, test.where, "Take its `action` out; `on_failure: hold` keeps the last version."
+                    )
+
+
 RULES: tuple[Rule, ...] = (
     domains_are_named_as_their_folders,
     no_two_domains_have_one_name,
@@ -379,6 +394,7 @@ RULES: tuple[Rule, ...] = (
     partition_mappings_map_something,
     nothing_feeds_itself,
     relationships_lead_somewhere,
+    readers_set_nothing_aside,
 )
 
 

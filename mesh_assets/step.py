@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from mesh_assets import order
 from mesh_assets.admission import NotAdmittedError, Reading, read, spelt
@@ -12,7 +12,7 @@ from mesh_assets.audit.result import Result
 from mesh_assets.domain import Table
 from mesh_assets.environment import Environment
 from mesh_assets.errors import Superseded
-from mesh_assets.ledger import Attempt, Record
+from mesh_assets.ledger import Attempt, Record, Version
 from mesh_assets.partitions import Partition, whole
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class Step:
         closure: Build only what has changed since it was last tried.
         retry: What failed on the same inputs is tried again.
         full: An incremental table is loaded whole, as if for the first time.
+        replay: The version to which rows out of quarantine are added; nothing is read again.
     """
 
     env: Environment
@@ -40,6 +41,7 @@ class Step:
     retry: bool = False
     full: bool = False
     partition: Partition | None = None
+    replay: Version | None = None
     started: float = field(default_factory=time.monotonic)
 
     def covers(self, table: Table) -> bool:
@@ -66,6 +68,7 @@ class Outcome:
             an input was not admitted); `skipped` (its inputs are not ready); `failed` (its code did not give a table).
         version: The version that readers see now; None when there is none.
         quarantine: Where the files of a held candidate are.
+        quarantined: Of a version: how many rows were staged, published and put into quarantine, and how many wait there.
     """
 
     table: str
@@ -80,6 +83,7 @@ class Outcome:
     columns: tuple[tuple[str, str], ...] = ()
     message: str = ""
     quarantine: str = ""
+    quarantined: Mapping[str, Any] = field(default_factory=dict)
 
 
 def begin(
@@ -113,7 +117,7 @@ def prepare(
     inputs = [name for name in table.inputs if name not in together]
     tried = order.attempt(env.mesh, table.name, step.seen, raw=env.raw(table), run=step.run)
     if not step.settles(table):
-        tried = _of_a_part(env.last_tried(table.name))
+        tried = of_a_part(env.last_tried(table.name))
     others = [name for name in table.references if name in env.mesh.tables and name not in together]
     if missing := [name for name in (*inputs, *others) if name not in step.seen]:
         return end(step, table, tried, "skipped", f"waits for {', '.join(map(spelt, missing))}: never published")
@@ -170,7 +174,7 @@ class kept_if_it_fails:  # noqa: N801 - reads as a word in `with`
                 end(self._step, table, replace(tried, failed=True), "failed", said)
 
 
-def _of_a_part(before: order.Attempt | None) -> order.Attempt:
+def of_a_part(before: order.Attempt | None) -> order.Attempt:
     """A few partitions are not the table: it stands where it stood, and is due for whatever it was due for."""
     if before is None or before.failed:
         return order.Attempt(inputs={}, code="", contract="")

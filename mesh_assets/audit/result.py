@@ -24,6 +24,7 @@ class Result:
         failing_rows: Rows that break the rule; for a rule on the whole table 0 or 1 where rows have no meaning.
         sample: Up to ten failing rows, masked columns replaced by `•••`; plain values that JSON can hold.
         query: The SQL that finds the failing rows (or the value), as executed.
+        quarantined: Rows that were set aside because they break the rule, so that the rest could be published.
         message: One sentence for a person: what was found, or why it could not be executed.
     """
 
@@ -34,6 +35,7 @@ class Result:
     sample: tuple[Mapping[str, object], ...] = ()
     query: str = ""
     message: str = ""
+    quarantined: int = 0
 
     @property
     def fail_rate(self) -> float:

@@ -80,6 +80,7 @@ def result_json(result: Result, table: str) -> dict[str, object]:
         "status": str(result.status),
         "failing_rows": result.failing_rows,
         "total_rows": result.total_rows,
+        "quarantined_rows": result.quarantined,
         "sample": [dict(row) for row in result.sample],
         "message": result.message,
         "query": result.query,

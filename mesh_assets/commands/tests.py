@@ -193,6 +193,78 @@ def suggest(
 
 
 @tests.command(
+    "rate",
+    epilog="Examples: `mesh test rate sales/reps`, `mesh test rate sales/reps --suggested --json`, "
+    "`mesh test rate sales/reps --seed 7 --at-least 90`",
+)
+def rate(
+    table: Table,
+    mesh: MeshDir = None,
+    *,
+    suggested: Annotated[
+        bool,
+        typer.Option("--suggested", help="Rate what `mesh test suggest` proposes, in place of the contract's tests."),
+    ] = False,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Decides which rows are hit.")] = 1,
+    share: Annotated[
+        float,
+        typer.Option("--share", metavar="PERCENT", min=0, max=100, help="How many rows a fault hits, one at least."),
+    ] = 5,
+    at_least: Annotated[
+        float,
+        typer.Option("--at-least", metavar="PERCENT", min=0, max=100, help="Exit 1 when fewer faults are caught."),
+    ] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Seed faults in a table, one at a time, and say which of them its tests catch; and their false alarms so far.
+
+    The faults are in queries over the published version. Nothing is written.
+    """
+    from datetime import UTC, datetime
+
+    from mesh_assets import console
+    from mesh_assets.profile import rate as rating
+
+    env, _ = environment(mesh)
+    chosen = _one(env, table)
+    with console.waiting("seeding faults"):
+        found = rating.rate(
+            env, chosen, seed=seed, share=share / 100, suggested=suggested, today=datetime.now(UTC).date()
+        )
+    if as_json:
+        print_json(rating.as_json(found, seed=seed, share=share / 100, suggested=suggested))
+    else:
+        _rated(found)
+    raise typer.Exit(1 if 100 * found.caught < at_least else 0)
+
+
+def _rated(found: Any) -> None:  # noqa: ANN401 - a Rating
+    rows = []
+    for name, (caught, all_) in found.by(lambda each: each.seeded.fault.name).items():
+        missed = [
+            each.seeded.column or "the table"
+            for each in found.verdicts
+            if each.seeded.fault.name == name and not each.caught
+        ]
+        words = next(each.seeded.fault.help for each in found.verdicts if each.seeded.fault.name == name)
+        rows.append((name, words, f"{caught} of {all_}", "; ".join(missed)))
+    _table(("fault", "what is wrong", "caught", "missed in"), rows)
+    columns = found.by(lambda each: each.seeded.column or "the table")
+    _table(
+        ("column", "caught"),
+        [(name, f"{caught} of {all_}") for name, (caught, all_) in columns.items() if ", " not in name],
+    )
+    typer.echo(
+        f"{_share(found.caught)} of {len(found.verdicts)} faults are caught, {_share(found.stopped)} hold the version, by {len(found.tests)} tests"
+    )
+    typer.echo(f"false alarms on {len(found.alarms)} of {len(found.versions)} versions that were served")
+    if found.failing:
+        note(f"{len(found.failing)} tests fail already and can notice nothing: {', '.join(found.failing)}")
+    for number, names in found.alarms.items():
+        note(f"version {number}: {', '.join(names)}")
+
+
+@tests.command(
     "add", epilog="Example: `mesh test add sales/reps us_state --column state --set at_most=2 --severity warning`"
 )
 def add(

@@ -23,7 +23,7 @@ from mesh_assets.errors import MeshError, RunError, UsageError
 from mesh_assets.kitchen import changes, git, place
 from mesh_assets.kitchen.place import FOLDER, Site
 from mesh_assets.kitchen.records import TABLES, Records, Row
-from mesh_assets.lake import Lake
+from mesh_assets.lake import Lake, quarantine
 from mesh_assets.lake.catalog import PostgresCatalog, SqliteCatalog, open_catalog
 from mesh_assets.lake.masking import can_mask
 from mesh_assets.mesh import read_mesh
@@ -278,12 +278,13 @@ def _mask(source: Environment, site: Site, fork: Lake) -> None:
     if site.parent:
         return  # what it was opened from is masked already
     readable = {fork.head(), *source.ledger.admitted()}
-    there = set(fork.tables())
+    there = {*fork.tables(), *fork.tables(quarantine=True)}
     for name, columns in sorted(site.masked.items()):
         contract = source.mesh.tables[name].contract if name in source.mesh.tables else None
-        if contract and name in there:
-            types = {column.name: column.type for column in contract.columns if column.name in columns}
-            fork.mask(name, types, site.mask_key, readable)
+        for held in (name, quarantine.table_of(name)):
+            if contract and held in there:
+                types = {column.name: column.type for column in contract.columns if column.name in columns}
+                fork.mask(held, types, site.mask_key, readable)
 
 
 def _work_tree(site: Site, repository: git.Repository | None, trouble: list[BaseException]) -> None:

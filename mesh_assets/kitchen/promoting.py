@@ -13,7 +13,7 @@ from mesh_assets.errors import RunError, Superseded, UsageError
 from mesh_assets.kitchen import changes, git
 from mesh_assets.kitchen.place import Site
 from mesh_assets.kitchen.records import Promotion, Records, Row
-from mesh_assets.lake import Commit, Mode, Publication
+from mesh_assets.lake import Commit, Mode, Publication, quarantine
 from mesh_assets.lake.sqltext import in_lake
 from mesh_assets.ledger import Attempt, Record, Version
 from mesh_assets.store import now
@@ -260,7 +260,8 @@ def _publish(
         with lease, env.lake.session() as con, kitchen.lake.session() as theirs:
             publications += _publications(env, kitchen, site, planned, theirs)
             touched = {*planned.tables, *planned.confirmed, *planned.dropped, *planned.inputs}
-            there = set(env.lake.tables())
+            touched |= {publication.staged.table for publication in publications if publication.aside}
+            there = {*env.lake.tables(), *env.lake.tables(quarantine=True)}
             env.lake.publish(
                 con,
                 publications,
@@ -301,7 +302,24 @@ def _publications(
         base = site.snapshot if mode is not Mode.REPLACE else None
         record = _in_production(version.record, site, planned.tables, staged.files)
         found.append(Publication(staged=staged, record=cast("Mapping[str, object]", record), mode=mode, base=base))
+        found += _beside(env, kitchen, site, con, name, record)
     return found
+
+
+def _beside(
+    env: Environment, kitchen: Environment, site: Site, con: "duckdb.DuckDBPyConnection", name: str, record: Record
+) -> list[Publication]:
+    """The rows that the kitchen has put into quarantine, or taken out of it, where it has changed any."""
+    held = quarantine.table_of(name)
+    if held not in kitchen.lake.tables(quarantine=True):
+        return []
+    made = kitchen.lake.harvest(con, held, into=env.lake, base=site.snapshot)
+    if made is None:
+        return []
+    staged, mode = made
+    waiting = record.get("quarantined", {}).get("waiting", staged.rows)
+    base = site.snapshot if mode is not Mode.REPLACE else None
+    return [Publication(staged=staged, record={"rows": waiting}, mode=mode, base=base, aside=True)]
 
 
 def _in_production(record: Record, site: Site, together: Mapping[str, Version], files: Sequence[str]) -> Record:

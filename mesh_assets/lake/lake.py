@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mesh_assets.audit.contents import Contents
-from mesh_assets.contract import Column
+from mesh_assets.contract import QUARANTINE, Column
 from mesh_assets.domain import LakeConfig
 from mesh_assets.errors import RunError, UsageError
 from mesh_assets.lake import databases, files, forks, masking, publishing, reading, staging
@@ -158,8 +158,8 @@ class Lake:
         """What the mesh has published after a version, oldest first; what others did to the lake is not in it."""
         return self._commits(f"c.snapshot_id > {int(after)}")
 
-    def tables(self, version: int | None = None) -> tuple[str, ...]:
-        """Names of the tables that existed at a version (default: now), sorted."""
+    def tables(self, version: int | None = None, *, quarantine: bool = False) -> tuple[str, ...]:
+        """Names of the tables that existed at a version (default: now), sorted; or, of what is in quarantine instead."""
         p = self.catalog.prefix
         when = f"{int(version)}" if version is not None else f"(SELECT max(snapshot_id) FROM {p}ducklake_snapshot)"
         rows = self._rows(
@@ -175,7 +175,7 @@ class Lake:
                 ]
             )
         )
-        return tuple(sorted(f"{schema}.{table}" for schema, table in rows))
+        return tuple(sorted(f"{schema}.{table}" for schema, table in rows if schema.endswith(QUARANTINE) is quarantine))
 
     def relation(self, table: str, version: int) -> str:
         """A version of a table, as SQL that can stand after `FROM`, with an alias too."""

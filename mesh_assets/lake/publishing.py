@@ -71,7 +71,11 @@ def publish(
             "run": run,
             "pin": pin,
             "commit": uuid.uuid4().hex,
-            "tables": {p.staged.table: {"rows": p.staged.rows, **p.record, "mode": str(p.mode)} for p in publications},
+            "tables": {
+                p.staged.table: {"rows": p.staged.rows, **p.record, "mode": str(p.mode)}
+                for p in publications
+                if not p.aside
+            },
         },
         default=str,
         ensure_ascii=False,

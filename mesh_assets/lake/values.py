@@ -81,6 +81,7 @@ class Publication:
         partition: (column, start, end), start included and end not, as ISO text; for `PARTITION`.
         base: Version that the candidate was computed against; None: against no table. Anything but `REPLACE` is refused
             when the table has moved since.
+        aside: These are rows in quarantine: written by the same commit, and no version of a table that anybody reads.
     """
 
     staged: Staged
@@ -89,3 +90,4 @@ class Publication:
     key: tuple[str, ...] = ()
     partition: tuple[str, str, str] | None = None
     base: int | None = None
+    aside: bool = False

@@ -83,6 +83,9 @@ def outcome_metadata(table: Table, outcome: "Outcome", uri: str) -> Metadata:
     }
     if outcome.rows is not None:
         metadata["dagster/row_count"] = outcome.rows
+    if outcome.quarantined:
+        metadata["mesh/quarantined_rows"] = int(outcome.quarantined.get("rows", 0))
+        metadata["mesh/quarantine"] = dg.MetadataValue.json(dict(outcome.quarantined))
     if held:
         metadata["mesh/held"] = dg.MetadataValue.json(held)
     if table.contract:
@@ -124,6 +127,8 @@ def check_metadata(item: Mapping[str, Any]) -> Metadata:
         "fail_rate": dg.MetadataValue.float(round(failing / total, 6) if total else 0.0),
         "type": str(item["type"]),
     }
+    if item.get("quarantined_rows"):
+        metadata["quarantined_rows"] = int(item["quarantined_rows"])
     if item.get("query"):
         metadata["query"] = dg.MetadataValue.md(f"```sql\n{item['query']}\n```")
     if rows := item.get("sample"):
@@ -165,7 +170,8 @@ def is_warning(mode: OnFailure) -> bool:
 
 
 def _severity(item: Mapping[str, Any], *, warn_only: bool) -> dg.AssetCheckSeverity:
-    warning = warn_only or item["severity"] == Severity.WARNING.value
+    # A rule that has set rows aside is one of severity error, and still its version is published.
+    warning = warn_only or item["severity"] == Severity.WARNING.value or item["status"] == "warn"
     return dg.AssetCheckSeverity.WARN if warning else dg.AssetCheckSeverity.ERROR
 
 

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 ENOUGH = 20
 """Rows from which on a regularity is no accident."""
+MANY = 5_000
+"""Rows from which on a share does not move by two points of percent by chance."""
+MOJIBAKE = r"[ÃÂâ][\x{80}-\x{BF}€]|\x{FFFD}"
+"""What letters beyond ASCII look like when UTF-8 was read as something else."""
 LOOK_BACK = 10
 """Earlier versions on which a proposal is tried."""
 
@@ -61,7 +65,7 @@ class Suggestion:
     findings: tuple[Finding, ...]
 
 
-def suggest(env: Environment, table: Table, *, look_back: bool, today: date) -> Suggestion:
+def suggest(env: Environment, table: Table, *, look_back: bool, today: date, at: int | None = None) -> Suggestion:
     """Profile the published version, and propose tests that hold on it.
 
     Args:
@@ -69,6 +73,7 @@ def suggest(env: Environment, table: Table, *, look_back: bool, today: date) -> 
         table: One with a contract.
         look_back: A proposal must have held on up to ten earlier versions too.
         today: The day to judge dates by.
+        at: An earlier version to profile, as if it were the newest.
 
     Raises:
         UsageError: It has no contract, or was never published.
@@ -79,7 +84,7 @@ def suggest(env: Environment, table: Table, *, look_back: bool, today: date) -> 
         raise UsageError(f"{table.name.replace('.', '/')} has no contract\n    Write one with its columns first.")
     if table.name not in versions:
         raise UsageError(f"{table.name.replace('.', '/')} was never published\n    Build it first: mesh run")
-    version = versions[table.name].version
+    version = versions[table.name].version if at is None else at
     with env.lake.session() as con:
         relation = env.lake.relation(table.name, version)
         found = profile(con, relation)
@@ -145,6 +150,7 @@ def _sound(env: Environment, table: Table, wanted: Sequence[Proposal]) -> list[P
 _SAME = {
     "nullValues": {Kind.REQUIRED, Kind.NULL_VALUES, Kind.PRIMARY_KEY},
     "duplicateValues": {Kind.UNIQUE, Kind.DUPLICATE_VALUES, Kind.PRIMARY_KEY},
+    "missingValues": {Kind.REQUIRED, Kind.NULL_VALUES, Kind.MISSING_VALUES, Kind.PRIMARY_KEY},
     "invalidValues": {Kind.INVALID_VALUES, Kind.PATTERN, Kind.FORMAT, Kind.REFERENCE},
     "rowCount": {Kind.ROW_COUNT},
 }
@@ -183,10 +189,13 @@ def _of_column(one: Figures, today: date, *, masked: bool) -> Iterator[Proposal]
         return
     meant = meaning(one)
     if one.nulls == 0:
-        yield _metric(one, "given", "nullValues", {"mustBe": 0}, f"none of {one.rows:,} rows is without it", 0.9)
+        # Of texts, the empty one is missing, too.
+        metric = "missingValues" if one.type.family is Family.TEXT and not one.blanks else "nullValues"
+        yield _metric(one, "given", metric, {"mustBe": 0}, f"none of {one.rows:,} rows is without it", 0.9)
     elif one.rows >= ENOUGH:
+        points = 2 if one.rows >= MANY else 5
         yield _library(
-            one, "missing_shift", {"points": 5}, f"{100 * one.nulls / one.rows:.3g} % are missing", 0.5, "warning"
+            one, "missing_shift", {"points": points}, f"{100 * one.nulls / one.rows:.3g} % are missing", 0.5, "warning"
         )
     if one.given >= ENOUGH and one.distinct == one.given and meant in (Meaning.ID, Meaning.EMAIL):
         yield _metric(one, "once", "duplicateValues", {"mustBe": 0}, f"all {one.given:,} values are different", 0.9)
@@ -194,6 +203,8 @@ def _of_column(one: Figures, today: date, *, masked: bool) -> Iterator[Proposal]
         yield from _of_text(one, meant, masked=masked)
     elif one.type.family in NUMBERS:
         yield from _of_number(one, meant)
+    elif one.type.family is Family.BOOLEAN and one.given >= ENOUGH:
+        yield _steady(one)
     elif one.type.family in DAYS:
         yield from _of_day(one, today)
 
@@ -226,11 +237,35 @@ def _of_text(one: Figures, meant: Meaning, *, masked: bool) -> Iterator[Proposal
             f"all are of the form {pattern}",
             0.7,
         )
+    yield from _of_writing(one)
+    if meant is Meaning.STATE:
+        yield _steady(one)
     if one.blanks == 0:
+        if one.nulls:
+            demand = {"arguments": {"pattern": r"\S"}, "mustBe": 0}
+            yield _metric(one, "not_blank", "invalidValues", demand, "no text is empty", 0.3)
         yield _library(one, "trimmed", {}, "no value has spaces around it", 0.3, "warning")
         yield _library(one, "no_placeholders", {}, "no value is a word for nothing", 0.3, "warning")
     yield _library(one, "texts_kept", {"percent": 30}, f"the longest has {one.longest} characters", 0.3, "warning")
     yield _library(one, "no_control_characters", {}, "all characters can be printed", 0.2, "warning")
+
+
+def _of_writing(one: Figures) -> Iterator[Proposal]:
+    """How the letters of a text are written, where all are written in one way."""
+    lettered = [text for text in one.sample if text.lower() != text.upper()]
+    if len(lettered) >= ENOUGH:
+        if all(text == text.upper() for text in lettered):
+            yield _library(one, "casing", {"casing": "upper"}, "all letters are upper case", 0.4)
+        elif all(text == text.lower() for text in lettered):
+            yield _library(one, "casing", {"casing": "lower"}, "all letters are lower case", 0.4, "warning")
+        elif all(text[0].isupper() for text in lettered):
+            demand = {"arguments": {"pattern": r"^\P{Ll}"}, "mustBe": 0, "severity": "warning"}
+            yield _metric(one, "capital", "invalidValues", demand, "no text begins with a small letter", 0.3)
+        broken = f"not regexp_matches({_quoted(one.name)}, '{MOJIBAKE}')"
+        test = {"test": "condition", "condition": broken}
+        name = f"{slug(one.name)}__well_encoded"
+        rule = {"id": name, "type": "custom", "engine": "mesh", "implementation": test}
+        yield Proposal(name=name, column="", rule=rule, why="no letter is torn in two by a wrong encoding", catches=0.3)
 
 
 def _of_number(one: Figures, meant: Meaning) -> Iterator[Proposal]:
@@ -269,7 +304,7 @@ def _of_number(one: Figures, meant: Meaning) -> Iterator[Proposal]:
 
 
 def _steady(one: Figures) -> Proposal:
-    test = {"method": "psi", "most": 0.25}
+    test = {"method": "psi", "most": 0.1}
     return _library(one, "distribution_shift", test, "its values come in a steady mix", 0.5, "warning")
 
 
@@ -293,7 +328,7 @@ def _of_day(one: Figures, today: date) -> Iterator[Proposal]:
     yield _library(one, "no_default_dates", {}, "none is a date that programs write for nothing", 0.3)
     if one.given >= ENOUGH:
         yield _library(
-            one, "distribution_shift", {"method": "ks", "most": 0.3}, "its days move on slowly", 0.3, "warning"
+            one, "distribution_shift", {"method": "ks", "most": 0.2}, "its days move on slowly", 0.3, "warning"
         )
 
 

@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from mesh_assets.contract import Column, Kind, Severity, Test
 from mesh_assets.errors import Problem
+from mesh_assets.reading.aside import check_actions, sets_aside
 from mesh_assets.reading.source import Document, Map, Seq, child, flag, maps, text
 from mesh_assets.reading.testwords import DIMENSION, OPTIONS, check_overrides, override, slug
 
@@ -14,7 +15,8 @@ SAID_ONLY = frozenset({"password", "binary"})  # formats that say nothing about 
 def implied_tests(document: Document, prop: Map, column: Column, problems: list[Problem]) -> Iterator[Test]:
     """The tests of one column, in the order in which people name them: first that it is there at all."""
     check_overrides(document, prop, problems)
-    yield from _Implied(document, prop, column).tests()
+    check_actions(document, prop, problems)
+    yield from _Implied(document, prop, column, problems).tests()
 
 
 def primary_key(document: Document, schema: Map, names: Mapping[str, str]) -> Iterator[Test]:
@@ -34,6 +36,7 @@ def primary_key(document: Document, schema: Map, names: Mapping[str, str]) -> It
         yield Test(
             name="primary_key", kind=Kind.PRIMARY_KEY, columns=columns, severity=severity, dimension="uniqueness",
             where=document.place(key[0], "primaryKey"),
+            quarantines=any(sets_aside(document, item, [], "primaryKey") for item in key),
         )  # fmt: skip
 
 
@@ -45,8 +48,8 @@ def _key_position(prop: Map) -> tuple[bool, int]:
 class _Implied:
     """What a column says in its own keys."""
 
-    def __init__(self, document: Document, prop: Map, column: Column) -> None:
-        self.document, self.prop, self.column = document, prop, column
+    def __init__(self, document: Document, prop: Map, column: Column, problems: list[Problem]) -> None:
+        self.document, self.prop, self.column, self.problems = document, prop, column, problems
 
     def tests(self) -> Iterator[Test]:
         if self.column.required:
@@ -73,6 +76,7 @@ class _Implied:
             dimension=DIMENSION.get(kind, "conformity"),
             description=self.column.description if kind is Kind.PATTERN else "",
             where=self.document.place(place if place is not None else self.prop, key),
+            quarantines=sets_aside(self.document, self.prop, self.problems, key),
         )
 
     def _testable(self, key: str, value: object) -> bool:

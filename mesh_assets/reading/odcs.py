@@ -14,6 +14,7 @@ from mesh_assets.audit.values import column_type as typed
 from mesh_assets.contract import Column, Contract, Kind, ServiceLevel, Test
 from mesh_assets.errors import Problem, nearest
 from mesh_assets.reading import shape
+from mesh_assets.reading.aside import refused
 from mesh_assets.reading.columntype import NotAType, column_type
 from mesh_assets.reading.custom import unsuited
 from mesh_assets.reading.implied import implied_tests, primary_key
@@ -96,6 +97,7 @@ def _contract(document: Document, schema: Map, domain: str, problems: list[Probl
     tests += rules_of_table(document, schema, names, problems)
     _unique_names(tests, problems)
     _executable(tests, [column for _, column in columns], problems)
+    problems += refused(tests, [column for _, column in columns])
     contract = Contract(
         id=text(root, "id"),
         version=text(root, "version"),
@@ -232,6 +234,7 @@ def _hash(contract: Contract) -> str:
             sorted((key, repr(value)) for key, value in test.arguments.items()),
             str(test.severity),
             *((test.type,) if test.type else ()),
+            *(("quarantine",) if test.quarantines else ()),
         )
         for test in contract.tests
     ]

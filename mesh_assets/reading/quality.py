@@ -8,6 +8,7 @@ from types import MappingProxyType
 from mesh_assets.contract import Kind, Severity, Test
 from mesh_assets.errors import Problem, nearest
 from mesh_assets.reading import custom
+from mesh_assets.reading.aside import sets_aside
 from mesh_assets.reading.source import Document, Map, Seq, child, maps, text, texts
 from mesh_assets.reading.testwords import DIMENSION, severity, slug
 
@@ -166,6 +167,7 @@ class _Rule:
             dimension=text(self.rule, "dimension") or DIMENSION.get(kind, ""),
             description=text(self.rule, "description"),
             where=self.document.place(self.rule, next(iter(self.rule), "")),
+            quarantines=sets_aside(self.document, self.rule, self.problems),
         )
 
     def _columns(self, kind: Kind) -> tuple[str, ...]:

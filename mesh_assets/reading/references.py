@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from mesh_assets.contract import Column, Kind, Severity, Test
 from mesh_assets.errors import Place, Problem, nearest
+from mesh_assets.reading.aside import sets_aside
 from mesh_assets.reading.source import Document, Map, Seq, maps, text, texts
 from mesh_assets.reading.testwords import override, slug
 
@@ -28,7 +29,8 @@ def references_of_column(
         )
         name = text(relationship, "id") or f"{column.name}__reference{f'_{index + 1}' if index else ''}"
         reference = _Reference((column.name,), found[0], (found[1],))
-        yield reference.test(name, level, document.place(relationship, "to"))
+        aside = sets_aside(document, relationship, problems) or sets_aside(document, prop, problems, "reference")
+        yield reference.test(name, level, document.place(relationship, "to"), aside=aside)
 
 
 def references_of_table(
@@ -79,7 +81,8 @@ def references_of_table(
     level = override(document, relationship, "reference", problems) or Severity.ERROR
     name = text(relationship, "id") or f"{'_'.join(columns)}__reference"
     reference = _Reference(tuple(columns), tables.pop(), tuple(pair[1] for pair in found if pair))
-    yield reference.test(name, level, document.place(relationship, "to"))
+    aside = sets_aside(document, relationship, problems)
+    yield reference.test(name, level, document.place(relationship, "to"), aside=aside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ class _Reference:
     to_table: str
     to_columns: tuple[str, ...]
 
-    def test(self, name: str, level: Severity, where: Place) -> Test:
+    def test(self, name: str, level: Severity, where: Place, *, aside: bool) -> Test:
         return Test(
             name=slug(name),
             kind=Kind.REFERENCE,
@@ -99,6 +102,7 @@ class _Reference:
             severity=level,
             dimension="consistency",
             where=where,
+            quarantines=aside,
         )
 
 

@@ -555,6 +555,6 @@ def test_json_of_a_result_is_that_of_mesh_test(con):
     result = one(con, "INTEGER", "(1), (NULL)", rule(Kind.REQUIRED, "x", severity=Severity.WARNING))
     assert result_json(result, "sales.calls") == {
         "table": "sales/calls", "name": "required", "type": "required", "column": "x", "severity": "warning", "status": "warn",
-        "failing_rows": 1, "total_rows": 2, "sample": [{"x": None}], "message": "1 of 2 rows have no `x`.", "query": result.query,
+        "failing_rows": 1, "total_rows": 2, "quarantined_rows": 0, "sample": [{"x": None}], "message": "1 of 2 rows have no `x`.", "query": result.query,
     }  # fmt: skip
     assert result_json(one(con, "INTEGER", "(1)", rule(Kind.COLUMNS)), "a.b")["column"] is None
