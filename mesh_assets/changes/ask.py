@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from mesh_assets import deprecation
 from mesh_assets.changes import proposed as proposals
 from mesh_assets.changes.binding import Bench, DoesNotBind
 from mesh_assets.changes.impact import Moved, assess
@@ -105,6 +106,11 @@ def told(
         answered = ask(env, change, run=run, made=not port)
     report = to_json(answered.report, base="" if port else base or "HEAD")
     report |= {"shims": _spelt(answered.shims), "patches": _spelt(answered.patches), "failed": _spelt(answered.failed)}
+    today = datetime.now(UTC).date()
+    ending = [
+        deprecation.deprecated(env.mesh, env.mesh.tables[name]) for name in change.start if name in env.mesh.tables
+    ]
+    report["deprecated"] = [deprecation.to_json(one, today) for one in ending if one]
     report["removed_ports"] = list(_spelt(change.gone))
     report["removed_ports_read_by"] = {name: list(who) for name, who in _spelt(change.gone).items()}
     return answered, report

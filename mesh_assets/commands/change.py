@@ -34,6 +34,8 @@ def list_(mesh: MeshDir = None, *, as_json: AsJson = False) -> None:
         more = f" and {len(item['changes']) - 4} more" if len(item["changes"]) > 4 else ""  # noqa: PLR2004 - a line
         version = f"version {item['version']}" if item["version"] else ""
         typer.echo(f"{item['id']}  {item['at'][:16]}  {item['state']:9}  {item['port']}  {version}  {kinds}{more}")
+    for item in report["deprecated"]:
+        typer.echo(f"{item['port']} is {item['says']}")
     if not report["changes"]:
         note("nothing has changed")
 

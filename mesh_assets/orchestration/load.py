@@ -108,7 +108,7 @@ def domain_definitions(
     """
     own = [table for table in mesh.tables.values() if table.domain == domain]
     functions, ordinary, ordinary_tables = _python(mesh, domain, own, open_environment)
-    found = [*ports.assets(mesh.domains[domain], open_environment), *ordinary]
+    found = [*ports.assets(mesh, mesh.domains[domain], open_environment), *ordinary]
     for table in own:
         if table.toolchain is Toolchain.DBT or table in ordinary_tables:
             continue
