@@ -55,7 +55,7 @@ def ask(env: Environment, proposed: Proposed, *, run: bool = False, made: bool =
     if run:
         hit = [each.table for each in verdicts if each.hit and each.table not in proposed.start]
         first = [name for name in env.mesh.tables if made and name in proposed.start]
-        candidates = {} if made else _candidates(env, proposed.start)
+        candidates = {} if made else candidates_of(env, proposed.start)
         order = [name for name in env.mesh.tables if name in {*first, *hit}]
         runs = rehearse(env, env.mesh, order, candidates)
         failed = {name: _why(runs[name]) for name in first if not runs[name].ran or runs[name].failed}
@@ -124,8 +124,8 @@ def _why(run: Rehearsed) -> str:
     return run.why or "; ".join(str(item.get("message") or item["name"]) for item in run.failed)
 
 
-def _candidates(env: Environment, start: Mapping[str, Moved]) -> dict[str, str]:
-    """Published rows, with the columns as they would be."""
+def candidates_of(env: Environment, start: Mapping[str, Moved]) -> dict[str, str]:
+    """Published rows, with the columns as they would be: SQL that can stand after FROM, by table."""
     seen = env.seen()
     found = {}
     for port, moved in start.items():

@@ -38,7 +38,11 @@ class Rehearsed:
 
 
 def rehearse(
-    env: Environment, mesh: Mesh, tables: Sequence[str], candidates: Mapping[str, str]
+    env: Environment,
+    mesh: Mesh,
+    tables: Sequence[str],
+    candidates: Mapping[str, str],
+    look: Callable[[str, str], None] | None = None,
 ) -> dict[str, Rehearsed]:
     """Run these tables on candidates, upstream before downstream; what one gives, the next reads.
 
@@ -46,6 +50,7 @@ def rehearse(
         mesh: The readers' code.
         tables: In the order in which they are built.
         candidates: SQL that can stand after FROM, by table; what is not among them is read as it is published.
+        look: Given each table that could be built, and SQL that reads what it gives, while that is there.
     """
     with tempfile.TemporaryDirectory(prefix=".rehearsal.", dir=env.home) as folder:
         stage = _Stage(env, mesh, Path(folder))
@@ -57,6 +62,8 @@ def rehearse(
                 # What fails on the published rows as well does not fail for this change.
                 before = {str(item["name"]) for item in stage.run(table, {}).failing}
                 tried = replace(tried, failing=tuple(i for i in tried.failing if str(i["name"]) not in before))
+            if tried.relation and look is not None:
+                look(name, tried.relation)
             found[name] = Rehearsed(table=name, ran=tried.ran, passed=tried.passed, failed=tried.failing, why=tried.why)
             if tried.relation and not tried.failing:
                 now[name] = tried.relation

@@ -11,6 +11,7 @@ from mesh_assets.changes.lineage import Columns, Lineage, lineage
 from mesh_assets.changes.model import Kind
 from mesh_assets.changes.texts import Text, text_of
 from mesh_assets.domain import Mesh
+from mesh_assets.reading.columntype import RESERVED
 
 
 def shim(port: str, found: Moved, successor: str) -> str | None:
@@ -24,18 +25,16 @@ def shim(port: str, found: Moved, successor: str) -> str | None:
     renamed = {c.column.lower(): c.after for c in found.changes if c.kind is Kind.COLUMN_RENAMED}
     lines = []
     for column in found.old.columns:
-        name, quoted = column.name.lower(), _quoted(column.name)
+        name, spelt = column.name.lower(), quoted(column.name)
         new = found.new.names.get(renamed.get(name, name).lower())
         if new is None:
             if not column.nullable:
                 return None  # a value that is gone cannot be made up
-            lines.append(f"    cast(null as {column.type}) as {quoted}")
+            lines.append(f"    cast(null as {column.type}) as {spelt}")
         elif new.type != column.type:
-            lines.append(f"    cast({_quoted(new.name)} as {column.type}) as {quoted}")
+            lines.append(f"    cast({quoted(new.name)} as {column.type}) as {spelt}")
         else:
-            lines.append(
-                f"    {_quoted(new.name)}" if new.name == column.name else f"    {_quoted(new.name)} as {quoted}"
-            )
+            lines.append(f"    {quoted(new.name)}" if new.name == column.name else f"    {quoted(new.name)} as {spelt}")
     head = f"-- {port.replace('.', '/', 1)} as its readers know it, kept alive from {successor.replace('.', '/', 1)}.\n"
     return f"{head}select\n" + ",\n".join(lines) + f"\nfrom {successor}\n"
 
@@ -87,5 +86,7 @@ def _renamed(line: str, old: str, new: str) -> str:
     return word.sub(rf"\g<1>{new} as {old}" if alone else rf"\g<1>{new}", code) + dashes + comment
 
 
-def _quoted(name: str) -> str:
-    return name if name.isidentifier() and name.islower() else '"' + name.replace('"', '""') + '"'
+def quoted(name: str) -> str:
+    """A column's name as it can stand in SQL, bare where that reads better."""
+    bare = name.isascii() and name.isidentifier() and name.islower() and name not in RESERVED
+    return name if bare else '"' + name.replace('"', '""') + '"'

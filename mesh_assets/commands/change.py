@@ -76,11 +76,70 @@ def waive(
     mesh: MeshDir = None,
 ) -> None:
     """Let a change come although it hurts, until a day. It is shown wherever the verdict is."""
-    try:
-        day = date.fromisoformat(until)
-    except ValueError:
-        raise UsageError(f"`{until}` is no date\n    Write it as 2030-01-31.") from None
-    _answer(mesh, id_, as_, "waive", why, day.isoformat())
+    _answer(mesh, id_, as_, "waive", why, _day(until).isoformat())
+
+
+@app.command(
+    epilog="Examples: `mesh change serve customers/physicians --rename city=practice_city --sunset 2027-03-31 --dry-run`, "
+    "`mesh change serve sales/calls --drop-column notes --retype minutes:BIGINT --sunset 2027-06-30`"
+)
+def serve(
+    port: Annotated[str, typer.Argument(metavar="DOMAIN/PORT", help="The output port that changes.")],
+    sunset: Annotated[str, typer.Option("--sunset", metavar="DATE", help="The last day of the version before.")],
+    mesh: MeshDir = None,
+    *,
+    drop_column: Annotated[
+        list[str] | None, typer.Option("--drop-column", metavar="COLUMN", help="May be repeated.")
+    ] = None,
+    rename: Annotated[list[str] | None, typer.Option("--rename", metavar="OLD=NEW", help="May be repeated.")] = None,
+    retype: Annotated[
+        list[str] | None, typer.Option("--retype", metavar="COLUMN:TYPE", help="May be repeated.")
+    ] = None,
+    as_: Annotated[str, typer.Option("--as", metavar="NAME", help="Of the new port. Default: PORT_v2 and so on.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Try it and show the change, and write nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Serve a breaking change as the next version, beside the one that its readers know, until a day.
+
+    Written are the new port with its contract, and a shim: SQL that makes the old port of the new one. Before that both, and
+    everyone who reads the old one, are tried on the published rows. Exit 1 when that fails: then nothing is written.
+    """
+    from mesh_assets.changes.serve import serving, to_json, write
+
+    day = _day(sunset)
+    env, _ = environment(mesh)
+    found = serving(
+        env, port, sunset=day, drop=drop_column or (), rename=rename or (), retype=retype or (), successor=as_
+    )
+    if found.fine and not dry_run:
+        write(env, found.plan)
+    report = to_json(found, written=found.fine and not dry_run)
+    if as_json:
+        print_json(report)
+    else:
+        _served(report)
+    raise typer.Exit(0 if found.fine else 1)
+
+
+def _served(report: dict[str, Any]) -> None:
+    for item in report["files"]:
+        typer.echo(item["diff"])
+    for item in report["tried"]:
+        tests = item["tests"]
+        ran = f" ({tests['pass']} tests passed, {tests['fail']} failed)" if tests["pass"] or tests["fail"] else ""
+        typer.echo(f"{'pass' if item['fine'] else 'FAIL'}  {item['table']}: {item['why']}{ran}")
+    if report["rows"] is None:
+        note(f"{report['port']} was never published: nothing could be tried on data")
+    for text in report["notes"]:
+        note(f"to do: {text}")
+    if not report["fine"]:
+        note("Nothing was written: the version before could not be kept alive like this.")
+    elif report["written"]:
+        domain = report["port"].partition("/")[0]
+        note(
+            f"Written: {report['successor']} {report['version']}, and {report['port']} beside it until {report['sunset']}. "
+            f"Next: mesh check, mesh run {domain}, and a commit."
+        )
 
 
 @app.command(epilog="Example: `mesh change rebuild`")
@@ -111,6 +170,13 @@ def _answer(mesh: Any, id_: str, reader: str, word: str, why: str, until: str) -
     record.answer(Answer(id=whole, reader=reader, answer=word, who=_me(), why=why, until=until))
     port = next((one.port for one in (*record.proposals(), *record.events()) if one.id == whole), "")
     note(f"{reader}: {word}. Where every reader has answered it is published by: mesh run {port.replace('.', '/', 1)}")
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"`{text}` is no date\n    Write it as 2030-01-31.") from None
 
 
 def _me() -> str:
