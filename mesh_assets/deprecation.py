@@ -127,10 +127,15 @@ def _readers(mesh: Mesh, table: Table) -> Iterator[Reader]:
     """Domains that name it as an input, and its own where a table of it does not do without."""
     for name, domain in mesh.domains.items():
         entry = domain.input(table.name)
-        own = [other for other in mesh.tables.values() if other.domain == name and table.name in other.inputs]
+        own = [other for other in mesh.tables.values() if other.domain == name and _needs(other, table.name)]
         if entry is not None or own:
             where = entry.where if entry else own[0].where
             yield Reader(domain=name, tables=tuple(other.name for other in own), where=where)
+
+
+def _needs(reader: Table, table: str) -> bool:
+    """Whether a table reads another, or its contract refers to it."""
+    return table in reader.inputs or table in reader.references
 
 
 def _reads(mesh: Mesh, domain: str, table: str) -> bool:

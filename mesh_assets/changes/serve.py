@@ -23,6 +23,8 @@ from mesh_assets.errors import ConfigError, UsageError
 from mesh_assets.mesh import FILE, read_mesh
 
 Json = dict[str, Any]
+Files = Mapping[str, tuple[str, str]]
+"""Text before (empty: a new file) and after, by path in the mesh."""
 READ = (FILE, "domains", "dbt_projects")
 RAW = ("raw", "__pycache__", ".*", "target", "logs")
 """What is not needed to read a mesh, and may be large."""
@@ -100,7 +102,7 @@ def serving(
 
 
 @contextmanager
-def applied(env: Environment, files: Mapping[str, tuple[str, str]]) -> Generator[Mesh]:
+def applied(env: Environment, files: Files) -> Generator[Mesh]:
     """The mesh as it would be with these files; its code is there until the end of the block. Raw files are left out.
 
     Raises:
@@ -128,18 +130,18 @@ def applied(env: Environment, files: Mapping[str, tuple[str, str]]) -> Generator
         yield mesh
 
 
-def write(env: Environment, plan: Succession) -> None:
+def write(env: Environment, files: Files) -> None:
     """Put the files into the mesh.
 
     Raises:
         UsageError: One of them has changed since.
     """
     root = env.mesh.root
-    for name, (before, _) in plan.files.items():
+    for name, (before, _) in files.items():
         now = (root / name).read_text(encoding="utf-8") if (root / name).exists() else ""
         if now != before:
             raise UsageError(f"{name} has changed meanwhile\n    Nothing was written. Try again.")
-    for name, (_, after) in plan.files.items():
+    for name, (_, after) in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(after, encoding="utf-8")
 
@@ -149,14 +151,14 @@ def to_json(found: Serving, *, written: bool) -> Json:
     plan = found.plan
     return {
         "schema_version": SCHEMA_VERSION,
-        "port": _spelt(plan.port),
-        "successor": _spelt(plan.successor),
+        "port": spelt(plan.port),
+        "successor": spelt(plan.successor),
         "version": plan.version,
         "sunset": plan.sunset,
         "rows": None if found.rows is None else {"compared": found.rows, "differ": found.differ},
         "tried": [
             {
-                "table": _spelt(one.table),
+                "table": spelt(one.table),
                 "fine": one.fine,
                 "why": one.why,
                 "tests": {"pass": one.passed, "fail": one.failed},
@@ -165,7 +167,7 @@ def to_json(found: Serving, *, written: bool) -> Json:
         ],
         "fine": found.fine,
         "shim": plan.shim,
-        "files": [{"path": name, "diff": _diff(name, *texts)} for name, texts in sorted(plan.files.items())],
+        "files": [{"path": name, "diff": diff(name, *texts)} for name, texts in sorted(plan.files.items())],
         "notes": list(plan.notes),
         "written": written,
     }
@@ -181,7 +183,7 @@ def _tried(env: Environment, after: Mesh, plan: Succession, candidate: str, hit:
 
     def compare(name: str, relation: str) -> None:
         if name == plan.port:
-            counts[name] = _compared(env, published, relation)
+            counts[name] = compared(env, published, relation)
 
     readers = [name for name, table in after.tables.items() if plan.port in table.inputs]
     runs = rehearse(env, after, [plan.port, *readers], {plan.successor: candidate}, compare)
@@ -199,13 +201,13 @@ def _tried(env: Environment, after: Mesh, plan: Succession, candidate: str, hit:
 def _own(run: Rehearsed, fine: str) -> Tried:
     if not run.ran:
         return Tried(table=run.table, fine=False, why=run.why)
-    return _told(run, fine)
+    return told(run, fine)
 
 
 def _reader(run: Rehearsed, verdict: Verdict, *, alike: bool) -> Tried:
     """A reader stands when it passes; where it cannot be run here, when it gets the same rows, or none that it reads differ."""
     if run.ran:
-        return _told(run, "runs on the old version as it is made of the new one")
+        return told(run, "runs on the old version as it is made of the new one")
     if alike:
         return Tried(table=run.table, fine=True, why=f"gets the same rows as before ({run.why})")
     if verdict is Verdict.COMPATIBLE:
@@ -213,12 +215,13 @@ def _reader(run: Rehearsed, verdict: Verdict, *, alike: bool) -> Tried:
     return Tried(table=run.table, fine=False, why=f"may read what differs, and {run.why}")
 
 
-def _told(run: Rehearsed, fine: str) -> Tried:
+def told(run: Rehearsed, fine: str) -> Tried:
+    """What a table's own tests said; `fine` where none failed."""
     why = "; ".join(str(item.get("message") or item["name"]) for item in run.failed) or fine
     return Tried(table=run.table, fine=not run.failed, why=why, passed=run.passed, failed=len(run.failed))
 
 
-def _compared(env: Environment, published: str, made: str) -> tuple[int, int]:
+def compared(env: Environment, published: str, made: str) -> tuple[int, int]:
     """How many rows are published, and how many of them are not among those that were made, or the other way round."""
     with env.lake.session() as con:
         (rows,) = con.execute(f"SELECT count(*) FROM {published}").fetchone() or (0,)
@@ -241,7 +244,8 @@ def _linked(source: str, target: str) -> str:
     return target
 
 
-def _diff(name: str, before: str, after: str) -> str:
+def diff(name: str, before: str, after: str) -> str:
+    """One file's change as a unified diff."""
     lines = unified_diff(
         before.splitlines(keepends=True),
         after.splitlines(keepends=True),
@@ -251,5 +255,6 @@ def _diff(name: str, before: str, after: str) -> str:
     return "".join(lines)
 
 
-def _spelt(table: str) -> str:
+def spelt(table: str) -> str:
+    """A table as a person writes it."""
     return table.replace(".", "/", 1)

@@ -10,7 +10,7 @@ from mesh_assets.changes.impact import Moved
 from mesh_assets.changes.lineage import Columns, Lineage, lineage
 from mesh_assets.changes.model import Kind
 from mesh_assets.changes.texts import Text, text_of
-from mesh_assets.domain import Mesh
+from mesh_assets.domain import Mesh, Table
 from mesh_assets.reading.columntype import RESERVED
 
 
@@ -51,22 +51,35 @@ def patches(
             text = text_of(mesh, table)
             if text is None or text.parts or text.incremental:
                 continue
-            lines = _followed(lineage(mesh, table, columns), text, found)
-            after = replace(text, sql="".join(lines).rstrip().rstrip(";"))
-            try:
-                bench.bind(after, table, {**columns, **now})
-            except DoesNotBind:
-                continue  # to be changed by hand
+            lines = adapted(bench, table, text, lineage(mesh, table, columns), found, {**columns, **now})
             before = text.source.splitlines(keepends=True)
-            if lines != before:
+            if lines is not None and lines != before:
                 told[name] = "".join(difflib.unified_diff(before, lines, f"a/{text.path}", f"b/{text.path}"))
     finally:
         bench.close()
     return told
 
 
-def _followed(read: Lineage, text: Text, found: Mapping[str, Moved]) -> list[str]:
-    """The text with the new names in place of the old ones: where they are the inputs' own, not an alias or another table's."""
+def adapted(
+    bench: Bench, table: Table, text: Text, read: Lineage, found: Mapping[str, Moved], columns: Columns
+) -> list[str] | None:
+    """The lines of a reader's SQL that follow the new names and bind on them; None where a person has to write them."""
+    for everywhere in (True, False):
+        lines = followed(read, text, found, everywhere=everywhere)
+        try:
+            bench.bind(replace(text, sql="".join(lines).rstrip().rstrip(";")), table, columns)
+        except DoesNotBind:
+            continue
+        return lines
+    return None
+
+
+def followed(read: Lineage, text: Text, found: Mapping[str, Moved], *, everywhere: bool = True) -> list[str]:
+    """The text with the new names in place of the old ones: where they are the inputs' own, not an alias or another table's.
+
+    Args:
+        everywhere: On every line; else on the one where the column is read first: further on it may be handed on by its old name.
+    """
     lines = text.source.splitlines(keepends=True)
     for port, moved in found.items():
         use = read.uses.get(port)
@@ -75,7 +88,12 @@ def _followed(read: Lineage, text: Text, found: Mapping[str, Moved]) -> list[str
                 continue
             if any(name != port and other.reads(change.column) for name, other in read.uses.items()):
                 continue  # another table has a column of that name: which is meant is for a person to say
-            lines = [_renamed(line, change.column, change.after) for line in lines]
+            spot = use.columns.get(change.column.lower())
+            only = spot.line if spot and not everywhere else 0
+            lines = [
+                _renamed(line, change.column, change.after) if only in (0, number) else line
+                for number, line in enumerate(lines, start=1)
+            ]
     return lines
 
 

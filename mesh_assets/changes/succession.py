@@ -201,10 +201,10 @@ class _Writer:
         for level in tree.get("slaProperties") or ():
             if isinstance(level.get("element"), str):
                 level["element"] = self._worded(re.sub(rf"^{short}\b", self.new, level["element"]))
-        self.files[f"{self.domain}/contracts/{self.new}.odcs.yaml"] = ("", _dumped(yaml, tree))
+        self.files[f"{self.domain}/contracts/{self.new}.odcs.yaml"] = ("", dumped(yaml, tree))
         old = yaml.load(text)
         old["status"] = "deprecated"
-        self.files[shown] = (text, _dumped(yaml, old))
+        self.files[shown] = (text, dumped(yaml, old))
 
     def _properties(self, properties: Any) -> Any:  # noqa: ANN401 - ruamel's
         low = {name.lower() for name in self.dropped}
@@ -260,11 +260,9 @@ class _Writer:
         return self._worded(node) if isinstance(node, str) else node
 
     def _worded(self, text: str) -> str:
-        after = text
         for before, name in self.renamed.items():
-            after = re.sub(rf"(?<![\w'])({re.escape(before)})(?![\w'])", name, after)
-        # A block of text stays one.
-        return type(text)(after) if after != text else text
+            text = word(text, before, name)
+        return text
 
     # -- domain.yaml ---------------------------------------------------------------------------------------------------
 
@@ -290,13 +288,20 @@ class _Writer:
         if said is not None:
             for name in filter(None, (self.new, self.rows)):
                 tree["tables"][name] = deepcopy(said)
-        self.files[shown] = (text, _dumped(yaml, tree))
+        self.files[shown] = (text, dumped(yaml, tree))
 
 
-def _dumped(yaml: Any, tree: Any) -> str:  # noqa: ANN401 - ruamel's
+def dumped(yaml: Any, tree: Any) -> str:  # noqa: ANN401 - ruamel's
+    """YAML as text."""
     stream = io.StringIO()
     yaml.dump(tree, stream)
     return stream.getvalue()
+
+
+def word(text: str, before: str, after: str) -> str:
+    """Text with one word for another; a block of YAML stays one."""
+    made = re.sub(rf"(?<![\w'.]){re.escape(before)}(?![\w'])", after, text)
+    return type(text)(made) if made != text else text
 
 
 def _mentions(node: Any, name: str) -> bool:  # noqa: ANN401 - ruamel's

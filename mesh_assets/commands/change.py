@@ -112,7 +112,7 @@ def serve(
         env, port, sunset=day, drop=drop_column or (), rename=rename or (), retype=retype or (), successor=as_
     )
     if found.fine and not dry_run:
-        write(env, found.plan)
+        write(env, found.plan.files)
     report = to_json(found, written=found.fine and not dry_run)
     if as_json:
         print_json(report)
@@ -122,12 +122,7 @@ def serve(
 
 
 def _served(report: dict[str, Any]) -> None:
-    for item in report["files"]:
-        typer.echo(item["diff"])
-    for item in report["tried"]:
-        tests = item["tests"]
-        ran = f" ({tests['pass']} tests passed, {tests['fail']} failed)" if tests["pass"] or tests["fail"] else ""
-        typer.echo(f"{'pass' if item['fine'] else 'FAIL'}  {item['table']}: {item['why']}{ran}")
+    _tried(report)
     if report["rows"] is None:
         note(f"{report['port']} was never published: nothing could be tried on data")
     for text in report["notes"]:
@@ -140,6 +135,49 @@ def _served(report: dict[str, Any]) -> None:
             f"Written: {report['successor']} {report['version']}, and {report['port']} beside it until {report['sunset']}. "
             f"Next: mesh check, mesh run {domain}, and a commit."
         )
+
+
+@app.command(epilog="Example: `mesh change move launch_analytics customers/physicians --dry-run`")
+def move(
+    reader: Annotated[str, typer.Argument(metavar="DOMAIN", help="The reading domain.")],
+    port: Annotated[str, typer.Argument(metavar="DOMAIN/PORT", help="The deprecated port that it reads.")],
+    mesh: MeshDir = None,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Try it and show the change, and write nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let a domain read the successor of a deprecated port instead of it.
+
+    Changed are its `inputs`, its SQL with the new names, and its contracts that refer to the port; before that its tables are
+    built and tested on the published successor. Exit 1 when that fails: then nothing is written. Python and dbt are changed
+    by hand: exit 2 says where.
+    """
+    from mesh_assets.changes.moving import moving, to_json
+    from mesh_assets.changes.serve import write
+
+    env, _ = environment(mesh)
+    found = moving(env, reader, port)
+    if found.fine and not dry_run:
+        write(env, found.files)
+    report = to_json(found, written=found.fine and not dry_run)
+    if as_json:
+        print_json(report)
+    else:
+        _tried(report)
+        left = f"still read by {', '.join(report['left'])}" if report["left"] else "read by nobody any more"
+        then = "then " if not report["written"] else ""
+        note(f"{report['port']} is {then}{left}" if found.fine else "Nothing was written.")
+    raise typer.Exit(0 if found.fine else 1)
+
+
+def _tried(report: dict[str, Any]) -> None:
+    """The change, and what came of trying it."""
+    for item in report["files"]:
+        typer.echo(item["diff"])
+    for item in report["tried"]:
+        tests = item["tests"]
+        ran = f" ({tests['pass']} tests passed, {tests['fail']} failed)" if tests["pass"] or tests["fail"] else ""
+        typer.echo(f"{'pass' if item['fine'] else 'FAIL'}  {item['table']}: {item['why']}{ran}")
 
 
 @app.command(epilog="Example: `mesh change rebuild`")
