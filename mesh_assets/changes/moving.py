@@ -13,13 +13,19 @@ from mesh_assets.changes.lineage import Columns, lineage
 from mesh_assets.changes.rehearse import rehearse
 from mesh_assets.changes.serve import Files, Json, Tried, applied, compared, diff, spelt, told
 from mesh_assets.changes.shape import ColumnShape, Shape
-from mesh_assets.changes.shim import adapted
+from mesh_assets.changes.shim import adapted, quoted
 from mesh_assets.changes.succession import dumped, word
 from mesh_assets.changes.texts import text_of
 from mesh_assets.domain import Domain, Mesh, Toolchain
 from mesh_assets.environment import Environment
 from mesh_assets.errors import UsageError, nearest
 from mesh_assets.reading.source import read_text
+
+ALIAS = (
+    r"\s+(?:as\s+)?(?!(?:as|where|join|left|right|inner|outer|full|cross|semi|anti|asof|positional|natural|on|using|group|order|limit|"
+    r"offset|union|except|intersect|having|qualify|window|tablesample|select|pivot|unpivot)\b)[a-z_]\w*"
+)
+"""What a table is called in a query, behind its name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,18 +208,24 @@ def _code(
             f"{listed} {'is' if len(by_hand) == 1 else 'are'} not in SQL: a person has to change it\n    {mend}."
         )
     found = {ending.table: _difference(columns[ending.table], renamed, ending.table)}
-    new = {**columns, ending.table: found[ending.table].columns}
+    by_new_name = {**columns, ending.table: found[ending.table].columns}
     bench = Bench()
     try:
         for table in tables:
             text = text_of(mesh, table)
-            lines = adapted(bench, table, text, lineage(mesh, table, columns), found, new) if text else None
-            if text is None or lines is None:
-                mend = "Change it by hand; `mesh impact --port … --rename OLD=NEW` shows where it reads what has another name."
-                raise UsageError(
-                    f"{spelt(table.name)} ({table.where}) does not stand with the new names alone\n    {mend}"
-                )
-            files[text.path] = (text.source, "".join(_named(line, ending, "".join(lines)) for line in lines))
+            if text is None:
+                continue
+            read = lineage(mesh, table, columns)
+            lines = adapted(bench, table, text, read, found, columns, by_new_name)
+            named = ending.successor
+            if (
+                lines is None
+            ):  # what a `*` takes along, and what has to keep its name: the new names end where they come in
+                gone = ", ".join(quoted(name) for name in renamed.values())
+                back = ", ".join(f"{quoted(name)} as {quoted(before)}" for before, name in renamed.items())
+                lines = text.source.splitlines(keepends=True)
+                named = f"(select * exclude ({gone}), {back} from {ending.successor})"
+            files[text.path] = (text.source, _named("".join(lines), ending, named))
     finally:
         bench.close()
 
@@ -227,18 +239,17 @@ def _difference(columns: tuple[tuple[str, str], ...], renamed: Mapping[str, str]
     return moved(port, old, replace(old, columns=new))
 
 
-def _named(line: str, ending: deprecation.Deprecated, whole: str) -> str:
-    """One line with the successor's name; where columns are qualified by the table's, that stays as an alias."""
+def _named(text: str, ending: deprecation.Deprecated, named: str) -> str:
+    """SQL that reads the successor; where columns are qualified by the port's bare name, that stays as an alias."""
     short = ending.table.partition(".")[2]
-    qualified = re.search(rf"(?<![\w.]){re.escape(short)}\.\w", whole) is not None
-    code, dashes, comment = line.partition("--")
-    made = re.sub(
-        rf"(?<![\w.]){re.escape(ending.table)}(?![\w.])(\s+as\b)?",
-        lambda match: f"{ending.successor}{match.group(1) or (f' as {short}' if qualified else '')}",
-        code,
-        flags=re.IGNORECASE,
-    )
-    return made + dashes + comment
+    needs = named.startswith("(") or re.search(rf"(?<![\w.]){re.escape(short)}\.[\w\"*]", text) is not None
+    called = re.compile(rf"(?<![\w.]){re.escape(ending.table)}(?![\w.])(?P<alias>{ALIAS})?", re.IGNORECASE)
+    lines = []
+    for line in text.splitlines(keepends=True):
+        code, dashes, comment = line.partition("--")
+        code = called.sub(lambda match: named + (match["alias"] or (f" as {short}" if needs else "")), code)
+        lines.append(code + dashes + comment)
+    return "".join(lines)
 
 
 # -- on data ---------------------------------------------------------------------------------------------------------------

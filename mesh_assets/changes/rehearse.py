@@ -53,14 +53,14 @@ def rehearse(
         look: Given each table that could be built, and SQL that reads what it gives, while that is there.
     """
     with tempfile.TemporaryDirectory(prefix=".rehearsal.", dir=env.home) as folder:
-        stage = _Stage(env, mesh, Path(folder))
+        stage, beside = _Stage(env, mesh, Path(folder, "now")), _Stage(env, mesh, Path(folder, "before"))
         now, found = dict(candidates), {}
         for name in tables:
             table = mesh.tables[name]
             tried = stage.run(table, now)
             if tried.failing:
                 # What fails on the published rows as well does not fail for this change.
-                before = {str(item["name"]) for item in stage.run(table, {}).failing}
+                before = {str(item["name"]) for item in beside.run(table, {}).failing}
                 tried = replace(tried, failing=tuple(i for i in tried.failing if str(i["name"]) not in before))
             if tried.relation and look is not None:
                 look(name, tried.relation)

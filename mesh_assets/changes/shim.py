@@ -51,7 +51,7 @@ def patches(
             text = text_of(mesh, table)
             if text is None or text.parts or text.incremental:
                 continue
-            lines = adapted(bench, table, text, lineage(mesh, table, columns), found, {**columns, **now})
+            lines = adapted(bench, table, text, lineage(mesh, table, columns), found, columns, {**columns, **now})
             before = text.source.splitlines(keepends=True)
             if lines is not None and lines != before:
                 told[name] = "".join(difflib.unified_diff(before, lines, f"a/{text.path}", f"b/{text.path}"))
@@ -61,17 +61,31 @@ def patches(
 
 
 def adapted(
-    bench: Bench, table: Table, text: Text, read: Lineage, found: Mapping[str, Moved], columns: Columns
+    bench: Bench, table: Table, text: Text, read: Lineage, found: Mapping[str, Moved], before: Columns, now: Columns
 ) -> list[str] | None:
-    """The lines of a reader's SQL that follow the new names and bind on them; None where a person has to write them."""
+    """The lines of a reader's SQL that follow the new names, and give what they gave; None where a person has to write them.
+
+    Args:
+        before: The columns of its inputs, by which it was written.
+        now: Those on which it is to stand.
+    """
+    try:
+        gave = [name for name, _ in bench.bind(text, table, before)]
+    except DoesNotBind:
+        return None
     for everywhere in (True, False):
         lines = followed(read, text, found, everywhere=everywhere)
-        try:
-            bench.bind(replace(text, sql="".join(lines).rstrip().rstrip(";")), table, columns)
-        except DoesNotBind:
-            continue
-        return lines
+        if gives(bench, table, text, lines, now) == gave:
+            return lines
     return None
+
+
+def gives(bench: Bench, table: Table, text: Text, lines: Iterable[str], columns: Columns) -> list[str] | None:
+    """The names of the columns that these lines give in place of a text; None where they do not stand."""
+    try:
+        return [name for name, _ in bench.bind(replace(text, sql="".join(lines).rstrip().rstrip(";")), table, columns)]
+    except DoesNotBind:
+        return None
 
 
 def followed(read: Lineage, text: Text, found: Mapping[str, Moved], *, everywhere: bool = True) -> list[str]:

@@ -10,6 +10,7 @@ from mesh_assets.changes.judge import known_columns
 from mesh_assets.changes.pages import listed, shown
 from mesh_assets.changes.proposed import asked, between, mesh_at, steps
 from mesh_assets.changes.record import Answer, ChangeRecord
+from mesh_assets.changes.rehearse import rehearse
 from mesh_assets.errors import UsageError
 from mesh_assets.mesh import read_mesh
 from mesh_assets.orchestration.tables import make_of
@@ -103,6 +104,15 @@ def test_what_only_values_can_tell_is_told_by_the_readers_own_tests(place):
     assert mail["failing"][0]["name"] == "greeting__required"
     place.sql("crm.people", f"select * from {ROWS}")
     assert built(place, "crm.people")["crm.people"].status in ("published", "unchanged")
+
+
+def test_a_test_that_fails_already_is_not_counted_and_its_rows_are_handed_on(place):
+    built(place, "crm.people")
+    place.contract("stats.mirror", {"id": "INTEGER; logicalTypeOptions: {maximum: 1}"})
+    env = place.env()
+    found = rehearse(env, env.mesh, ["stats.mirror", "stats.grades"], {})
+    assert [(one.ran, one.failed) for one in found.values()] == [(True, ()), (True, ())]
+    assert found["stats.grades"].passed > 0
 
 
 def test_what_no_test_sees_is_broken_for_who_uses_it(place):
