@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from mesh_assets.domain import Mesh
+from mesh_assets.domain import Domain, Table
 from mesh_assets.orchestration import keys, tell
 from mesh_assets.orchestration.tables import OpenEnvironment, told_failures
 
@@ -16,18 +16,21 @@ if TYPE_CHECKING:
 NAME = "schema_compatible_with_"
 
 
-def check_keys(mesh: Mesh, domain: str) -> dict[str, dg.AssetCheckKey]:
-    """By port: the check of the input port's asset; without a contract, of the domain's first table that reads it."""
+def check_keys(domain: Domain, own: Iterable[Table]) -> dict[str, dg.AssetCheckKey]:
+    """By port: the check of the input port's asset; without a contract, of the domain's first table that reads it.
+
+    Args:
+        domain: The reader.
+        own: Its tables.
+    """
     found = {}
     first: dict[str, str] = {}
-    inputs = mesh.domains[domain].inputs
-    if any(entry.contract is None for entry in inputs):
-        for table in mesh.tables.values():
-            if table.domain == domain:
-                first |= {name: table.name for name in table.inputs if name not in first}
-    for entry in inputs:
+    for table in own:
+        for name in table.inputs:
+            first.setdefault(name, table.name)
+    for entry in domain.inputs:
         if entry.contract is not None:
-            key = keys.port(domain, entry.table)
+            key = keys.port(domain.name, entry.table)
         elif entry.table in first:
             key = keys.of(first[entry.table])
         else:
@@ -36,16 +39,18 @@ def check_keys(mesh: Mesh, domain: str) -> dict[str, dg.AssetCheckKey]:
     return found
 
 
-def reporting(mesh: Mesh, domain: str, open_environment: OpenEnvironment) -> list[dg.AssetChecksDefinition]:
+def reporting(
+    domain: Domain, own: Iterable[Table], open_environment: OpenEnvironment
+) -> list[dg.AssetChecksDefinition]:
     """One op for all inputs of a domain. It reports and stops nothing: what may be published was decided before."""
-    wanted = check_keys(mesh, domain)
+    wanted = check_keys(domain, own)
     if not wanted:
         return []
     specs = [_spec(port, key) for port, key in wanted.items()]
 
-    @dg.multi_asset_check(name=f"{domain}__inputs", specs=specs, can_subset=True)
+    @dg.multi_asset_check(name=f"{domain.name}__inputs", specs=specs, can_subset=True)
     def op(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        yield from _run(context.op_execution_context.selected_asset_check_keys, wanted, domain, open_environment)
+        yield from _run(context.op_execution_context.selected_asset_check_keys, wanted, domain.name, open_environment)
 
     return [op]
 

@@ -139,7 +139,7 @@ def domain_definitions(
 
         found.append(dbt.asset(mesh, domain, models, open_environment, home_of(mesh, settings)))
     reports = checks.reporting(domain, ordinary_tables, open_environment)
-    return found, [*reports, *compatible.reporting(mesh, domain, open_environment)]
+    return found, [*reports, *compatible.reporting(mesh.domains[domain], own, open_environment)]
 
 
 def _python(

@@ -241,7 +241,8 @@ def checks_behind(mesh: Mesh, domain: str, changed: Iterable[str]) -> list[dg.As
             found += [spec.key for spec in tell.check_specs(port, entry.contract)]
     for name in tables:
         found += [spec.key for spec in tell.check_specs(keys.of(name), mesh.tables[name].contract)]
-    suits = compatible.check_keys(mesh, domain)
+    own = [table for table in mesh.tables.values() if table.domain == domain]
+    suits = compatible.check_keys(mesh.domains[domain], own)
     return [*found, *(suits[name] for name in changed if name in suits)]
 
 
