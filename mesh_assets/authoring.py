@@ -293,7 +293,7 @@ def _bare(value: Any) -> Any:  # noqa: ANN401 - of YAML
 def _changed(mesh: Mesh, table: Table, change: Callable[[Any], None]) -> Edit:
     shown = contract_of(table).where.path
     before = read_text(mesh.root / shown, shown)
-    yaml = _yaml(before)
+    yaml = editor(before)
     tree = yaml.load(before)
     change(tree["schema"][0])
     stream = io.StringIO()
@@ -309,8 +309,8 @@ def _judged(mesh: Mesh, table: Table, shown: str, *, before: str, after: str) ->
     return Edit(path=mesh.root / shown, shown=shown, before=before, after=after, contract=reading.contract)
 
 
-def _yaml(text: str) -> Any:  # noqa: ANN401 - ruamel's
-    """A reader and writer that indents lists as the file does."""
+def editor(text: str) -> Any:  # noqa: ANN401 - ruamel's
+    """A reader and writer of YAML that keeps comments, and indents lists as the text does."""
     from ruamel.yaml import YAML
 
     yaml = YAML()

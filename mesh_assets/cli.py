@@ -91,20 +91,27 @@ def check(
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Read every file of the mesh and say everything that is wrong with them. Exit 2 when something is."""
+    """Read every file of the mesh and say everything that is wrong with them. Exit 2 when something is; a warning is none."""
+    from datetime import UTC, datetime
+
+    from mesh_assets.deprecation import warnings
     from mesh_assets.mesh import examine, problems_json
 
     where = place(mesh)
     found, problems = examine(where.root)
+    today = datetime.now(UTC).date()
+    warned = warnings(found, today) if found is not None else ()
     if base and found is not None and not problems:
         from mesh_assets.changes.steps import problems_since
 
-        problems = problems_since(found, where.settings, base)
+        problems, warned = problems_since(found, where.settings, base, today)
     if as_json:
-        print_json(problems_json(problems))
-    elif problems:
+        print_json(problems_json(problems, warned))
+    else:
         for problem in problems:
             typer.echo(problem)
+        for warning in warned:
+            typer.echo(f"warning: {warning}")
     if problems:
         note(f"{len(problems)} problem{'s' * (len(problems) != 1)}")
         raise typer.Exit(2)

@@ -200,6 +200,8 @@ def status_table(report: Mapping) -> None:
             _message(console, row["last"], row["table"], row["message"])
     for item in report["broken"]:
         _message(console, "failed", f"domain {item['domain']}", "it could not be loaded, `mesh check` says why")
+    for item in report["deprecated"]:
+        console.print(Text.assemble(_word("warn"), f" {item['port']} is {item['says']}"), soft_wrap=True)
     for item in report["paused"]:
         why = f": {item['why']}" if item["why"] else ""
         _message(console, "paused", f"domain {item['domain']}", f"since {item['since'][:16]} by {item['by']}{why}")

@@ -183,6 +183,12 @@ class Contract:
     where: Place = Place("")
 
     @property
+    def major(self) -> int | None:
+        """The first number of its version; None where that is no number."""
+        first = self.version.strip().removeprefix("v").partition(".")[0]
+        return int(first) if first.isdecimal() else None
+
+    @property
     def masked(self) -> frozenset[str]:
         """Names of the columns whose values are shown to nobody."""
         return frozenset(column.name for column in self.columns if column.masked)

@@ -88,12 +88,24 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputPort:
-    """A table that other domains may read; `table` is its bare name."""
+    """A table that other domains may read; `table` is its bare name.
+
+    Attributes:
+        successor: Bare name of the port of the same domain that is its next major version; readers are to move there.
+        sunset: ISO date of the last day on which it is promised to be there; empty: no day is said.
+    """
 
     table: str
     contract: Contract | None = None
     compatibility: str = "backward"
+    successor: str = ""
+    sunset: str = ""
     where: Place = Place("")
+
+    @property
+    def deprecated(self) -> bool:
+        """Whether nobody should begin to read it."""
+        return bool(self.successor or self.sunset)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

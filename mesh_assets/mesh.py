@@ -85,22 +85,23 @@ def _examined(real: str) -> tuple[Mesh | None, tuple[Problem, ...]]:
     return _mesh(document, draft, found), found
 
 
-def problems_json(problems: Iterable[Problem]) -> dict[str, object]:
+def problems_json(problems: Iterable[Problem], warnings: Iterable[Problem] = ()) -> dict[str, object]:
     """What `mesh check --json` prints."""
-    return {
-        "schema_version": 1,
-        "problems": [
-            {
-                "code": problem.code,
-                "path": problem.where.path,
-                "line": problem.where.line,
-                "column": problem.where.column,
-                "what": problem.what,
-                "mend": problem.mend,
-            }
-            for problem in problems
-        ],
-    }
+    return {"schema_version": 1, "problems": _listed(problems), "warnings": _listed(warnings)}
+
+
+def _listed(problems: Iterable[Problem]) -> list[dict[str, object]]:
+    return [
+        {
+            "code": problem.code,
+            "path": problem.where.path,
+            "line": problem.where.line,
+            "column": problem.where.column,
+            "what": problem.what,
+            "mend": problem.mend,
+        }
+        for problem in problems
+    ]
 
 
 @contextmanager

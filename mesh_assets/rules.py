@@ -108,6 +108,26 @@ def outputs_are_built(draft: Draft) -> Iterator[Problem]:
             seen.setdefault(port.table, port.where)
 
 
+def successors_are_newer_ports(draft: Draft) -> Iterator[Problem]:
+    """The successor of a port is another port of its domain, whose contract has a higher major version."""
+    for one in _read(draft):
+        contracts = {table.short: table.contract for table in one.tables}
+        names = _ports(one.domain)
+        for port in one.domain.outputs:
+            if not port.successor:
+                continue
+            if port.successor not in names or port.successor == port.table:
+                mend = nearest(port.successor, names - {port.table}, otherwise="Name another port of this domain.")
+                what = f"`{port.successor}`, the successor of `{port.table}`, is no other port of `{one.name}`"
+                yield Problem("M415", what, port.where, mend)
+                continue
+            old, new = contracts.get(port.table), contracts.get(port.successor)
+            if old and new and old.major is not None and (new.major is None or new.major <= old.major):
+                what = f"`{port.successor}` has version {new.version}, and `{port.table}`, which it succeeds, {old.version}"
+                mend = f"Write `version: {old.major + 1}.0.0` in {new.where.path}."
+                yield Problem("M416", what, port.where, mend)
+
+
 def outputs_have_a_contract(draft: Draft) -> Iterator[Problem]:
     """Every output port has a contract, so that its readers know what to rely on."""
     for one in _read(draft):
@@ -384,6 +404,7 @@ RULES: tuple[Rule, ...] = (
     tables_have_good_names,
     tables_are_built_once,
     outputs_are_built,
+    successors_are_newer_ports,
     outputs_have_a_contract,
     contracts_are_used,
     options_are_for_tables,

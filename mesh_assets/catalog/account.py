@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from mesh_assets import provenance
+from mesh_assets import deprecation, provenance
 from mesh_assets.account import notices, record
 from mesh_assets.account.causes import Kind
 from mesh_assets.account.expected import due
@@ -52,6 +52,7 @@ def status(env: Environment, *, running: Mapping[str, str] | None = None, now: d
         "incidents": [incident(env.mesh, each) for each in seen.incidents],
         "pipelines": pipelines_report(env, seen.why),
         "channels": [*notices.channels(env), *outbox.channel(env)],
+        "deprecated": [deprecation.to_json(one, seen.now.date()) for one in deprecation.all_deprecated(env.mesh)],
         "broken": broken,
         "paused": [pause_report(one) for one in Launches(env.ledger.store).paused().values()],
     }

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mesh_assets import address as names
-from mesh_assets import graph
+from mesh_assets import deprecation, graph
 from mesh_assets.account.look import look
 from mesh_assets.address import QUESTIONS, Address
 from mesh_assets.catalog import profile, words
@@ -115,6 +115,8 @@ def _head(env: Environment, standing: Standing, address: Address, question: str)
         "expired": bool(version) and not env.lake.has(version.version),
         "status": stands["status"],
         "reason": stands["reason"],
+        "deprecated": deprecation.to_json(deprecation.deprecated(env.mesh, table), standing.at.date()),
+        "succeeds": spelt(deprecation.succeeds(env.mesh, table)) or None,
     }
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from mesh_assets import deprecation
 from mesh_assets.changes import proposed as proposals
 from mesh_assets.changes.binding import Bench, DoesNotBind
 from mesh_assets.changes.impact import Moved, assess
@@ -54,7 +55,7 @@ def ask(env: Environment, proposed: Proposed, *, run: bool = False, made: bool =
     if run:
         hit = [each.table for each in verdicts if each.hit and each.table not in proposed.start]
         first = [name for name in env.mesh.tables if made and name in proposed.start]
-        candidates = {} if made else _candidates(env, proposed.start)
+        candidates = {} if made else candidates_of(env, proposed.start)
         order = [name for name in env.mesh.tables if name in {*first, *hit}]
         runs = rehearse(env, env.mesh, order, candidates)
         failed = {name: _why(runs[name]) for name in first if not runs[name].ran or runs[name].failed}
@@ -105,6 +106,11 @@ def told(
         answered = ask(env, change, run=run, made=not port)
     report = to_json(answered.report, base="" if port else base or "HEAD")
     report |= {"shims": _spelt(answered.shims), "patches": _spelt(answered.patches), "failed": _spelt(answered.failed)}
+    today = datetime.now(UTC).date()
+    ending = [
+        deprecation.deprecated(env.mesh, env.mesh.tables[name]) for name in change.start if name in env.mesh.tables
+    ]
+    report["deprecated"] = [deprecation.to_json(one, today) for one in ending if one]
     report["removed_ports"] = list(_spelt(change.gone))
     report["removed_ports_read_by"] = {name: list(who) for name, who in _spelt(change.gone).items()}
     return answered, report
@@ -118,8 +124,8 @@ def _why(run: Rehearsed) -> str:
     return run.why or "; ".join(str(item.get("message") or item["name"]) for item in run.failed)
 
 
-def _candidates(env: Environment, start: Mapping[str, Moved]) -> dict[str, str]:
-    """Published rows, with the columns as they would be."""
+def candidates_of(env: Environment, start: Mapping[str, Moved]) -> dict[str, str]:
+    """Published rows, with the columns as they would be: SQL that can stand after FROM, by table."""
     seen = env.seen()
     found = {}
     for port, moved in start.items():

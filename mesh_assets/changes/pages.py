@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from mesh_assets import deprecation
 from mesh_assets.changes.judge import SCHEMA_VERSION, change_json
 from mesh_assets.changes.model import Change
 from mesh_assets.changes.record import ChangeRecord
@@ -39,7 +40,9 @@ def listed(env: Environment, record: ChangeRecord) -> Json:
         }
         for event in reversed(events)
     ]
-    return {"schema_version": SCHEMA_VERSION, "changes": rows}
+    today = datetime.now(UTC).date()
+    ending = [deprecation.to_json(one, today) for one in deprecation.all_deprecated(env.mesh)]
+    return {"schema_version": SCHEMA_VERSION, "changes": rows, "deprecated": ending}
 
 
 def named(record: ChangeRecord, start: str) -> str:

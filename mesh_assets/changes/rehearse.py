@@ -39,7 +39,11 @@ class Rehearsed:
 
 
 def rehearse(
-    env: Environment, mesh: Mesh, tables: Sequence[str], candidates: Mapping[str, str]
+    env: Environment,
+    mesh: Mesh,
+    tables: Sequence[str],
+    candidates: Mapping[str, str],
+    look: Callable[[str, str], None] | None = None,
 ) -> dict[str, Rehearsed]:
     """Run these tables on candidates, upstream before downstream; what one gives, the next reads.
 
@@ -47,17 +51,20 @@ def rehearse(
         mesh: The readers' code.
         tables: In the order in which they are built.
         candidates: SQL that can stand after FROM, by table; what is not among them is read as it is published.
+        look: Given each table that could be built, and SQL that reads what it gives, while that is there.
     """
     with tempfile.TemporaryDirectory(prefix=".rehearsal.", dir=env.home) as folder:
-        stage = _Stage(env, mesh, Path(folder))
+        stage, beside = _Stage(env, mesh, Path(folder, "now")), _Stage(env, mesh, Path(folder, "before"))
         now, found = dict(candidates), {}
         for name in tables:
             table = mesh.tables[name]
             tried = stage.run(table, now)
             if tried.failing:
                 # What fails on the published rows as well does not fail for this change.
-                before = {str(item["name"]) for item in stage.run(table, {}).failing}
+                before = {str(item["name"]) for item in beside.run(table, {}).failing}
                 tried = replace(tried, failing=tuple(i for i in tried.failing if str(i["name"]) not in before))
+            if tried.relation and look is not None:
+                look(name, tried.relation)
             found[name] = Rehearsed(table=name, ran=tried.ran, passed=tried.passed, failed=tried.failing, why=tried.why)
             if tried.relation and not tried.failing:
                 now[name] = tried.relation

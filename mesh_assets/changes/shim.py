@@ -10,7 +10,8 @@ from mesh_assets.changes.impact import Moved
 from mesh_assets.changes.lineage import Columns, Lineage, lineage
 from mesh_assets.changes.model import Kind
 from mesh_assets.changes.texts import Text, text_of
-from mesh_assets.domain import Mesh
+from mesh_assets.domain import Mesh, Table
+from mesh_assets.reading.columntype import RESERVED
 
 
 def shim(port: str, found: Moved, successor: str) -> str | None:
@@ -24,18 +25,16 @@ def shim(port: str, found: Moved, successor: str) -> str | None:
     renamed = {c.column.lower(): c.after for c in found.changes if c.kind is Kind.COLUMN_RENAMED}
     lines = []
     for column in found.old.columns:
-        name, quoted = column.name.lower(), _quoted(column.name)
+        name, spelt = column.name.lower(), quoted(column.name)
         new = found.new.names.get(renamed.get(name, name).lower())
         if new is None:
             if not column.nullable:
                 return None  # a value that is gone cannot be made up
-            lines.append(f"    cast(null as {column.type}) as {quoted}")
+            lines.append(f"    cast(null as {column.type}) as {spelt}")
         elif new.type != column.type:
-            lines.append(f"    cast({_quoted(new.name)} as {column.type}) as {quoted}")
+            lines.append(f"    cast({quoted(new.name)} as {column.type}) as {spelt}")
         else:
-            lines.append(
-                f"    {_quoted(new.name)}" if new.name == column.name else f"    {_quoted(new.name)} as {quoted}"
-            )
+            lines.append(f"    {quoted(new.name)}" if new.name == column.name else f"    {quoted(new.name)} as {spelt}")
     head = f"-- {port.replace('.', '/', 1)} as its readers know it, kept alive from {successor.replace('.', '/', 1)}.\n"
     return f"{head}select\n" + ",\n".join(lines) + f"\nfrom {successor}\n"
 
@@ -52,22 +51,49 @@ def patches(
             text = text_of(mesh, table)
             if text is None or text.parts or text.incremental:
                 continue
-            lines = _followed(lineage(mesh, table, columns), text, found)
-            after = replace(text, sql="".join(lines).rstrip().rstrip(";"))
-            try:
-                bench.bind(after, table, {**columns, **now})
-            except DoesNotBind:
-                continue  # to be changed by hand
+            lines = adapted(bench, table, text, lineage(mesh, table, columns), found, columns, {**columns, **now})
             before = text.source.splitlines(keepends=True)
-            if lines != before:
+            if lines is not None and lines != before:
                 told[name] = "".join(difflib.unified_diff(before, lines, f"a/{text.path}", f"b/{text.path}"))
     finally:
         bench.close()
     return told
 
 
-def _followed(read: Lineage, text: Text, found: Mapping[str, Moved]) -> list[str]:
-    """The text with the new names in place of the old ones: where they are the inputs' own, not an alias or another table's."""
+def adapted(
+    bench: Bench, table: Table, text: Text, read: Lineage, found: Mapping[str, Moved], before: Columns, now: Columns
+) -> list[str] | None:
+    """The lines of a reader's SQL that follow the new names, and give what they gave; None where a person has to write them.
+
+    Args:
+        before: The columns of its inputs, by which it was written.
+        now: Those on which it is to stand.
+    """
+    try:
+        gave = [name for name, _ in bench.bind(text, table, before)]
+    except DoesNotBind:
+        return None
+    for everywhere in (True, False):
+        lines = followed(read, text, found, everywhere=everywhere)
+        if gives(bench, table, text, lines, now) == gave:
+            return lines
+    return None
+
+
+def gives(bench: Bench, table: Table, text: Text, lines: Iterable[str], columns: Columns) -> list[str] | None:
+    """The names of the columns that these lines give in place of a text; None where they do not stand."""
+    try:
+        return [name for name, _ in bench.bind(replace(text, sql="".join(lines).rstrip().rstrip(";")), table, columns)]
+    except DoesNotBind:
+        return None
+
+
+def followed(read: Lineage, text: Text, found: Mapping[str, Moved], *, everywhere: bool = True) -> list[str]:
+    """The text with the new names in place of the old ones: where they are the inputs' own, not an alias or another table's.
+
+    Args:
+        everywhere: On every line; else on the one where the column is read first: further on it may be handed on by its old name.
+    """
     lines = text.source.splitlines(keepends=True)
     for port, moved in found.items():
         use = read.uses.get(port)
@@ -76,7 +102,12 @@ def _followed(read: Lineage, text: Text, found: Mapping[str, Moved]) -> list[str
                 continue
             if any(name != port and other.reads(change.column) for name, other in read.uses.items()):
                 continue  # another table has a column of that name: which is meant is for a person to say
-            lines = [_renamed(line, change.column, change.after) for line in lines]
+            spot = use.columns.get(change.column.lower())
+            only = spot.line if spot and not everywhere else 0
+            lines = [
+                _renamed(line, change.column, change.after) if only in (0, number) else line
+                for number, line in enumerate(lines, start=1)
+            ]
     return lines
 
 
@@ -87,5 +118,7 @@ def _renamed(line: str, old: str, new: str) -> str:
     return word.sub(rf"\g<1>{new} as {old}" if alone else rf"\g<1>{new}", code) + dashes + comment
 
 
-def _quoted(name: str) -> str:
-    return name if name.isidentifier() and name.islower() else '"' + name.replace('"', '""') + '"'
+def quoted(name: str) -> str:
+    """A column's name as it can stand in SQL, bare where that reads better."""
+    bare = name.isascii() and name.isidentifier() and name.islower() and name not in RESERVED
+    return name if bare else '"' + name.replace('"', '""') + '"'

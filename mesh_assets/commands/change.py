@@ -34,6 +34,8 @@ def list_(mesh: MeshDir = None, *, as_json: AsJson = False) -> None:
         more = f" and {len(item['changes']) - 4} more" if len(item["changes"]) > 4 else ""  # noqa: PLR2004 - a line
         version = f"version {item['version']}" if item["version"] else ""
         typer.echo(f"{item['id']}  {item['at'][:16]}  {item['state']:9}  {item['port']}  {version}  {kinds}{more}")
+    for item in report["deprecated"]:
+        typer.echo(f"{item['port']} is {item['says']}")
     if not report["changes"]:
         note("nothing has changed")
 
@@ -74,11 +76,108 @@ def waive(
     mesh: MeshDir = None,
 ) -> None:
     """Let a change come although it hurts, until a day. It is shown wherever the verdict is."""
-    try:
-        day = date.fromisoformat(until)
-    except ValueError:
-        raise UsageError(f"`{until}` is no date\n    Write it as 2030-01-31.") from None
-    _answer(mesh, id_, as_, "waive", why, day.isoformat())
+    _answer(mesh, id_, as_, "waive", why, _day(until).isoformat())
+
+
+@app.command(
+    epilog="Examples: `mesh change serve customers/physicians --rename city=practice_city --sunset 2027-03-31 --dry-run`, "
+    "`mesh change serve sales/calls --drop-column notes --retype minutes:BIGINT --sunset 2027-06-30`"
+)
+def serve(
+    port: Annotated[str, typer.Argument(metavar="DOMAIN/PORT", help="The output port that changes.")],
+    sunset: Annotated[str, typer.Option("--sunset", metavar="DATE", help="The last day of the version before.")],
+    mesh: MeshDir = None,
+    *,
+    drop_column: Annotated[
+        list[str] | None, typer.Option("--drop-column", metavar="COLUMN", help="May be repeated.")
+    ] = None,
+    rename: Annotated[list[str] | None, typer.Option("--rename", metavar="OLD=NEW", help="May be repeated.")] = None,
+    retype: Annotated[
+        list[str] | None, typer.Option("--retype", metavar="COLUMN:TYPE", help="May be repeated.")
+    ] = None,
+    as_: Annotated[str, typer.Option("--as", metavar="NAME", help="Of the new port. Default: PORT_v2 and so on.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Try it and show the change, and write nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Serve a breaking change as the next version, beside the one that its readers know, until a day.
+
+    Written are the new port with its contract, and a shim: SQL that makes the old port of the new one. Before that both, and
+    everyone who reads the old one, are tried on the published rows. Exit 1 when that fails: then nothing is written.
+    """
+    from mesh_assets.changes.serve import serving, to_json, write
+
+    day = _day(sunset)
+    env, _ = environment(mesh)
+    found = serving(
+        env, port, sunset=day, drop=drop_column or (), rename=rename or (), retype=retype or (), successor=as_
+    )
+    if found.fine and not dry_run:
+        write(env, found.plan.files)
+    report = to_json(found, written=found.fine and not dry_run)
+    if as_json:
+        print_json(report)
+    else:
+        _served(report)
+    raise typer.Exit(0 if found.fine else 1)
+
+
+def _served(report: dict[str, Any]) -> None:
+    _tried(report)
+    if report["rows"] is None:
+        note(f"{report['port']} was never published: nothing could be tried on data")
+    for text in report["notes"]:
+        note(f"to do: {text}")
+    if not report["fine"]:
+        note("Nothing was written: the version before could not be kept alive like this.")
+    elif report["written"]:
+        domain = report["port"].partition("/")[0]
+        note(
+            f"Written: {report['successor']} {report['version']}, and {report['port']} beside it until {report['sunset']}. "
+            f"Next: mesh check, mesh run {domain}, and a commit."
+        )
+
+
+@app.command(epilog="Example: `mesh change move launch_analytics customers/physicians --dry-run`")
+def move(
+    reader: Annotated[str, typer.Argument(metavar="DOMAIN", help="The reading domain.")],
+    port: Annotated[str, typer.Argument(metavar="DOMAIN/PORT", help="The deprecated port that it reads.")],
+    mesh: MeshDir = None,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Try it and show the change, and write nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let a domain read the successor of a deprecated port instead of it.
+
+    Changed are its `inputs`, its SQL with the new names, and its contracts that refer to the port; before that its tables are
+    built and tested on the published successor. Exit 1 when that fails: then nothing is written. Python and dbt are changed
+    by hand: exit 2 says where.
+    """
+    from mesh_assets.changes.moving import moving, to_json
+    from mesh_assets.changes.serve import write
+
+    env, _ = environment(mesh)
+    found = moving(env, reader, port)
+    if found.fine and not dry_run:
+        write(env, found.files)
+    report = to_json(found, written=found.fine and not dry_run)
+    if as_json:
+        print_json(report)
+    else:
+        _tried(report)
+        left = f"still read by {', '.join(report['left'])}" if report["left"] else "read by nobody any more"
+        then = "then " if not report["written"] else ""
+        note(f"{report['port']} is {then}{left}" if found.fine else "Nothing was written.")
+    raise typer.Exit(0 if found.fine else 1)
+
+
+def _tried(report: dict[str, Any]) -> None:
+    """The change, and what came of trying it."""
+    for item in report["files"]:
+        typer.echo(item["diff"])
+    for item in report["tried"]:
+        tests = item["tests"]
+        ran = f" ({tests['pass']} tests passed, {tests['fail']} failed)" if tests["pass"] or tests["fail"] else ""
+        typer.echo(f"{'pass' if item['fine'] else 'FAIL'}  {item['table']}: {item['why']}{ran}")
 
 
 @app.command(epilog="Example: `mesh change rebuild`")
@@ -109,6 +208,13 @@ def _answer(mesh: Any, id_: str, reader: str, word: str, why: str, until: str) -
     record.answer(Answer(id=whole, reader=reader, answer=word, who=_me(), why=why, until=until))
     port = next((one.port for one in (*record.proposals(), *record.events()) if one.id == whole), "")
     note(f"{reader}: {word}. Where every reader has answered it is published by: mesh run {port.replace('.', '/', 1)}")
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"`{text}` is no date\n    Write it as 2030-01-31.") from None
 
 
 def _me() -> str:

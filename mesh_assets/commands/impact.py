@@ -72,6 +72,8 @@ def _text(told: dict[str, Any], answered: "Answered") -> None:
         typer.echo(
             f"{change['port']}: {kind}{about}{f' ({words})' if words else ''}: {change['effect']}, a {change['semver']} step"
         )
+    for item in told["deprecated"]:
+        typer.echo(f"{item['port']} is {item['says']}")
     for reader in told["readers"]:
         if not reader["hit"] and not reader["tests"]:
             continue

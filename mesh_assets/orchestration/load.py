@@ -15,7 +15,18 @@ from mesh_assets import modules, python
 from mesh_assets.domain import Mesh, Table, Toolchain
 from mesh_assets.errors import MeshError
 from mesh_assets.mesh import no_collection, read_mesh
-from mesh_assets.orchestration import checks, jobs, kitchens, pipelines, plain, ports, sensors, tables, watching
+from mesh_assets.orchestration import (
+    checks,
+    compatible,
+    jobs,
+    kitchens,
+    pipelines,
+    plain,
+    ports,
+    sensors,
+    tables,
+    watching,
+)
 from mesh_assets.orchestration.io import LakeIO
 from mesh_assets.settings import Settings
 
@@ -127,7 +138,8 @@ def domain_definitions(
         from mesh_assets.orchestration import dbt
 
         found.append(dbt.asset(mesh, domain, models, open_environment, home_of(mesh, settings)))
-    return found, checks.reporting(domain, ordinary_tables, open_environment)
+    reports = checks.reporting(domain, ordinary_tables, open_environment)
+    return found, [*reports, *compatible.reporting(mesh.domains[domain], own, open_environment)]
 
 
 def _python(

@@ -1,10 +1,12 @@
 """Input ports as assets: `<reader>/in/<domain>__<port>` shows which versions a reader admits."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from mesh_assets import deprecation
 from mesh_assets.domain import Domain, InputPort, Mesh, OnFailure
 from mesh_assets.errors import RunError
 from mesh_assets.orchestration import keys, tell
@@ -24,23 +26,23 @@ WHEN_REFUSED = {
 
 def assets(mesh: Mesh, domain: Domain, open_environment: OpenEnvironment) -> list[dg.AssetsDefinition]:
     """The input ports of a domain that have a contract."""
-    group = keys.group(mesh, domain.name)
-    return [_asset(domain, port, group, open_environment) for port in domain.inputs if port.contract]
+    return [_asset(mesh, domain, port, open_environment) for port in domain.inputs if port.contract]
 
 
-def _asset(domain: Domain, port: InputPort, group: str, open_environment: OpenEnvironment) -> dg.AssetsDefinition:
+def _asset(mesh: Mesh, domain: Domain, port: InputPort, open_environment: OpenEnvironment) -> dg.AssetsDefinition:
     key = keys.port(domain.name, port.table)
     spelt = port.table.replace(".", "/", 1)
     spec = dg.AssetSpec(
         key,
         deps=[keys.of(port.table)],
-        group_name=group,
+        group_name=keys.group(mesh, domain.name),
         kinds={"contract"},
         owners=[domain.team.owner] if "@" in domain.team.owner else None,
         tags={"mesh/role": "input_port"},
         description=(
             f"What *{domain.title or domain.name}* expects of **{spelt}**. "
             f"When a version fails these checks, {WHEN_REFUSED[port.on_failure]} (`on_failure: {port.on_failure.value}`)."
+            f"{_ending(mesh, port)}"
         ),
         metadata={
             "mesh/on_failure": port.on_failure.value,
@@ -60,6 +62,13 @@ def _asset(domain: Domain, port: InputPort, group: str, open_environment: OpenEn
         yield from _run(context, open_environment(), domain, port)
 
     return op
+
+
+def _ending(mesh: Mesh, port: InputPort) -> str:
+    """What a reader of a deprecated port should know."""
+    table = mesh.tables.get(port.table)
+    ending = deprecation.deprecated(mesh, table) if table else None
+    return f"\n\n**It is {ending.sentence(datetime.now(UTC).date())}.**" if ending else ""
 
 
 def _run(

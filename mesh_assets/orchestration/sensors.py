@@ -12,7 +12,7 @@ import dagster as dg
 
 from mesh_assets import graph, order
 from mesh_assets.domain import Mesh
-from mesh_assets.orchestration import account, jobs, keys, progress, tell
+from mesh_assets.orchestration import account, compatible, jobs, keys, progress, tell
 from mesh_assets.orchestration.looks import Looks
 from mesh_assets.orchestration.tables import CLOSURE, OpenEnvironment
 from mesh_assets.partitions import starts, whole
@@ -227,7 +227,11 @@ def concerning(events: Iterable["Event"], watched: Iterable[str], after: int) ->
 
 
 def checks_behind(mesh: Mesh, domain: str, changed: Iterable[str]) -> list[dg.AssetCheckKey]:
-    """A domain's own checks that a change of these tables concerns: its input ports, and its tables behind them."""
+    """A domain's own checks that a change of these tables concerns.
+
+    Those of its input ports and of its tables behind them; and, for what it reads directly, whether it still suits its code.
+    """
+    changed = tuple(changed)
     behind = graph.downstream(graph.graph_of(mesh), changed, include_self=True)
     tables = [name for name, table in mesh.tables.items() if table.domain == domain and name in behind]
     found = []
@@ -237,7 +241,9 @@ def checks_behind(mesh: Mesh, domain: str, changed: Iterable[str]) -> list[dg.As
             found += [spec.key for spec in tell.check_specs(port, entry.contract)]
     for name in tables:
         found += [spec.key for spec in tell.check_specs(keys.of(name), mesh.tables[name].contract)]
-    return found
+    own = [table for table in mesh.tables.values() if table.domain == domain]
+    suits = compatible.check_keys(mesh.domains[domain], own)
+    return [*found, *(suits[name] for name in changed if name in suits)]
 
 
 def _schema_changes(

@@ -104,7 +104,7 @@ def spec(mesh: Mesh, table: Table) -> dg.AssetSpec:
         code_version=table.code[:16] or None,
         owners=[owner] if "@" in owner else None,
         kinds=kinds,
-        tags={"mesh/role": "output_port" if table.port else "private"},
+        tags=tell.role_tags(table),
         metadata=tell.definition_metadata(table),
         freshness_policy=tell.freshness_policy(table),
         skippable=True,

@@ -1,13 +1,13 @@
 """Outcomes and test results in Dagster's words: metadata, check specs, check results."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from mesh_assets import address
+from mesh_assets import address, deprecation
 from mesh_assets.account.expected import promised
 from mesh_assets.contract import Column, Contract, Kind, Severity
 from mesh_assets.domain import Mesh, OnFailure, Table
@@ -46,7 +46,19 @@ def definition_metadata(table: Table) -> Metadata:
         columns = [(column.name, column.type) for column in table.contract.columns]
         metadata["dagster/column_schema"] = table_schema(table.contract, columns)
         metadata["mesh/contract"] = f"{table.contract.id} {table.contract.version}"
+    if table.port and table.port.deprecated:
+        metadata["mesh/deprecated"] = True
+        if table.port.sunset:
+            metadata["mesh/sunset"] = table.port.sunset
+        if table.port.successor:
+            metadata["mesh/successor"] = dg.MetadataValue.asset(dg.AssetKey([table.domain, table.port.successor]))
     return metadata
+
+
+def role_tags(table: Table) -> dict[str, str]:
+    """By which Dagster's own selection finds ports, and those that nobody should begin to read."""
+    tags = {"mesh/role": "output_port" if table.port else "private"}
+    return tags | {"mesh/lifecycle": "deprecated"} if table.port and table.port.deprecated else tags
 
 
 def column_lineage(env: "Environment", table: Table, columns: Sequence[Sequence[str]]) -> Metadata:
@@ -144,6 +156,9 @@ def asset_description(mesh: Mesh, table: Table) -> str:
     lines.append(f"**{kind}** of *{domain.title or domain.name}*, owned by {domain.team.name or 'nobody yet'}.")
     if readers := sorted(name for name, other in mesh.domains.items() if table.port and other.input(table.name)):
         lines.append(f"Read by: {', '.join(readers)}.")
+    if ending := deprecation.deprecated(mesh, table):
+        said = ending.sentence(datetime.now(UTC).date())
+        lines += ["", f"**{said[0].upper()}{said[1:]}.**"]
     lines += ["", *questions(table)] if table.port else []
     return "\n".join(lines).strip()
 

@@ -147,11 +147,17 @@ class _DomainFile:
         )
 
     def output(self, entry: Map) -> OutputPort:
-        port = text(entry, "port")
+        port, sunset = text(entry, "port"), text(entry, "sunset")
+        if sunset and not _is_date(sunset):
+            mend = "Write year, month and day, such as `2027-03-31`."
+            self._wrong("M417", f"`sunset` is `{sunset}`, which is no date", mend, entry, "sunset")
+            sunset = ""
         return OutputPort(
             table=port,
             contract=self.contract(text(entry, "contract"), port, entry),
             compatibility=text(entry, "compatibility", "backward"),
+            successor=text(entry, "successor"),
+            sunset=sunset,
             where=self.document.place(entry, "port"),
         )
 

@@ -151,7 +151,7 @@ def test_it_is_told_what_the_command_line_prints(agent, built, monkeypatch, caps
 def test_history_changes_incidents_and_jobs_are_there(agent):
     assert [event["outcome"] for event in agent.ask("history", name="shop/orders")["events"]] == ["published"]
     assert [event["status"] for event in agent.ask("history", name="shop/orders/some_rows")["events"]] == ["pass"]
-    assert agent.ask("changes") == {"schema_version": 1, "changes": [], "total": 0}
+    assert agent.ask("changes") == {"schema_version": 1, "changes": [], "deprecated": [], "total": 0}
     assert agent.ask("incidents", closed=True) == {"schema_version": 1, "incidents": [], "total": 0}
     assert agent.ask("jobs") == {"schema_version": 1, "jobs": []}
     assert [row["table"] for row in agent.ask("status", names=["shop"])["tables"]] == ["shop/raw_orders", "shop/orders"]

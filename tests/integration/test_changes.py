@@ -1,15 +1,19 @@
 """A change that would hurt a reader is refused before anybody sees it; the reader's own tests are asked first."""
 
 import subprocess
+from dataclasses import replace
+from datetime import date
 
 import pytest
 
 from mesh_assets.build import build
 from mesh_assets.changes.ask import ask
+from mesh_assets.changes.compatible import compatible
 from mesh_assets.changes.judge import known_columns
 from mesh_assets.changes.pages import listed, shown
 from mesh_assets.changes.proposed import asked, between, mesh_at, steps
 from mesh_assets.changes.record import Answer, ChangeRecord
+from mesh_assets.changes.rehearse import rehearse
 from mesh_assets.errors import UsageError
 from mesh_assets.mesh import read_mesh
 from mesh_assets.orchestration.tables import make_of
@@ -105,6 +109,15 @@ def test_what_only_values_can_tell_is_told_by_the_readers_own_tests(place):
     assert built(place, "crm.people")["crm.people"].status in ("published", "unchanged")
 
 
+def test_a_test_that_fails_already_is_not_counted_and_its_rows_are_handed_on(place):
+    built(place, "crm.people")
+    place.contract("stats.mirror", {"id": "INTEGER; logicalTypeOptions: {maximum: 1}"})
+    env = place.env()
+    found = rehearse(env, env.mesh, ["stats.mirror", "stats.grades"], {})
+    assert [(one.ran, one.failed) for one in found.values()] == [(True, ()), (True, ())]
+    assert found["stats.grades"].passed > 0
+
+
 def test_what_no_test_sees_is_broken_for_who_uses_it(place):
     place.contract("crm.people", COLUMNS | {"grade": "VARCHAR; customProperties: [{property: unit, value: letters}]"})
     built(place)
@@ -114,6 +127,31 @@ def test_what_no_test_sees_is_broken_for_who_uses_it(place):
     # Only the words of the contract have changed, the rows are the same: it is judged all the same.
     assert outcome.status == "held"
     assert "stats at domains/stats/sql/grades.sql:1" in outcome.message
+
+
+def test_what_no_test_sees_stays_a_warning_of_the_reader_until_it_has_answered(place):
+    """Its tables are built on it and pass, which proves nothing."""
+    place.domain("crm", "outputs: [{port: people, compatibility: none}]\n")
+    place.contract("crm.people", COLUMNS | {"grade": "VARCHAR; customProperties: [{property: unit, value: letters}]"})
+    built(place)
+    env, today = place.env(), date(2030, 1, 31)
+    assert compatible(env, "stats", "crm.people", today=today).why == "it has not changed"
+    place.contract("crm.people", COLUMNS | {"grade": "VARCHAR; customProperties: [{property: unit, value: points}]"})
+    place.sql("crm.people", f"select id, name, grade, age + 1 as age from {ROWS}")
+    assert {outcome.status for outcome in built(place).values()} == {"published", "unchanged"}
+    env = place.env()
+    found = compatible(env, "stats", "crm.people", today=today)
+    assert (found.fine, found.built, str(found.verdict)) == (False, True, "breaking")
+    assert found.why.startswith("breaking, and no test sees it: unit changed of `grade`")
+    assert found.evidence[0].path == "domains/stats/sql/grades.sql"
+    assert compatible(env, "mail", "crm.people", today=today).fine  # it does not read it
+    answer = Answer(id=found.change, reader="stats", answer="waive", who="ann", why="soon", until="2030-01-31")
+    ChangeRecord(env).answer(answer)
+    waived = compatible(env, "stats", "crm.people", today=today)
+    assert (waived.fine, waived.why.endswith("waive by ann until 2030-01-31")) == (False, True)
+    assert compatible(env, "stats", "crm.people", today=date(2030, 2, 1)).answer is None
+    ChangeRecord(env).answer(replace(answer, answer="accept", until=""))
+    assert compatible(env, "stats", "crm.people", today=today).fine
 
 
 def test_a_waiver_lets_it_come_and_expires(place):

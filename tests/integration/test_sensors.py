@@ -137,8 +137,55 @@ def test_the_checks_that_it_asks_for_run_without_building_anything(place):
         result = job.execute_in_process(instance=instance, raise_on_error=False)
         found = [event.event_type_value for event in result.all_events]
     assert result.success
+    checks = {each.check_name: each for each in result.get_asset_check_evaluations()}
+    suits = checks["schema_compatible_with_base__items"]
+    assert suits.asset_key.to_user_string() == "middle/in/base__items"
+    assert (suits.passed, suits.description) == (True, "compatible: `note` is new")
     assert found.count("ASSET_CHECK_EVALUATION") == len(request.asset_check_keys)
     assert "ASSET_MATERIALIZATION" not in found
+
+
+def asked_for(place, name, cursor, *, only=None):
+    """What the checks of inputs say that a schema sensor asks for, by name."""
+    (request,), cursor = tick(place, name, cursor, only=only)
+    definitions = load(place.root, only=only, settings=place.settings).definitions
+    job = definitions.resolve_implicit_global_asset_job_def().get_subset(
+        asset_selection=set(), asset_check_selection=set(request.asset_check_keys)
+    )
+    with open_instance(place.root / ".mesh") as instance:
+        result = job.execute_in_process(instance=instance, raise_on_error=False)
+    found = {each.check_name: each for each in result.get_asset_check_evaluations()}
+    return {name: each for name, each in found.items() if name.startswith("schema_compatible_with_")}, cursor
+
+
+def test_a_change_that_breaks_the_readers_code_warns_with_the_line_until_it_is_built_again(place):
+    """`compatibility: none` lets the owner do it. The reader without a contract for the port has the check at its own table."""
+    place.domain("plain", "inputs: [{port: base.items}]\noutputs: [{port: sums}]\n")
+    place.sql("plain.sums", "select\n  sum(id) as total\nfrom base.items")
+    place.contract("plain.sums", {"total": "DECIMAL(38,0)"})
+    text = (place.root / "domains/base/domain.yaml").read_text()
+    (place.root / "domains/base/domain.yaml").write_text(
+        text.replace("port: items", "port: items, compatibility: none")
+    )
+    place.run()
+    _, cursor = tick(place, "plain__schema_changes")
+    place.sql("base.items", "select id as number from base.raw_items")
+    place.contract("base.items", {"number": "BIGINT; customProperties: [{property: cameFrom, value: id}]"})
+    place.run("base")
+    found, cursor = asked_for(place, "plain__schema_changes", cursor)
+    check = found["schema_compatible_with_base__items"]
+    assert check.asset_key.to_user_string() == "plain/sums"
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert check.description == "breaking: `id` is called `number` now"
+    (row,) = check.metadata["evidence"].records
+    assert row.data["where"] == "domains/plain/sql/sums.sql:2:7"
+    assert check.metadata["built_on_it"].value is False
+    # Built again on the new name, it is nobody's concern any more; an ordinary run says so, too.
+    place.sql("plain.sums", "select sum(number) as total from base.items")
+    place.run("plain")
+    with open_instance(place.root / ".mesh") as instance:
+        record = instance.event_log_storage.get_asset_check_execution_history(check.asset_check_key, limit=1)[0]
+    assert record.event.dagster_event.event_specific_data.passed
 
 
 def test_who_has_waited_too_long_gets_one_run_of_everything_due(place, monkeypatch):

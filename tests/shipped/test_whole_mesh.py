@@ -7,13 +7,17 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import polars as pl
 import pytest
 import yaml
 
+from mesh_assets.changes.serve import serving
+from mesh_assets.environment import Environment
 from mesh_assets.mesh import read_mesh
+from mesh_assets.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 LAST_WEEK = "domains/claims/raw/weekly/rx_2025-08-22.parquet"
@@ -81,6 +85,22 @@ def test_the_tests_find_the_known_faults_and_no_others(built: Path) -> None:
     assert sorted(found) == sorted(
         (fault["table"], fault["test"], fault["status"], fault["failing_rows"]) for fault in listed
     )
+
+
+def test_physicians_can_be_served_in_two_versions_and_no_reader_would_notice(built: Path) -> None:
+    env = Environment.open(read_mesh(built), Settings(home=built / ".mesh", dir=built, lake_catalog="", lake_data=""))
+    found = serving(env, "customers/physicians", rename=["city=practice_city"], sunset=date(2099, 3, 31))
+    assert (found.rows, found.differ, found.fine) == (6000, 0, True)
+    assert {one.table for one in found.tried} == {
+        "customers.physicians_v2",
+        "customers.physicians",
+        "claims.weekly_prescriptions",
+        "launch_analytics.physician_targets",
+        "marketing.mail_touches",
+        "marketing.physician_engagement",
+        "sales.territory_alignment",
+    }
+    assert all(one.passed and not one.failed for one in found.tried)
 
 
 def test_nothing_is_built_again_when_nothing_has_changed(built: Path) -> None:

@@ -1,0 +1,278 @@
+"""`mesh change move`: a reader of a deprecated port becomes a reader of its successor, tried on data before it is written."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from mesh_assets import deprecation
+from mesh_assets.authoring import editor
+from mesh_assets.changes.binding import Bench
+from mesh_assets.changes.impact import Moved, moved
+from mesh_assets.changes.judge import cache_of, known_columns
+from mesh_assets.changes.lineage import Columns, lineage
+from mesh_assets.changes.rehearse import rehearse
+from mesh_assets.changes.serve import Files, Json, Tried, applied, compared, diff, spelt, told
+from mesh_assets.changes.shape import ColumnShape, Shape
+from mesh_assets.changes.shim import adapted, quoted
+from mesh_assets.changes.succession import dumped, word
+from mesh_assets.changes.texts import text_of
+from mesh_assets.domain import Domain, Mesh, Toolchain
+from mesh_assets.environment import Environment
+from mesh_assets.errors import UsageError, nearest
+from mesh_assets.reading.source import read_text
+
+ALIAS = (
+    r"\s+(?:as\s+)?(?!(?:as|where|join|left|right|inner|outer|full|cross|semi|anti|asof|positional|natural|on|using|group|order|limit|"
+    r"offset|union|except|intersect|having|qualify|window|tablesample|select|pivot|unpivot)\b)[a-z_]\w*"
+)
+"""What a table is called in a query, behind its name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """A domain that reads the successor of a port instead of it; `left` are domains that still read the port then."""
+
+    domain: str
+    port: str
+    successor: str
+    renamed: Mapping[str, str]
+    files: Files
+    tried: tuple[Tried, ...]
+    left: tuple[str, ...]
+
+    @property
+    def fine(self) -> bool:
+        """Whether it can be offered."""
+        return all(one.fine for one in self.tried)
+
+
+def moving(env: Environment, reader: str, port: str) -> Move:
+    """A reader's files as they read the successor of a port, tried on what is published. Nothing is written.
+
+    Raises:
+        UsageError: There is no such reader or port, or a person has to write it.
+        ConfigError: What would be written is no mesh.
+    """
+    env.sync()
+    name = port.replace("/", ".", 1)
+    ending, domain = _asked(env.mesh, reader, name)
+    columns = known_columns(env)
+    renamed = _renamed(env, ending.table, ending.successor, columns)
+    if ending.successor not in env.seen():
+        raise UsageError(f"{spelt(ending.successor)} was never published\n    mesh run {spelt(ending.successor)}")
+    files: dict[str, tuple[str, str]] = {}
+    _domain_yaml(env.mesh, domain, ending, files)
+    _contracts(env.mesh, domain, ending, renamed, files)
+    _code(env, domain, ending, renamed, columns, files)
+    with applied(env, files) as after:
+        tables = [
+            table.name for table in after.tables.values() if table.domain == reader and ending.successor in table.inputs
+        ]
+        tried = _tried(env, after, tables)
+        left = tuple(one.domain for one in (deprecation.deprecated(after, after.tables[name]) or ending).readers)
+    return Move(
+        domain=reader,
+        port=ending.table,
+        successor=ending.successor,
+        renamed=renamed,
+        files=files,
+        tried=tried,
+        left=left,
+    )
+
+
+def to_json(found: Move, *, written: bool) -> Json:
+    """The JSON of `mesh change move`."""
+    return {
+        "schema_version": 1,
+        "domain": found.domain,
+        "port": spelt(found.port),
+        "successor": spelt(found.successor),
+        "renamed": dict(found.renamed),
+        "tried": [
+            {
+                "table": spelt(one.table),
+                "fine": one.fine,
+                "why": one.why,
+                "tests": {"pass": one.passed, "fail": one.failed},
+            }
+            for one in found.tried
+        ],
+        "fine": found.fine,
+        "left": list(found.left),
+        "files": [{"path": name, "diff": diff(name, *texts)} for name, texts in sorted(found.files.items())],
+        "written": written,
+    }
+
+
+def _asked(mesh: Mesh, reader: str, name: str) -> tuple[deprecation.Deprecated, Domain]:
+    if name not in mesh.tables:
+        raise UsageError(f"there is no port `{spelt(name)}`\n    {nearest(name, mesh.tables)}")
+    ending = deprecation.deprecated(mesh, mesh.tables[name])
+    if ending is None or not ending.successor:
+        raise UsageError(f"{spelt(name)} has no successor\n    `mesh change serve {spelt(name)} …` makes one.")
+    known = [one.domain for one in ending.readers]
+    if reader not in known:
+        raise UsageError(f"`{reader}` does not read {spelt(name)}\n    {nearest(reader, known)}")
+    if reader == name.partition(".")[0]:
+        raise UsageError(f"`{reader}` is its own domain\n    Change its tables yourself.")
+    return ending, mesh.domains[reader]
+
+
+def _renamed(env: Environment, port: str, successor: str, columns: Columns) -> dict[str, str]:
+    """The successor's names for the port's columns, where they are others: as the shim has them."""
+    made = lineage(env.mesh, env.mesh.tables[port], columns, cache_of(env))
+    names = {name.lower(): name for name, _ in columns.get(successor, ())}
+    own = {name.lower(): name for name, _ in columns.get(port, ())}
+    return {
+        own.get(name, name): names[source]
+        for name, (table, source) in made.copies.items()
+        if table == successor and source in names and source != name.lower()
+    }
+
+
+# -- files -----------------------------------------------------------------------------------------------------------------
+
+
+def _domain_yaml(mesh: Mesh, domain: Domain, ending: deprecation.Deprecated, files: dict[str, tuple[str, str]]) -> None:
+    shown = f"domains/{domain.path.name}/domain.yaml"
+    text = read_text(mesh.root / shown, shown)
+    yaml = editor(text)
+    tree = yaml.load(text)
+    for entry in tree.get("inputs") or ():
+        if entry.get("port") == ending.table:
+            entry["port"] = ending.successor
+    files[shown] = (text, dumped(yaml, tree))
+
+
+def _contracts(
+    mesh: Mesh,
+    domain: Domain,
+    ending: deprecation.Deprecated,
+    renamed: Mapping[str, str],
+    files: dict[str, tuple[str, str]],
+) -> None:
+    """What the domain asks of the port, and where its own contracts refer to it."""
+    entry = domain.input(ending.table)
+    asked = entry.contract.where.path if entry and entry.contract else ""
+    old, new = ending.table.partition(".")[2], ending.successor.partition(".")[2]
+    for path in sorted((domain.path / "contracts").glob("*.odcs.yaml")):
+        shown = path.relative_to(mesh.root).as_posix()
+        text = read_text(path, shown)
+        after = text
+        for before, name in renamed.items():
+            after = word(after, f"{ending.table}.{before}", f"{ending.successor}.{name}")
+        after = re.sub(rf"(to:\s*['\"]?){re.escape(ending.table)}(?=\.)", rf"\g<1>{ending.successor}", after)
+        if shown == asked:
+            after = _asks(after, old, new, renamed)
+        if after != text:
+            files[shown] = (text, after)
+
+
+def _asks(text: str, old: str, new: str, renamed: Mapping[str, str]) -> str:
+    """A contract of an input, for the successor."""
+    yaml = editor(text)
+    tree = yaml.load(text)
+    schema = tree["schema"][0]
+    for key in ("name", "physicalName"):
+        if schema.get(key) == old:
+            schema[key] = new
+    for column in schema.get("properties") or ():
+        for key in ("name", "physicalName"):
+            if column.get(key) in renamed:
+                column[key] = renamed[column[key]]
+    for rule in schema.get("quality") or ():
+        if isinstance(rule.get("query"), str):
+            for before, name in renamed.items():
+                rule["query"] = word(rule["query"], before, name)
+    return dumped(yaml, tree)
+
+
+def _code(
+    env: Environment,
+    domain: Domain,
+    ending: deprecation.Deprecated,
+    renamed: Mapping[str, str],
+    columns: Columns,
+    files: dict[str, tuple[str, str]],
+) -> None:
+    """SQL that reads the port, reading its successor."""
+    mesh = env.mesh
+    tables = [t for t in mesh.tables.values() if t.domain == domain.name and ending.table in t.inputs]
+    if by_hand := [t for t in tables if t.toolchain is not Toolchain.SQL]:
+        listed = ", ".join(f"{spelt(t.name)} ({t.where})" for t in by_hand)
+        mend = f"Read `{ending.successor}` there" + "".join(
+            f", `{name}` for `{before}`" for before, name in renamed.items()
+        )
+        raise UsageError(
+            f"{listed} {'is' if len(by_hand) == 1 else 'are'} not in SQL: a person has to change it\n    {mend}."
+        )
+    found = {ending.table: _difference(columns[ending.table], renamed, ending.table)}
+    by_new_name = {**columns, ending.table: found[ending.table].columns}
+    bench = Bench()
+    try:
+        for table in tables:
+            text = text_of(mesh, table)
+            if text is None:
+                continue
+            read = lineage(mesh, table, columns)
+            lines = adapted(bench, table, text, read, found, columns, by_new_name)
+            named = ending.successor
+            if (
+                lines is None
+            ):  # what a `*` takes along, and what has to keep its name: the new names end where they come in
+                gone = ", ".join(quoted(name) for name in renamed.values())
+                back = ", ".join(f"{quoted(name)} as {quoted(before)}" for before, name in renamed.items())
+                lines = text.source.splitlines(keepends=True)
+                named = f"(select * exclude ({gone}), {back} from {ending.successor})"
+            files[text.path] = (text.source, _named("".join(lines), ending, named))
+    finally:
+        bench.close()
+
+
+def _difference(columns: tuple[tuple[str, str], ...], renamed: Mapping[str, str], port: str) -> Moved:
+    old = Shape(columns=tuple(ColumnShape(name=name, type=kind) for name, kind in columns))
+    new = tuple(
+        replace(column, name=renamed[column.name], came_from=(column.name,)) if column.name in renamed else column
+        for column in old.columns
+    )
+    return moved(port, old, replace(old, columns=new))
+
+
+def _named(text: str, ending: deprecation.Deprecated, named: str) -> str:
+    """SQL that reads the successor; where columns are qualified by the port's bare name, that stays as an alias."""
+    short = ending.table.partition(".")[2]
+    needs = named.startswith("(") or re.search(rf"(?<![\w.]){re.escape(short)}\.[\w\"*]", text) is not None
+    called = re.compile(rf"(?<![\w.]){re.escape(ending.table)}(?![\w.])(?P<alias>{ALIAS})?", re.IGNORECASE)
+    lines = []
+    for line in text.splitlines(keepends=True):
+        code, dashes, comment = line.partition("--")
+        code = called.sub(lambda match: named + (match["alias"] or (f" as {short}" if needs else "")), code)
+        lines.append(code + dashes + comment)
+    return "".join(lines)
+
+
+# -- on data ---------------------------------------------------------------------------------------------------------------
+
+
+def _tried(env: Environment, after: Mesh, tables: list[str]) -> tuple[Tried, ...]:
+    """Its tables on the successor as it is published; what they give, beside what they gave."""
+    seen = env.seen()
+    alike: dict[str, str] = {}
+
+    def look(name: str, relation: str) -> None:
+        if name in seen:
+            rows, differ = compared(env, env.lake.relation(name, seen[name].version), relation)
+            alike[name] = (
+                f"gives the same {rows:,} rows"
+                if not differ
+                else f"gives {differ:,} rows otherwise than the {rows:,} published"
+            )
+
+    runs = rehearse(env, after, tables, {}, look)
+    return tuple(
+        told(runs[name], alike.get(name, "runs on the successor"))
+        if runs[name].ran
+        else Tried(table=name, fine=False, why=runs[name].why)
+        for name in tables
+    )

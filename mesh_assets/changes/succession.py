@@ -1,0 +1,334 @@
+"""The files of a port's next major version, and of the shim that keeps the one before it alive: texts to texts."""
+
+import ast
+import io
+import re
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from mesh_assets.authoring import editor
+from mesh_assets.changes.impact import Moved
+from mesh_assets.changes.shim import quoted, shim
+from mesh_assets.domain import Load, Mesh, Table, Toolchain
+from mesh_assets.errors import UsageError
+from mesh_assets.reading.source import read_text
+
+PAGE = "docs/how-to/change-a-port.md says how it is done by hand."
+LOGICAL = {
+    "VARCHAR": "string",
+    "BOOLEAN": "boolean",
+    "DATE": "date",
+    "TIME": "time",
+    "DECIMAL": "number",
+    "DOUBLE": "number",
+    "FLOAT": "number",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Succession:
+    """A port and its next version.
+
+    Attributes:
+        port, successor: As `domain.table`.
+        rows: A private table that holds what the port's code gives, where that code is no SQL; empty: it is in the successor's.
+        version: Of the successor's contract.
+        columns: The successor's, in their order: SQL over the rows before, and the name.
+        shim: SQL of the port over its successor.
+        files: Every file that changes, by path in the mesh: its text before (empty: new) and after (empty: gone).
+        notes: What a person has to look at.
+    """
+
+    port: str
+    successor: str
+    rows: str
+    version: str
+    sunset: str
+    columns: tuple[tuple[str, str], ...]
+    shim: str
+    files: Mapping[str, tuple[str, str]]
+    notes: tuple[str, ...] = ()
+
+
+def succession(mesh: Mesh, found: Moved, port: str, successor: str, sunset: date) -> Succession:
+    """What is written to serve a changed port under a name of its own, beside the old one.
+
+    Args:
+        mesh: As it is.
+        found: The change: the port's shape, and that of its next version.
+        port: As `domain.table`.
+        successor: Bare name; empty: the port's, with its major version.
+        sunset: The last day of the old one.
+
+    Raises:
+        UsageError: It cannot be written by a program.
+    """
+    table = mesh.tables[port]
+    major = _major(table)
+    new = successor or f"{re.sub(r'_v[0-9]+$', '', table.short)}_v{major}"
+    rows = "" if table.toolchain is Toolchain.SQL else f"{table.short}_rows"
+    for name in filter(None, (new, rows)):
+        if f"{table.domain}.{name}" in mesh.tables:
+            raise UsageError(f"there is a table {table.domain}/{name} already\n    Choose another name: `--as NAME`.")
+    columns = _columns(found)
+    old = shim(port, found, f"{table.domain}.{new}")
+    if old is None:
+        gone = [c.name for c in found.old.columns if not c.nullable and c.name not in _kept(found)]
+        mend = "Keep it in the new version until the sunset; its readers can be told to leave it alone."
+        raise UsageError(
+            f"`{gone[0]}` is promised in every row, and cannot be had back from a version without it\n    {mend}"
+        )
+    return _Writer(mesh, table, found, new, rows, f"{major}.0.0", sunset).written(columns, old)
+
+
+def _major(table: Table) -> int:
+    """The next major version; refused where a program should not write it."""
+    spelt = table.name.replace(".", "/", 1)
+    if table.port is None:
+        raise UsageError(f"{spelt} is no output port: nobody else reads it\n    Change it as it is.")
+    if table.port.deprecated:
+        raise UsageError(f"{spelt} is deprecated already\n    Make the next version of its successor.")
+    if table.contract is None or table.contract.major is None:
+        raise UsageError(f"{spelt} has no contract with a version\n    Write `version: 1.0.0` first.")
+    if table.load is not Load.FULL or table.partitions or table.artifact:
+        raise UsageError(f"{spelt} is incremental, has partitions, or is an artefact\n    {PAGE}")
+    if table.toolchain not in (Toolchain.SQL, Toolchain.PYTHON):
+        raise UsageError(f"{spelt} is built by {table.toolchain}, not by a SQL file or a Python function\n    {PAGE}")
+    return table.contract.major + 1
+
+
+def _columns(found: Moved) -> tuple[tuple[str, str], ...]:
+    """SQL over the old columns, and the name, for each of the new ones."""
+    made = []
+    for column in found.new.columns:
+        before = next(
+            (found.old.names[one.lower()] for one in column.came_from if one.lower() in found.old.names), None
+        )
+        before = before or found.old.names[column.name.lower()]
+        name = quoted(before.name)
+        made.append((name if before.type == column.type else f"cast({name} as {column.type})", column.name))
+    return tuple(made)
+
+
+def _kept(found: Moved) -> frozenset[str]:
+    renamed = {source for column in found.new.columns for source in column.came_from}
+    return frozenset(c.name for c in found.old.columns if c.name in renamed or c.name.lower() in found.new.names)
+
+
+@dataclass
+class _Writer:
+    mesh: Mesh
+    table: Table
+    found: Moved
+    new: str
+    rows: str
+    version: str
+    sunset: date
+
+    def __post_init__(self) -> None:
+        self.domain = f"domains/{self.mesh.domains[self.table.domain].path.name}"
+        self.files: dict[str, tuple[str, str]] = {}
+        self.notes: list[str] = []
+        self.renamed = {source: column.name for column in self.found.new.columns for source in column.came_from}
+        self.dropped = [c.name for c in self.found.old.columns if c.name not in _kept(self.found)]
+
+    def written(self, columns: Sequence[tuple[str, str]], old: str) -> Succession:
+        domain, short = self.table.domain, self.table.short
+        self._code(columns, old)
+        self._contracts()
+        self._domain_yaml()
+        if self.table.contract and self.table.contract.schemas:
+            self.notes.append(f"the schemas of {self.domain}/checks.py stay with {short}: write those of {self.new}")
+        return Succession(
+            port=self.table.name,
+            successor=f"{domain}.{self.new}",
+            rows=f"{domain}.{self.rows}" if self.rows else "",
+            version=self.version,
+            sunset=self.sunset.isoformat(),
+            columns=tuple(columns),
+            shim=old,
+            files=self.files,
+            notes=tuple(self.notes),
+        )
+
+    # -- code ----------------------------------------------------------------------------------------------------------
+
+    def _code(self, columns: Sequence[tuple[str, str]], old: str) -> None:
+        domain, short = self.table.domain, self.table.short
+        listed = ",\n".join(
+            f"    {sql}" if sql == quoted(name) else f"    {sql} as {quoted(name)}" for sql, name in columns
+        )
+        head = f"-- Version {self.version.partition('.')[0]} of {domain}/{short}, which is served from here until {self.sunset}.\n"
+        shown = self.table.path.relative_to(self.mesh.root).as_posix()
+        text = read_text(self.table.path, shown)
+        if self.rows:
+            after = _renamed_function(text, short, self.rows)
+            if after is None:
+                raise UsageError(f"`{short}` is used in {shown} elsewhere, or named in another way\n    {PAGE}")
+            self.files[shown] = (text, after)
+            made = f"{head}select\n{listed}\nfrom {domain}.{self.rows}\n"
+        else:
+            made = f"{head}select\n{listed}\nfrom (\n{text.rstrip().rstrip(';').rstrip()}\n) as made\n"
+        self.files[f"{self.domain}/sql/{self.new}.sql"] = ("", made)
+        self.files[f"{self.domain}/sql/{short}.sql"] = ("" if self.rows else text, old)
+
+    # -- contracts -----------------------------------------------------------------------------------------------------
+
+    def _contracts(self) -> None:
+        contract = self.table.contract
+        if contract is None:
+            return
+        shown = contract.where.path
+        text = read_text(self.mesh.root / shown, shown)
+        yaml = editor(text)
+        tree = yaml.load(text)
+        short = self.table.short
+        tree["id"] = f"{tree['id']}_v{self.version.partition('.')[0]}"
+        tree["version"] = self.version
+        if "name" in tree:
+            tree["name"] = f"{tree['name']}, version {self.version.partition('.')[0]}"
+        schema = tree["schema"][0]
+        for key in ("name", "physicalName"):
+            if schema.get(key) == short:
+                schema[key] = self.new
+        schema["properties"] = self._properties(schema["properties"])
+        for key in ("quality", "relationships"):
+            if key in schema:
+                self._rules(schema, key)
+        for level in tree.get("slaProperties") or ():
+            if isinstance(level.get("element"), str):
+                level["element"] = self._worded(re.sub(rf"^{short}\b", self.new, level["element"]))
+        self.files[f"{self.domain}/contracts/{self.new}.odcs.yaml"] = ("", dumped(yaml, tree))
+        old = yaml.load(text)
+        old["status"] = "deprecated"
+        self.files[shown] = (text, dumped(yaml, old))
+
+    def _properties(self, properties: Any) -> Any:  # noqa: ANN401 - ruamel's
+        low = {name.lower() for name in self.dropped}
+        renamed = {before.lower(): after for before, after in self.renamed.items()}
+        for place in reversed(range(len(properties))):
+            column = properties[place]
+            name = str(column.get("physicalName") or column["name"])
+            if name.lower() in low:
+                del properties[place]
+                continue
+            if name.lower() in renamed:
+                column["name"] = renamed[name.lower()]
+                if "physicalName" in column:
+                    column["physicalName"] = renamed[name.lower()]
+            shape = self.found.new.names[str(column.get("physicalName") or column["name"]).lower()]
+            before = self.found.old.names[name.lower()]
+            if shape.type != before.type:
+                column["physicalType"] = shape.type
+                bare = re.sub(r"\(.*", "", shape.type)
+                logical = (
+                    "timestamp"
+                    if bare.startswith("TIMESTAMP")
+                    else LOGICAL.get(bare, "integer" if "INT" in bare else "")
+                )
+                if logical:
+                    column["logicalType"] = logical
+        return properties
+
+    def _rules(self, schema: Any, key: str) -> None:  # noqa: ANN401 - ruamel's
+        """Rules of the table follow the new names; those that need a column that is gone are left out."""
+        rules = schema[key]
+        for place in reversed(range(len(rules))):
+            gone = [name for name in self.dropped if _mentions(rules[place], name)]
+            if gone:
+                name = rules[place].get("id") or rules[place].get("name") or f"number {place + 1}"
+                self.notes.append(f"the rule `{name}` needs `{gone[0]}`, which is gone: {self.new} is without it")
+                del rules[place]
+            else:
+                rules[place] = self._followed(rules[place])
+        if not rules:
+            del schema[key]
+
+    def _followed(self, node: Any) -> Any:  # noqa: ANN401 - ruamel's
+        if isinstance(node, Mapping):
+            for key, value in node.items():
+                if key not in ("id", "name", "description", "type", "engine", "metric"):
+                    node[key] = self._followed(value)
+            return node
+        if isinstance(node, list):
+            for place, value in enumerate(node):
+                node[place] = self._followed(value)
+            return node
+        return self._worded(node) if isinstance(node, str) else node
+
+    def _worded(self, text: str) -> str:
+        for before, name in self.renamed.items():
+            text = word(text, before, name)
+        return text
+
+    # -- domain.yaml ---------------------------------------------------------------------------------------------------
+
+    def _domain_yaml(self) -> None:
+        shown = f"{self.domain}/domain.yaml"
+        text = read_text(self.mesh.root / shown, shown)
+        yaml = editor(text)
+        tree = yaml.load(text)
+        outputs = tree["outputs"]
+        place = next(place for place, entry in enumerate(outputs) if entry.get("port") == self.table.short)
+        entry = outputs[place]
+        from ruamel.yaml.comments import CommentedMap
+
+        made = CommentedMap({"port": self.new})
+        if "compatibility" in entry:
+            made["compatibility"] = entry["compatibility"]
+        if getattr(entry, "fa", None) is not None and entry.fa.flow_style():
+            made.fa.set_flow_style()
+        entry["successor"] = self.new
+        entry["sunset"] = self.sunset
+        outputs.insert(place, made)  # before the old one: a comment that follows it belongs to what comes next
+        said = (tree.get("tables") or {}).get(self.table.short)
+        if said is not None:
+            for name in filter(None, (self.new, self.rows)):
+                tree["tables"][name] = deepcopy(said)
+        self.files[shown] = (text, dumped(yaml, tree))
+
+
+def dumped(yaml: Any, tree: Any) -> str:  # noqa: ANN401 - ruamel's
+    """YAML as text."""
+    stream = io.StringIO()
+    yaml.dump(tree, stream)
+    return stream.getvalue()
+
+
+def word(text: str, before: str, after: str) -> str:
+    """Text with one word for another; a block of YAML stays one."""
+    made = re.sub(rf"(?<![\w'.]){re.escape(before)}(?![\w'])", after, text)
+    return type(text)(made) if made != text else text
+
+
+def _mentions(node: Any, name: str) -> bool:  # noqa: ANN401 - ruamel's
+    if isinstance(node, Mapping):
+        return any(_mentions(value, name) for key, value in node.items() if key != "description")
+    if isinstance(node, list):
+        return any(_mentions(value, name) for value in node)
+    return isinstance(node, str) and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", node, re.IGNORECASE) is not None
+
+
+def _renamed_function(text: str, old: str, new: str) -> str | None:
+    """Python with a table's function under another name; None where that is not one word in one place."""
+    tree = ast.parse(text)
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    found = [node for node in functions if node.name == old and node.decorator_list]
+    if len(found) != 1 or any(_keywords(one) & {"name", "key"} for one in found[0].decorator_list):
+        return None
+    taken = [node for node in functions if old in {arg.arg for arg in (*node.args.args, *node.args.kwonlyargs)}]
+    shadowed = {id(inner) for node in taken for inner in ast.walk(node)}
+    names = (node for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in shadowed)
+    if any(node.id == old and isinstance(node.ctx, ast.Load) for node in names):
+        return None  # something calls it
+    lines = text.splitlines(keepends=True)
+    at = found[0].lineno - 1
+    lines[at] = re.sub(rf"(\bdef\s+){re.escape(old)}\b", rf"\g<1>{new}", lines[at], count=1)
+    return "".join(lines)
+
+
+def _keywords(decorator: ast.expr) -> set[str | None]:
+    return {word.arg for word in decorator.keywords} if isinstance(decorator, ast.Call) else set()

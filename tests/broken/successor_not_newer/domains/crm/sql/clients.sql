@@ -1,0 +1,1 @@
+select id from crm.clients_v2
