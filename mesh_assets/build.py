@@ -343,11 +343,11 @@ def _explained(step: Step, table: Table) -> Generator[None]:
         where = table.path.relative_to(mesh.root) if table.path.is_relative_to(mesh.root) else table.path
         told = first_lines(str(error))
         if not isinstance(error, (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)):
-            told = _without_values(step, table, told)
+            told = without_values(step, table, told)
         raise RunError(f"{where}: {told}") from None
 
 
-def _without_values(step: Step, table: Table, told: str) -> str:
+def without_values(step: Step, table: Table, told: str) -> str:
     """DuckDB quotes the value that it stumbled over: not where that may be one which nobody may see."""
     tables = [step.env.mesh.tables[name] for name in (table.name, *table.inputs) if name in step.env.mesh.tables]
     if any(each.contract and each.contract.masked for each in tables):

@@ -165,7 +165,7 @@ def replay(env: Environment, table: Table, chosen: Chosen, patch: Patch = Patch(
                 row[0]
                 for row in con.execute(f"SELECT {quoted(rows.ID)} FROM {parquet(staged.staged.files)}").fetchall()
             }
-            made = rows.split(env.lake, con, staged, asked, run=run, at=now())
+            made = rows.split(env.lake, con, staged, asked, run=run, at=now(), again=True)
         finally:
             env.lake.discard(staged.staged)
         if made is None:
@@ -242,6 +242,8 @@ def discards(env: Environment, table: str = "") -> list[dict[str, Any]]:
 
 def _staged(step: Step, table: Table, chosen: Chosen, patch: Patch, version: int) -> Publication:
     """The waiting rows, mended, as a candidate that still carries their ids."""
+    import duckdb
+
     env, con, relation = step.env, step.con, _relation(step.env, table)
     there = dict(_described(con, relation))
     base = dict(env.lake.columns(con, table.name, version))
@@ -253,7 +255,11 @@ def _staged(step: Step, table: Table, chosen: Chosen, patch: Patch, version: int
     if patch.file is not None:
         source = f"{source} LEFT JOIN temp.mesh_patch AS p ON p.{quoted(rows.ID)} = b.{quoted(rows.ID)}"
     query = f"SELECT {', '.join(picked)}, b.{quoted(rows.ID)} FROM {source}"
-    staged = env.lake.stage(con, table.name, query, columns=table.contract.columns if table.contract else ())
+    try:
+        staged = env.lake.stage(con, table.name, query, columns=table.contract.columns if table.contract else ())
+    except duckdb.Error as error:
+        told = build.without_values(step, table, str(error).splitlines()[0])
+        raise UsageError(f"the rows cannot be mended so: {told}\n    Nothing was changed. {_look(table)}") from None
     if not staged.rows:
         env.lake.discard(staged)
         raise UsageError(f"no such row of {spelt(table.name)} waits in quarantine\n    {_look(table)}")

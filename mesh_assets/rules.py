@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from mesh_assets.contract import QUARANTINE, Test
-from mesh_assets.domain import Domain, Load, PartitionMapping, Table
+from mesh_assets.domain import Domain, Load, PartitionMapping, Table, Toolchain
 from mesh_assets.errors import Place, Problem, nearest
 from mesh_assets.graph import cycles
 from mesh_assets.reading.draft import DOMAINS_TAKEN, TABLES_TAKEN, DomainDraft, Draft, Options, Reference, name_fault
@@ -396,6 +396,17 @@ def readers_set_nothing_aside(draft: Draft) -> Iterator[Problem]:
                     )
 
 
+def models_set_nothing_aside(draft: Draft) -> Iterator[Problem]:
+    """dbt builds its models together: one that reads another has its rows before any of them can be set aside."""
+    for table in _tables(draft):
+        for test in table.contract.tests if table.contract and table.toolchain is Toolchain.DBT else ():
+            if test.quarantines:
+                what = f"`{test.name}` cannot put rows into quarantine: dbt builds its models together, and others read them"
+                yield Problem(
+                    "M531", what, test.where, "Set the rows aside in a table that is not dbt's, or in the model."
+                )
+
+
 RULES: tuple[Rule, ...] = (
     domains_are_named_as_their_folders,
     no_two_domains_have_one_name,
@@ -416,6 +427,7 @@ RULES: tuple[Rule, ...] = (
     nothing_feeds_itself,
     relationships_lead_somewhere,
     readers_set_nothing_aside,
+    models_set_nothing_aside,
 )
 
 

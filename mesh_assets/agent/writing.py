@@ -33,7 +33,7 @@ def pause(asked: Asked, told: Words) -> Json:
     if told["paused"]:
         done = launches.pause(domain, asked.by, told["why"][:LONGEST])
         return {"schema_version": catalog.SCHEMA_VERSION, **catalog.pause_report(done)}
-    return {"schema_version": catalog.SCHEMA_VERSION, "domain": domain, "was_paused": launches.resume(domain)}
+    return catalog.resume_domain(env, domain)
 
 
 def _begin(asked: Asked, title: str, command: Sequence[str], chosen: Sequence[str], options: Sequence[str]) -> Json:

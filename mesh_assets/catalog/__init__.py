@@ -19,6 +19,7 @@ from mesh_assets.catalog.pipelines import (
     pipeline_named,
     pipeline_report,
     pipelines_report,
+    resume_domain,
     settle,
 )
 from mesh_assets.catalog.reports import (
@@ -56,6 +57,7 @@ __all__ = [
     "plan_named",
     "query",
     "query_report",
+    "resume_domain",
     "run_report",
     "settle",
     "settle_backfills",

@@ -205,6 +205,15 @@ def domain_named(env: Environment, name: str) -> str:
     return name
 
 
+def resume_domain(env: Environment, name: str) -> Json:
+    """Build a paused domain again: the JSON of `mesh resume`. One that is paused with an outer domain stays so."""
+    launches = Launches(env.ledger.store)
+    was = launches.resume(name)
+    paused = launches.paused()
+    outer = next((one for one in env.mesh.within(name) if one in paused), None)
+    return {"schema_version": SCHEMA_VERSION, "domain": name, "was_paused": was, "paused_with": outer}
+
+
 def pause_report(pause: Pause) -> Json:
     """A domain that is paused: among the `paused` of `mesh status --json`."""
     return {"domain": pause.domain, "since": pause.at, "by": pause.by, "why": pause.why}

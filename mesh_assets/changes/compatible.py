@@ -123,9 +123,9 @@ def _plain(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _answer(record: ChangeRecord, events: Sequence[Event], reader: str, today: date) -> Answer | None:
-    """What the reader has said to the last of these changes, or to the one that was proposed as it; while it holds."""
-    found = [record.answers(event.id).get(reader) for event in events]
-    return next((one for one in reversed(found) if one is not None and one.holds(today)), None)
+    """What the reader has said to the last of these changes, while it holds: it was asked of all of them together."""
+    found = record.answers(events[-1].id).get(reader)
+    return found if found is not None and found.holds(today) else None
 
 
 def _why(verdict: Verdict, changes: Sequence[Change], answer: Answer | None, *, built: bool, silent: bool) -> str:

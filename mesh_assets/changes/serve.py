@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -101,6 +101,13 @@ def serving(
         return _tried(env, after, plan, candidates_of(env, asked.start)[name], hit)
 
 
+def _ignored(root: Path) -> Callable[[str, list[str]], set[str]]:
+    """What need not be copied; a domain's or a project's own folder may have any of these names."""
+    tops = {str(root / name) for name in READ}
+    some, hidden = shutil.ignore_patterns(*RAW), shutil.ignore_patterns(".*", "__pycache__")
+    return lambda folder, names: (hidden if str(folder) in tops else some)(folder, names)
+
+
 @contextmanager
 def applied(env: Environment, files: Files) -> Generator[Mesh]:
     """The mesh as it would be with these files; its code is there until the end of the block. Raw files are left out.
@@ -113,9 +120,7 @@ def applied(env: Environment, files: Files) -> Generator[Mesh]:
         place = Path(folder)
         for name in READ:
             if (root / name).is_dir():
-                shutil.copytree(
-                    root / name, place / name, symlinks=True, ignore=shutil.ignore_patterns(*RAW), copy_function=_linked
-                )
+                shutil.copytree(root / name, place / name, symlinks=True, ignore=_ignored(root), copy_function=_linked)
             elif (root / name).is_file():
                 _linked(str(root / name), str(place / name))
         for name, (_, after) in files.items():

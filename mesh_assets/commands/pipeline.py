@@ -105,11 +105,12 @@ def pause(
 def resume(domain: Domain, mesh: MeshDir = None, *, as_json: AsJson = False) -> None:
     """Build a paused domain again: what has become due meanwhile is built once."""
     from mesh_assets import catalog
-    from mesh_assets.launches import Launches
 
     env, _ = environment(mesh)
-    was = Launches(env.ledger.store).resume(catalog.domain_named(env, domain))
+    done = catalog.resume_domain(env, catalog.domain_named(env, domain))
     if as_json:
-        print_json({"schema_version": catalog.SCHEMA_VERSION, "domain": domain, "was_paused": was})
+        print_json(done)
+    elif outer := done["paused_with"]:
+        note(f"{domain} is paused with {outer}: mesh resume {outer}")
     else:
-        note(f"{domain} is built again" if was else f"{domain} was not paused")
+        note(f"{domain} is built again" if done["was_paused"] else f"{domain} was not paused")

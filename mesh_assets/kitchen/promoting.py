@@ -295,6 +295,7 @@ def _publications(
 ) -> list[Publication]:
     found = []
     for name, version in planned.tables.items():
+        found += _beside(env, kitchen, site, con, name)
         made = kitchen.lake.harvest(con, name, into=env.lake, base=site.snapshot)
         if made is None:
             continue
@@ -302,12 +303,11 @@ def _publications(
         base = site.snapshot if mode is not Mode.REPLACE else None
         record = _in_production(version.record, site, planned.tables, staged.files)
         found.append(Publication(staged=staged, record=cast("Mapping[str, object]", record), mode=mode, base=base))
-        found += _beside(env, kitchen, site, con, name, record)
     return found
 
 
 def _beside(
-    env: Environment, kitchen: Environment, site: Site, con: "duckdb.DuckDBPyConnection", name: str, record: Record
+    env: Environment, kitchen: Environment, site: Site, con: "duckdb.DuckDBPyConnection", name: str
 ) -> list[Publication]:
     """The rows that the kitchen has put into quarantine, or taken out of it, where it has changed any."""
     held = quarantine.table_of(name)
@@ -317,7 +317,8 @@ def _beside(
     if made is None:
         return []
     staged, mode = made
-    waiting = record.get("quarantined", {}).get("waiting", staged.rows)
+    there = kitchen.lake.relation(held, kitchen.lake.head())
+    ((waiting,),) = con.execute(f"SELECT count(*) FROM {there}").fetchall()
     base = site.snapshot if mode is not Mode.REPLACE else None
     return [Publication(staged=staged, record={"rows": waiting}, mode=mode, base=base, aside=True)]
 

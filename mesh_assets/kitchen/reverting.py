@@ -4,15 +4,18 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from mesh_assets.catalog import spelt
 from mesh_assets.environment import Environment
 from mesh_assets.errors import UsageError
 from mesh_assets.kitchen import git
 from mesh_assets.kitchen.records import Promotion, Records
-from mesh_assets.lake import Publication
+from mesh_assets.lake import Publication, quarantine
 from mesh_assets.ledger import Version
+
+if TYPE_CHECKING:
+    import duckdb
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +106,8 @@ def put_back(env: Environment, targets: Mapping[str, int | None], *, run: str = 
                 names = [Path(file).name for file in staged.files]
                 record = {**recorded(env, name, version).record, "files": names, "reverted_to": version}
                 publications.append(Publication(staged=staged, record=record))
+            beside, emptied = _waiting_then(env, con, targets)
+            publications += beside
             version = env.lake.publish(
                 con,
                 publications,
@@ -111,7 +116,7 @@ def put_back(env: Environment, targets: Mapping[str, int | None], *, run: str = 
                 message=message,
                 about={"revert": dict(targets)},
                 unmoved=dict.fromkeys(targets, head),
-                dropped=gone,
+                dropped=[*gone, *emptied],
             )
         except BaseException:
             if not any(commit.run == run for commit in env.lake.commits(after=head)):
@@ -120,6 +125,23 @@ def put_back(env: Environment, targets: Mapping[str, int | None], *, run: str = 
             raise
     env.sync()
     return version
+
+
+def _waiting_then(
+    env: Environment, con: "duckdb.DuckDBPyConnection", targets: Mapping[str, int | None]
+) -> tuple[list[Publication], list[str]]:
+    """The quarantines of tables as they were at versions of before, and those that were not there then."""
+    found, gone = [], []
+    for name, version in sorted(targets.items()):
+        held = quarantine.table_of(name)
+        moved = env.lake.moved(held)
+        if moved is None or (version is not None and moved <= version):
+            continue
+        if version is None or held not in env.lake.tables(version, quarantine=True):
+            gone.append(held)
+        else:
+            found.append(Publication(staged=env.lake.as_it_was(con, held, version), record={}, aside=True))
+    return found, gone
 
 
 def recorded(env: Environment, table: str, version: int) -> Version:

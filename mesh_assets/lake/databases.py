@@ -46,6 +46,8 @@ class _Attached:
     #: Whatever names of columns were learned here were learned while these were the newest.
     names: Names | None
     sessions: int = 0
+    #: With those that only look at the catalog.
+    users: int = 0
     doubtful: bool = False
 
 
@@ -97,10 +99,19 @@ def loaded(extensions: tuple[str, ...]) -> Generator["Connection"]:
     _keep(extensions, con)
 
 
-def shared(lake: Source) -> "Connection":
-    """A database with this lake attached, for its catalog's tables. Use cursors of it."""
+@contextmanager
+def catalog(lake: Source) -> Generator["Connection"]:
+    """A connection to a database with this lake attached, for its catalog's tables alone: no file is read."""
     with _lock:
-        return _current(lake).con
+        attached = _current(lake)
+        attached.users += 1
+        con = attached.con.cursor()
+    try:
+        yield con
+    finally:
+        with _lock:
+            con.close()
+            _left(lake, attached)
 
 
 @contextmanager
@@ -115,6 +126,7 @@ def session(lake: Source) -> Generator["Connection"]:
         else:
             attached.names = names
         attached.sessions += 1
+        attached.users += 1
         con = attached.con.cursor()
         _sessions[id(con)] = attached
     try:
@@ -126,8 +138,7 @@ def session(lake: Source) -> Generator["Connection"]:
             attached.sessions -= 1
             if not attached.doubtful and _moved(lake, attached):
                 _retire(lake, attached)
-            elif attached.doubtful and not attached.sessions:
-                _detach(lake, attached)
+            _left(lake, attached)
 
 
 @contextmanager
@@ -152,10 +163,8 @@ def publisher(lake: Source, con: "Connection") -> Generator["Connection"]:
 def release(lake: Source) -> None:
     """Detach a lake; its next use attaches it again."""
     with _lock:
-        attached = _attached.pop(lake.key, None)
-        if attached:
-            attached.doubtful = True
-            _detach(lake, attached)
+        if attached := _attached.get(lake.key):
+            _retire(lake, attached)
 
 
 def _current(lake: Source) -> _Attached:
@@ -180,7 +189,13 @@ def _retire(lake: Source, attached: _Attached) -> None:
     attached.doubtful = True
     if _attached.get(lake.key) is attached:
         del _attached[lake.key]
-    if not attached.sessions:
+    if not attached.users:
+        _detach(lake, attached)
+
+
+def _left(lake: Source, attached: _Attached) -> None:
+    attached.users -= 1
+    if attached.doubtful and not attached.users:
         _detach(lake, attached)
 
 

@@ -632,7 +632,7 @@ class Lake:
                 raise no_lake()
             return rows
         asked = f"FROM sqlite_query({text(METADATA)}, {text(sql)})" if native else sql
-        with explained("Reading the lake's catalog"), databases.shared(self._source).cursor() as con:
+        with explained("Reading the lake's catalog"), databases.catalog(self._source) as con:
             return con.execute(asked).fetchall()
 
 

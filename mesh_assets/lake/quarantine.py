@@ -65,17 +65,17 @@ def split(
     *,
     run: str,
     at: str,
+    again: bool = False,
 ) -> Split | None:
     """The staged rows for which one of the conditions is true, apart from the others. None: there are none, and nothing is written.
 
     Every condition is asked once of every row, so that no row is in both parts or in neither, whatever the clock says.
-    Rows that carry the quarantine's id come from there: they are left where they are, and only told.
+    With `again` the rows come from the quarantine and carry its id: those that fail are left where they are, and only told.
 
     Raises:
         RunError: A column has the name of one that the quarantine adds.
     """
     staged, columns = publication.staged, [name for name, _ in publication.staged.columns]
-    again = ID in columns
     taken = [name for name in columns if name.casefold() in ASIDE_COLUMNS and not (again and name == ID)]
     if taken:
         mend = "Give the column another name, or take the `action` out of the contract's rules."
@@ -166,9 +166,9 @@ class _Apart:
             f"{text(at)}::TIMESTAMPTZ AS {quoted(AT)}, {text(range_) if range_ else 'NULL::VARCHAR'} AS {quoted(PART)}"
         )
         return self._write(
-            f"SELECT f.*, {own} FROM (SELECT {self.names}, file_row_number AS _n FROM {parquet((file,))}) AS f "
-            f"JOIN {marks} AS m ON m.n = f._n ORDER BY m.n",
-            exclude="_n",
+            f"SELECT f.*, {own} FROM (SELECT {self.names}, file_row_number FROM {parquet((file,))}) AS f "
+            f"JOIN {marks} AS m ON m.n = f.file_row_number ORDER BY m.n",
+            exclude=ROW,
         )
 
     def _kept(self, marks: str, file: str) -> tuple[str, int]:
@@ -277,7 +277,10 @@ def _stays(
         case Mode.APPEND:
             return "TRUE"
         case Mode.UPSERT if all(name in there for name in of.key):
-            return f"NOT EXISTS (FROM {parquet(whole.files)} AS f WHERE {same_key(of)})"
+            keyless = " OR ".join(
+                f"b.{quoted(name)} IS NULL" for name in of.key
+            )  # nobody can tell what it would replace
+            return f"{keyless} OR NOT EXISTS (FROM {parquet(whole.files)} AS f WHERE {same_key(of)})"
         case Mode.PARTITION if of.partition and of.partition[0] in there:
             _, start, end = of.partition
             part = f"b.{quoted(PART)}"

@@ -48,7 +48,7 @@ def reporting(
         return []
     specs = [_spec(port, key) for port, key in wanted.items()]
 
-    @dg.multi_asset_check(name=f"{domain.name}__inputs", specs=specs, can_subset=True)
+    @dg.multi_asset_check(name=f"{domain.name}__in__checks", specs=specs, can_subset=True)
     def op(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         yield from _run(context.op_execution_context.selected_asset_check_keys, wanted, domain.name, open_environment)
 

@@ -14,7 +14,8 @@ import pytest
 from mesh_assets import replaying
 from mesh_assets.build import build
 from mesh_assets.cli import main
-from mesh_assets.errors import UsageError
+from mesh_assets.errors import RunError, UsageError
+from mesh_assets.kitchen import reverting
 from mesh_assets.mesh import examine
 from mesh_assets.partitions import Partition
 from mesh_assets.replaying import Chosen, Patch
@@ -275,8 +276,55 @@ def test_a_kitchen_promotes_what_it_put_into_quarantine_and_masks_it(tmp_path):
         rule(kitchen, sql(ROWS[:3]))
         assert kitchen.test()["ok"]
         assert shop.ids == ([1, 5], [2, 3, 4])
+        env = kitchen.environment()
+        chosen = Chosen(rules=["price__minimum"])
+        assert replaying.discard(env, env.mesh.tables["shop.orders"], chosen, "a test order") == 1
+        assert kitchen.test()["ok"]
         assert kitchen.promote()["refused"] == []
-    assert shop.ids == ([1], [2, 3])
+    assert shop.ids == ([1], [2])
+
+
+def test_columns_may_have_any_name_but_those_that_the_quarantine_adds(tmp_path):
+    """Each would lose rows: one was joined on, the other said that the rows had come from the quarantine."""
+    columns = {"_n": "BIGINT", "id": "BIGINT", "price": COLUMNS["price"]}
+    shop = Shop(tmp_path / "n", columns=columns)
+    shop.load(query="select 5 - i as _n, i - 2 as price, i as id from range(6) as t(i)")
+    assert shop.ids == ([2, 3, 4, 5], [0, 1])
+    assert [one["_n"] for one in replaying.shown(shop.env, shop.orders, Chosen())[1]] in (["4", "5"], ["5", "4"])
+    other = Shop(tmp_path / "id", columns={"id": "BIGINT", "price": COLUMNS["price"]})
+    with pytest.raises(RunError, match="the quarantine adds a column `_quarantine_id` of its own"):
+        other.load(query="select i as id, i - 2 as price, 'x' as _quarantine_id from range(6) as t(i)")
+    assert other.env.lake.tables() == ()
+
+
+def test_a_row_without_key_waits_until_somebody_acts(tmp_path):
+    columns = {"id": "BIGINT; required: true; " + ASIDE % "required", "price": "BIGINT"}
+    shop = Shop(tmp_path, "load: upsert, key: [id]", columns)
+    shop.load(query="select * from (values (1, 1), (null, 2)) as t(id, price)")
+    shop.load(query="select * from (values (1, 3), (null, 4)) as t(id, price)")
+    prices = [one["price"] for one in replaying.shown(shop.env, shop.orders, Chosen())[1]]
+    assert sorted(prices) == ["2", "4"]
+
+
+def test_a_revert_takes_the_quarantine_back_with_its_table(tmp_path):
+    shop = Shop(tmp_path, "load: append")
+    first = shop.load(*ROWS).version
+    shop.expect({**COLUMNS, "mail": "VARCHAR; tags: [pii]"})
+    assert shop.replay().mended == 1
+    assert shop.ids == ([1, 2, 5], [3, 4])
+    reverting.put_back(shop.env, {"shop.orders": first}, message="back")
+    assert shop.ids == ([1, 5], [2, 3, 4])
+
+
+def test_what_cannot_be_computed_is_told_without_a_masked_value(tmp_path):
+    shop = Shop(tmp_path)
+    shop.load(*ROWS)
+    for changes, words in (({"price": "uper(mail)"}, "uper"), ({"price": "cast(mail as integer)"}, "•••")):
+        with pytest.raises(UsageError, match="the rows cannot be mended so") as caught:
+            shop.replay(changes=changes)
+        assert words in str(caught.value)
+        assert "c@x.org" not in str(caught.value)
+    assert shop.ids == ([1, 5], [2, 3, 4])
 
 
 KILLED = """

@@ -61,7 +61,9 @@ def test_a_paused_domain_pauses_its_sub_domains(place):
     env = place.env()
     why = order.due(env.mesh, env.state()).why
     assert {name for name, one in why.items() if one.state is order.Standing.PAUSED} == {"launch.plan", "reports.count"}
-    Launches(env.ledger.store).resume("launch")
+    told = catalog.resume_domain(env, "reports")
+    assert (told["was_paused"], told["paused_with"]) == (False, "launch")
+    assert catalog.resume_domain(env, "launch")["paused_with"] is None
     assert place.statuses()["reports/count"] == "unchanged"
     assert place.rows("from launch.plan") == [(2,)]
 
