@@ -12,10 +12,10 @@ from tests.making import Place
 from tests.portal_mesh import Client, app_of
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Place:
+@pytest.fixture
+def place(tmp_path) -> Place:
     """Three domains of which nothing was published."""
-    return make(tmp_path_factory.mktemp("backfills"))
+    return make(tmp_path)
 
 
 DAYS = {"table": "claims/by_day", "from": "2026-01-05", "to": "2026-01-06"}
