@@ -544,8 +544,11 @@ class World:
         self.stats["failed" if fails else "built"] += 1
         self.builds[table.name] += 1
         if not fails:
-            run.own[table.name] = self.seen[table.name] = self._version(run.mesh, table, step, recorded, self.seen)
+            self._publish(run, table, step, recorded)
             self._check_forward(step)
+
+    def _publish(self, run: Run, table: Table, step: Step, recorded: Mapping[str, Seen]) -> None:
+        run.own[table.name] = self.seen[table.name] = self._version(run.mesh, table, step, recorded, self.seen)
 
     def _version(
         self, mesh: Mesh, table: Table, step: Step, recorded: Mapping[str, Seen], seen: Mapping[str, Seen]
