@@ -113,7 +113,9 @@ def test_a_second_run_and_the_status(ran):
     status = mesh("status", "--json", where=place.root).json
     assert set(status) == {
         "schema_version", "snapshot", "tables", "incidents", "pipelines", "channels", "broken", "paused",
+        "deprecated",
     }  # fmt: skip
+    assert status["deprecated"] == []
     assert (status["incidents"], status["pipelines"], status["channels"]) == ([], [], [])
     assert (status["snapshot"], status["broken"]) == (3, [])
     orders = status["tables"][1]
