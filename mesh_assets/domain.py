@@ -382,7 +382,8 @@ class Mesh:
 
     def parts(self, domain: str) -> tuple[str, ...]:
         """The sub-domains of a domain at every depth, sorted; empty for most."""
-        return tuple(name for name in self.domains if domain in self.within(name))
+        # Asked for every domain of a page: most are part of nothing.
+        return tuple(name for name, one in self.domains.items() if one.part_of and domain in self.within(name))
 
     def port(self, reader: str, table: str) -> InputPort | None:
         """The input port through which domain `reader` reads a foreign table; None for its own tables."""

@@ -18,6 +18,7 @@ from mesh_assets.errors import RunError, UsageError, nearest
 from mesh_assets.lake import Mode, Publication
 from mesh_assets.lake import quarantine as rows
 from mesh_assets.lake.sqltext import parquet, quoted, text
+from mesh_assets.lake.staging import described
 from mesh_assets.step import Outcome, Step, begin, of_a_part
 from mesh_assets.store import Store, now
 
@@ -117,7 +118,7 @@ def shown(
     """
     with env.lake.session() as con:
         relation = _relation(env, table)
-        there = [name for name, _ in _described(con, relation)]
+        there = [name for name, _ in described(con, relation)]
         contract = table.contract
         named = {column.name for column in contract.columns} if contract else set()
         masked = contract.masked if contract else frozenset()
@@ -245,7 +246,7 @@ def _staged(step: Step, table: Table, chosen: Chosen, patch: Patch, version: int
     import duckdb
 
     env, con, relation = step.env, step.con, _relation(step.env, table)
-    there = dict(_described(con, relation))
+    there = dict(described(con, relation))
     base = dict(env.lake.columns(con, table.name, version))
     own = [name for name in there if name not in rows.OWN]
     source = f"(SELECT {_changed(table, patch, own)} FROM {relation} WHERE {chosen.condition}) AS b"
@@ -299,7 +300,7 @@ def _of_file(con: "duckdb.DuckDBPyConnection", file: Path, own: Collection[str])
         )
     except duckdb.Error as error:
         raise UsageError(f"{file} cannot be read: {str(error).splitlines()[0]}\n    {mend}") from None
-    columns = [name for name, _ in _described(con, "temp.mesh_patch")]
+    columns = [name for name, _ in described(con, "temp.mesh_patch")]
     if rows.ID not in columns:
         raise UsageError(f"{file} has no column `{rows.ID}`\n    {mend}")
     for name in columns:
@@ -325,10 +326,6 @@ def _relation(env: Environment, table: Table) -> str:
 
 def _look(table: Table) -> str:
     return f"See what does: mesh quarantine list, mesh quarantine show {spelt(table.name)}"
-
-
-def _described(con: "duckdb.DuckDBPyConnection", relation: str) -> list[tuple[str, str]]:
-    return [(row[0], row[1]) for row in con.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()]
 
 
 def _at() -> str:

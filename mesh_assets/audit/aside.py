@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 import duckdb
 
 from mesh_assets.audit.questions import Target, question
-from mesh_assets.audit.values import CannotAnswer, column_type
+from mesh_assets.audit.scan import types_of
+from mesh_assets.audit.values import CannotAnswer
 from mesh_assets.contract import Contract
 
 Related = Callable[[str], str | None]
@@ -25,14 +26,14 @@ def conditions(
     Returns:
         Tests that cannot be asked of this table are left out: they hold the version as it is.
     """
-    types = _types(con, relation)
+    types = types_of(con, relation)
 
     def target(table: str) -> Target:
         sql = related(table)
         if sql is None:
             msg = f"`{table}` cannot be read here"
             raise CannotAnswer(msg)
-        return Target(sql, _types(con, sql))
+        return Target(sql, types_of(con, sql))
 
     found = {}
     for test in contract.tests:
@@ -43,7 +44,3 @@ def conditions(
         except (CannotAnswer, duckdb.Error):
             continue
     return {name: condition for name, condition in found.items() if condition}
-
-
-def _types(con: duckdb.DuckDBPyConnection, relation: str) -> dict:
-    return {row[0]: column_type(row[1]) for row in con.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}

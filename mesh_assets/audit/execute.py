@@ -24,8 +24,8 @@ from mesh_assets.audit.proofs import contiguous
 from mesh_assets.audit.questions import Question, Target, question
 from mesh_assets.audit.result import Result, Status
 from mesh_assets.audit.sample import MASK, plain, shown
-from mesh_assets.audit.scan import Counted, NotAsKnownError, scan, shown_rows
-from mesh_assets.audit.values import CannotAnswer, ColumnType, Family, column_type, quoted
+from mesh_assets.audit.scan import Counted, NotAsKnownError, scan, shown_rows, types_of
+from mesh_assets.audit.values import CannotAnswer, ColumnType, Family, quoted
 from mesh_assets.audit.words import broken, demanded, named
 from mesh_assets.audit.words import measured as told
 from mesh_assets.contract import Contract, Kind, Severity, Test
@@ -178,7 +178,7 @@ class _Audit:
                 self.con.execute(f"DROP TABLE IF EXISTS temp.{aside}")
 
     def plan(self, tests: Sequence[Test]) -> Plan:
-        self.types = _types(self.con, self.relation)
+        self.types = types_of(self.con, self.relation)
         asked = [self.ask(test) for test in tests]
         dear = self.known.contents is None and is_dear(self.con, self.relation)
         return plan(tests, asked, self.relation, self.types, self.known, dear=dear, lasting=self.lasting)
@@ -448,7 +448,7 @@ class _Audit:
             msg = f"`{table}` cannot be read here"
             raise CannotAnswer(msg)
         try:
-            return Target(sql, _types(self.con, sql))
+            return Target(sql, types_of(self.con, sql))
         except duckdb.Error as error:
             msg = f"`{table}` cannot be read: {self.reason(error)}"
             raise CannotAnswer(msg) from None
@@ -470,10 +470,6 @@ def is_dear(con: duckdb.DuckDBPyConnection, relation: str) -> bool:
 def _operators(nodes: list) -> set[str]:
     found = {str(node.get("name", "")).strip() for node in nodes}
     return found.union(*(_operators(node.get("children", [])) for node in nodes))
-
-
-def _types(con: duckdb.DuckDBPyConnection, relation: str) -> dict[str, ColumnType]:
-    return {row[0]: column_type(row[1]) for row in con.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
 
 
 def _canonical(con: duckdb.DuckDBPyConnection, declared: str) -> str:

@@ -8,7 +8,7 @@ import duckdb
 
 from mesh_assets.audit.contents import Contents, DataFile
 from mesh_assets.audit.plan import Plan, Rows, Rung, Step, layers_of
-from mesh_assets.audit.values import text
+from mesh_assets.audit.values import ColumnType, column_type, text
 
 
 class NotAsKnownError(Exception):
@@ -175,3 +175,8 @@ def shown_rows(contents: Contents, rows: Rows, counted: Counted, limit: int) -> 
             for layer, paths in layers_of(contents, wrong)
         ]
     return f"FROM ({' UNION ALL BY NAME '.join(parts)}) AS _r"
+
+
+def types_of(con: duckdb.DuckDBPyConnection, relation: str) -> dict[str, ColumnType]:
+    """The columns of a relation, in order, with their types."""
+    return {row[0]: column_type(row[1]) for row in con.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}

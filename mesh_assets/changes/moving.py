@@ -11,7 +11,7 @@ from mesh_assets.changes.impact import Moved, moved
 from mesh_assets.changes.judge import cache_of, known_columns
 from mesh_assets.changes.lineage import Columns, lineage
 from mesh_assets.changes.rehearse import rehearse
-from mesh_assets.changes.serve import Files, Json, Tried, applied, compared, diff, spelt, told
+from mesh_assets.changes.serve import Files, Json, Tried, applied, compared, files_json, spelt, told, tried_json
 from mesh_assets.changes.shape import ColumnShape, Shape
 from mesh_assets.changes.shim import adapted, quoted
 from mesh_assets.changes.succession import dumped, word
@@ -89,18 +89,10 @@ def to_json(found: Move, *, written: bool) -> Json:
         "port": spelt(found.port),
         "successor": spelt(found.successor),
         "renamed": dict(found.renamed),
-        "tried": [
-            {
-                "table": spelt(one.table),
-                "fine": one.fine,
-                "why": one.why,
-                "tests": {"pass": one.passed, "fail": one.failed},
-            }
-            for one in found.tried
-        ],
+        "tried": tried_json(found.tried),
         "fine": found.fine,
         "left": list(found.left),
-        "files": [{"path": name, "diff": diff(name, *texts)} for name, texts in sorted(found.files.items())],
+        "files": files_json(found.files),
         "written": written,
     }
 

@@ -161,21 +161,31 @@ def to_json(found: Serving, *, written: bool) -> Json:
         "version": plan.version,
         "sunset": plan.sunset,
         "rows": None if found.rows is None else {"compared": found.rows, "differ": found.differ},
-        "tried": [
-            {
-                "table": spelt(one.table),
-                "fine": one.fine,
-                "why": one.why,
-                "tests": {"pass": one.passed, "fail": one.failed},
-            }
-            for one in found.tried
-        ],
+        "tried": tried_json(found.tried),
         "fine": found.fine,
         "shim": plan.shim,
-        "files": [{"path": name, "diff": diff(name, *texts)} for name, texts in sorted(plan.files.items())],
+        "files": files_json(plan.files),
         "notes": list(plan.notes),
         "written": written,
     }
+
+
+def tried_json(tried: Sequence[Tried]) -> list[Json]:
+    """What was tried, table by table."""
+    return [
+        {
+            "table": spelt(one.table),
+            "fine": one.fine,
+            "why": one.why,
+            "tests": {"pass": one.passed, "fail": one.failed},
+        }
+        for one in tried
+    ]
+
+
+def files_json(files: Files) -> list[Json]:
+    """What is written, or would be, as a diff of each file, by path."""
+    return [{"path": name, "diff": diff(name, *texts)} for name, texts in sorted(files.items())]
 
 
 def _tried(env: Environment, after: Mesh, plan: Succession, candidate: str, hit: set[str]) -> Serving:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mesh_assets.audit.values import NUMBERS, ColumnType, Family, column_type, quoted
+from mesh_assets.audit.scan import types_of
+from mesh_assets.audit.values import NUMBERS, ColumnType, Family, quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -62,7 +63,7 @@ class Profile:
 
 def profile(con: "duckdb.DuckDBPyConnection", relation: str) -> Profile:
     """The table's profile: one pass for figures, one over a sample for texts, one for columns of few values."""
-    types = {row[0]: column_type(row[1]) for row in con.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
+    types = types_of(con, relation)
     rows, figures = _figures(con, relation, types)
     found = {
         name: Figures(name=name, type=type_, rows=rows, **figures[name])  # ty: ignore[invalid-argument-type] - by name
