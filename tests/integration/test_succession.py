@@ -48,6 +48,15 @@ RULE = """
 """
 
 
+def texts(root):
+    """What people wrote in a mesh's folder; bytecode and the lake are not it."""
+    return {
+        path: path.read_text()
+        for path in root.rglob("*.*")
+        if path.is_file() and not {".mesh", "__pycache__"} & set(path.parts)
+    }
+
+
 @pytest.fixture(scope="module")
 def once(tmp_path_factory):
     """Built once; nobody may change it."""
@@ -185,9 +194,7 @@ def test_code_in_python_keeps_its_rows_under_another_name(place):
 
 
 def test_what_the_old_version_could_not_be_made_of_is_not_written(place):
-    before = {
-        path: path.read_text() for path in place.root.rglob("*.*") if ".mesh" not in path.parts and path.is_file()
-    }
+    before = texts(place.root)
     with pytest.raises(UsageError, match="`city` is promised in every row, and cannot be had back"):
         serving(place.env(), "crm/people", sunset=SUNSET, drop=["city"])
     # Text that is no number has no way back.
@@ -213,7 +220,7 @@ def test_what_the_old_version_could_not_be_made_of_is_not_written(place):
     assert {item["path"].rpartition("/")[2] for item in report["files"]} == {
         "domain.yaml", "people.sql", "people_v2.sql", "people.odcs.yaml", "people_v2.odcs.yaml",
     }  # fmt: skip
-    now = {path: path.read_text() for path in place.root.rglob("*.*") if ".mesh" not in path.parts and path.is_file()}
+    now = texts(place.root)
     assert now == before
 
 
