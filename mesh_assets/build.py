@@ -19,6 +19,9 @@ from mesh_assets.audit.plan import Plan
 from mesh_assets.audit.result import Result, Status
 from mesh_assets.audit.words import result_json
 from mesh_assets.changes import judge
+from mesh_assets.changes.likeness import by_data
+from mesh_assets.changes.shape import shape_of
+from mesh_assets.contract import Kind
 from mesh_assets.domain import Load, Table, Toolchain
 from mesh_assets.environment import Environment, contract_hash
 from mesh_assets.errors import RunError, Superseded
@@ -440,10 +443,11 @@ def _held(step: Step, candidate: Candidate, results: tuple[Result, ...], of: int
         _discard(step, [candidate])
         said = f"was built together with {of - 1} others, of which one is held; it is published with the next run"
         return end(step, table, candidate.tried, "skipped", said)
+    hints = _other_names(step, candidate, stopping)
     folder = step.env.lake.quarantine(publication.staged, step.run) if publication else None
     version = step.seen[table.name].version if table.name in step.seen else None
     kept = f"readers keep version {version}" if version is not None else "it has no earlier version"
-    said = refused or f"{spelt(table.name)} is held, {kept}: {'; '.join(map(_finding, stopping))}"
+    said = refused or f"{spelt(table.name)} is held, {kept}: {'; '.join(map(_finding, stopping))}{hints}"
     record: Record = {
         "results": [result_json(result, table.name) for result in results],
         "quarantine": sorted(str(path) for path in folder.glob("*.parquet")) if folder else [],
@@ -455,6 +459,18 @@ def _held(step: Step, candidate: Candidate, results: tuple[Result, ...], of: int
     outcome = end(step, table, tried, "held", said, record)
     columns = publication.staged.columns if publication else ()
     return replace(outcome, results=results, readings=candidate.readings, columns=columns, quarantine=str(folder or ""))
+
+
+def _other_names(step: Step, candidate: Candidate, stopping: Sequence[Result]) -> str:
+    """For a column that is missing: the one that looks like it among those that are new; in lines of its own."""
+    table, publication = candidate.table, candidate.publication
+    if publication is None or table.name not in step.seen or all(r.test.kind is not Kind.COLUMNS for r in stopping):
+        return ""
+    lake, version = step.env.lake, step.seen[table.name].version
+    shapes = shape_of(table, lake.columns(step.con, table.name, version)), shape_of(table, publication.staged.columns)
+    found = by_data(step.con, table.name, shapes, (lake.relation(table.name, version), _relation(step, candidate)))
+    mend = "Give it its old name back, or call it so in the contract, with `cameFrom`."
+    return "".join(f"\n    {one.asks} {one.why}. {mend}" for one in found)
 
 
 def _as_kept(publication: Publication | None) -> dict[str, Any]:

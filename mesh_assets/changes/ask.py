@@ -11,10 +11,13 @@ from mesh_assets.changes import proposed as proposals
 from mesh_assets.changes.binding import Bench, DoesNotBind
 from mesh_assets.changes.impact import Moved, assess
 from mesh_assets.changes.judge import Json, Report, cache_of, known_columns, report, to_json
+from mesh_assets.changes.likeness import by_rows
 from mesh_assets.changes.model import Kind, event_id
 from mesh_assets.changes.proposed import Proposed
 from mesh_assets.changes.record import ChangeRecord
 from mesh_assets.changes.rehearse import Rehearsed, rehearse
+from mesh_assets.changes.renames import Rename, possible
+from mesh_assets.changes.renames import to_json as renames_json
 from mesh_assets.changes.shim import patches, shim
 from mesh_assets.changes.texts import Text
 from mesh_assets.domain import Mesh, Table
@@ -32,12 +35,14 @@ class Answered:
         shims: SQL that keeps the old port alive beside its successor, by port; each binds, and gives the old columns.
         patches: Diffs for readers in SQL, by table; each binds on the new columns.
         failed: Changed tables whose own code or tests failed, by table, with why.
+        renames: Columns that are gone and look like one that is new.
     """
 
     report: Report
     shims: Mapping[str, str] = field(default_factory=dict)
     patches: Mapping[str, str] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
+    renames: tuple[Rename, ...] = ()
 
 
 def ask(env: Environment, proposed: Proposed, *, run: bool = False, made: bool = True) -> Answered:
@@ -51,13 +56,21 @@ def ask(env: Environment, proposed: Proposed, *, run: bool = False, made: bool =
     record.sync()
     verdicts = assess(env.mesh, proposed.columns, proposed.start, cache=cache_of(env))
     runs: dict[str, Rehearsed] = {}
+    renames = {(one.port, one.before): one for one in proposed.renames}
     failed = {}
     if run:
         hit = [each.table for each in verdicts if each.hit and each.table not in proposed.start]
         first = [name for name in env.mesh.tables if made and name in proposed.start]
         candidates = {} if made else candidates_of(env, proposed.start)
         order = [name for name in env.mesh.tables if name in {*first, *hit}]
-        runs = rehearse(env, env.mesh, order, candidates)
+
+        def look(name: str, relation: str) -> None:
+            if name in first and possible(proposed.start[name].changes):
+                moved = proposed.start[name]
+                for one in by_rows(env, name, (moved.old, moved.new), relation):
+                    renames.setdefault((one.port, one.before), one)
+
+        runs = rehearse(env, env.mesh, order, candidates, look)
         failed = {name: _why(runs[name]) for name in first if not runs[name].ran or runs[name].failed}
         runs = {name: one for name, one in runs.items() if name not in first}
     answers = {}
@@ -72,6 +85,7 @@ def ask(env: Environment, proposed: Proposed, *, run: bool = False, made: bool =
         shims=_shims(env.mesh, proposed),
         patches=_patches(env.mesh, proposed, [each.table for each in verdicts if each.hit]),
         failed=failed,
+        renames=tuple(renames.values()),
     )
 
 
@@ -105,6 +119,7 @@ def told(
             change = proposals.between(before, env.mesh, known_columns(env, before))
         answered = ask(env, change, run=run, made=not port)
     report = to_json(answered.report, base="" if port else base or "HEAD")
+    report["renames"] = renames_json(answered.renames, env.mesh)
     report |= {"shims": _spelt(answered.shims), "patches": _spelt(answered.patches), "failed": _spelt(answered.failed)}
     today = datetime.now(UTC).date()
     ending = [

@@ -9,10 +9,13 @@ from typing import Any
 from mesh_assets.changes import model
 from mesh_assets.changes.binding import columns_of
 from mesh_assets.changes.impact import Evidence, Moved, TableVerdict, Verdict, assess, weakest, worst
+from mesh_assets.changes.likeness import by_rows
 from mesh_assets.changes.lineage import Columns, Known
 from mesh_assets.changes.model import MEANINGS, Change, Effect, Step
 from mesh_assets.changes.record import Answer, ChangeRecord
 from mesh_assets.changes.rehearse import Rehearsed, rehearse
+from mesh_assets.changes.renames import possible
+from mesh_assets.changes.renames import to_json as renames_json
 from mesh_assets.changes.shape import Shape, shape_of
 from mesh_assets.domain import Mesh, Table
 from mesh_assets.environment import Environment
@@ -388,8 +391,11 @@ def _refusals(
         answers = {who: one for who, one in record.answers(id_).items() if one.holds(today)}
         found = report(env.mesh, columns, alone, runs=runs, answers=answers, verdicts=verdicts)
         if why := refusal(port, found, id_):
-            refused[port] = why
-            record.propose(id_, port, run, to_json(found))
+            table = env.mesh.tables[port]
+            renames = by_rows(env, port, (moved.old, moved.new), relations[port]) if possible(moved.changes) else ()
+            offered = "".join(f"\n    {one.asks} {one.why}. {one.mend(table)}" for one in renames)
+            refused[port] = why + offered
+            record.propose(id_, port, run, to_json(found) | {"renames": renames_json(renames, env.mesh)})
     return refused
 
 

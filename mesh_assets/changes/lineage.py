@@ -121,6 +121,35 @@ def lineage(mesh: Mesh, table: Table, columns: Columns, cache: Path | None = Non
     return found if found is not None else _assumed(table, where, "sqlglot cannot follow its SQL")
 
 
+def expressions(mesh: Mesh, table: Table, columns: Columns) -> dict[str, str]:
+    """What each output column is, in one spelling, by name in small letters; of a union what its first query says.
+
+    A column that is an input's as it is, however many queries lie between, is spelt as that. Empty where there is no SQL, or
+    sqlglot cannot follow it.
+    """
+    text = text_of(mesh, table) if not table.watched else None
+    if text is None or any(name not in columns for name in table.inputs):
+        return {}
+    copies = lineage(mesh, table, columns).copies
+    known = {name: columns[name] for name in table.inputs}
+    try:
+        scopes = traverse_scope(_qualified(text.sql, known, table))
+    except (Unresolved, SqlglotError):
+        scopes = []
+    found = {}
+    first = scopes[-1].expression if scopes else None
+    while isinstance(first, exp.SetOperation):
+        first = first.left
+    for scope in scopes:
+        if scope.expression is first:
+            for column in scope.columns:  # an alias of a table is a matter of taste
+                if isinstance(source := scope.sources.get(column.table), exp.Table):
+                    column.set("table", exp.to_identifier(f"{source.db}.{source.name}"))
+            items = getattr(first, "selects", ())
+            found = {item.alias_or_name.lower(): item.unalias().sql("duckdb") for item in items}
+    return found | {name: ".".join(source) for name, source in copies.items()}
+
+
 def _python(table: Table, where: Spot) -> Lineage:
     uses = {
         name: Use(table=name, known=Known.DECLARED, columns={column.lower(): where for column in table.columns[name]})

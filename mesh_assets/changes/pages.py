@@ -89,6 +89,7 @@ def shown(env: Environment, record: ChangeRecord, id_: str) -> Json:
         "versions": [event.version for event in events],
         "changes": changes,
         "readers": list(proposal.report["readers"]) if proposal else [],
+        "renames": list(proposal.report.get("renames", ())) if proposal else [],
         "answers": [
             {
                 "reader": a.reader,

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from mesh_assets.changes.binding import Bench, DoesNotBind, staged
 from mesh_assets.changes.impact import Moved, moved
-from mesh_assets.changes.lineage import Columns
+from mesh_assets.changes.lineage import Columns, expressions
 from mesh_assets.changes.model import Step, declared
+from mesh_assets.changes.renames import Rename, by_code, possible
 from mesh_assets.changes.shape import ColumnShape, Shape, shape_of
 from mesh_assets.changes.texts import text_of
 from mesh_assets.changes.widths import canonical
@@ -68,11 +69,13 @@ class Proposed:
         columns: Of every table, before them.
         start: What changes.
         gone: Ports that are there no longer, with the domains that still read them.
+        renames: Columns that are gone and, as the code tells, are there under another name.
     """
 
     columns: Columns
     start: Mapping[str, Moved]
     gone: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    renames: tuple[Rename, ...] = ()
 
 
 def between(base: Mesh, now: Mesh, columns: Columns) -> Proposed:
@@ -90,6 +93,7 @@ def between(base: Mesh, now: Mesh, columns: Columns) -> Proposed:
     try:
         before = _columns(base, columns, bench)
         start: dict[str, Moved] = {}
+        renames: list[Rename] = []
         for name, table in now.tables.items():
             was = base.tables.get(name)
             if was is None or (
@@ -101,6 +105,9 @@ def between(base: Mesh, now: Mesh, columns: Columns) -> Proposed:
             found = moved(name, old, new)
             if found.changes:
                 start[name] = found
+            if possible(found.changes):
+                spelt = expressions(base, was, before), expressions(now, table, before)
+                renames += by_code(name, old, new, *spelt)
         gone = {
             name: _still_reading(base, now, name)
             for name, was in base.tables.items()
@@ -108,7 +115,7 @@ def between(base: Mesh, now: Mesh, columns: Columns) -> Proposed:
         }
     finally:
         bench.close()
-    return Proposed(columns=before, start=start, gone=gone)
+    return Proposed(columns=before, start=start, gone=gone, renames=tuple(renames))
 
 
 def _still_reading(base: Mesh, now: Mesh, port: str) -> tuple[str, ...]:

@@ -53,6 +53,8 @@ def show(id_: Id, mesh: MeshDir = None, *, as_json: AsJson = False) -> None:
     typer.echo(f"{report['id']}  {report['port']}  {report['state']}")
     for change in report["changes"]:
         typer.echo(f"    {change['kind']}  {change['column'] or ''}  {change['from'] or ''} → {change['to'] or ''}")
+    for item in report["renames"]:
+        typer.echo(f"{item['asks']} {item['why']}.\n    {item['mend']}")
     for reader in report["readers"]:
         typer.echo(f"{reader['domain']}: {reader['verdict']} ({reader['known']})")
         for item in reader["evidence"]:

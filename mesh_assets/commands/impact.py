@@ -65,15 +65,7 @@ def _text(told: dict[str, Any], answered: "Answered") -> None:
             else "nothing would change: it is like that already"
         )
         return
-    for change in told["changes"]:
-        about = f" `{change['column'] or change['rule']}`" if change["column"] or change["rule"] else ""
-        words = " → ".join(filter(None, (change["from"], change["to"])))
-        kind = change["kind"].replace("_", " ")
-        typer.echo(
-            f"{change['port']}: {kind}{about}{f' ({words})' if words else ''}: {change['effect']}, a {change['semver']} step"
-        )
-    for item in told["deprecated"]:
-        typer.echo(f"{item['port']} is {item['says']}")
+    _changes(told)
     for reader in told["readers"]:
         if not reader["hit"] and not reader["tests"]:
             continue
@@ -90,6 +82,21 @@ def _text(told: dict[str, Any], answered: "Answered") -> None:
         spelt = ", ".join(f"{reader['domain']} ({reader['known']})" for reader in quiet)
         typer.echo(f"\nNot hit: {spelt}")
     _next(told, answered)
+
+
+def _changes(told: dict[str, Any]) -> None:
+    """What has changed, what may be a new name, and what ends."""
+    for change in told["changes"]:
+        about = f" `{change['column'] or change['rule']}`" if change["column"] or change["rule"] else ""
+        words = " → ".join(filter(None, (change["from"], change["to"])))
+        kind = change["kind"].replace("_", " ")
+        typer.echo(
+            f"{change['port']}: {kind}{about}{f' ({words})' if words else ''}: {change['effect']}, a {change['semver']} step"
+        )
+    for item in told["renames"]:
+        typer.echo(f"{item['port']}: {item['asks']} {item['why']}.\n    {item['mend']}")
+    for item in told["deprecated"]:
+        typer.echo(f"{item['port']} is {item['says']}")
 
 
 def _next(told: dict[str, Any], answered: "Answered") -> None:

@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from mesh_assets.build import build
-from mesh_assets.changes.ask import ask
+from mesh_assets.changes.ask import ask, told
 from mesh_assets.changes.compatible import compatible
 from mesh_assets.changes.judge import known_columns
 from mesh_assets.changes.pages import listed, shown
@@ -195,6 +195,69 @@ def test_a_rename_is_offered_with_a_shim_and_a_patch_that_stand(place):
     assert mail.verdict == "breaking"
     assert "full_name as name" in answered.shims["crm.people"]
     assert "+select id, 'Dear ' || full_name as greeting" in answered.patches["mail.letters"]
+
+
+MANY = "(select i as id, 'n' || i as {name}, 'a' as grade, (i % 90)::INTEGER as age from range(40) t(i))"
+
+
+def test_a_column_that_looks_like_the_one_that_is_gone_is_offered_and_not_assumed(place):
+    place.sql("crm.people", f"from {MANY.format(name='name')}")
+    place.contract("crm.people", COLUMNS | {"id": "INTEGER; primaryKey: true; required: true"})
+    built(place)
+    # The contract goes along, and does not say that it is the same column.
+    place.sql("crm.people", f"from {MANY.format(name='full_name')}")
+    columns = {"id": "INTEGER; primaryKey: true; required: true", "full_name": "VARCHAR"} | {
+        name: COLUMNS[name] for name in ("grade", "age")
+    }
+    place.contract("crm.people", columns)
+    outcome = built(place, "crm.people")["crm.people"]
+    assert "it would break mail at domains/mail/sql/letters.sql:1: `name` is gone" in outcome.message
+    assert "Is `full_name` the former `name`? the values agree in 100% of 40 rows" in outcome.message
+    assert "`customProperties: [{property: cameFrom, value: name}]` at `full_name` in domains/crm" in outcome.message
+    env = place.env()
+    (proposal,) = ChangeRecord(env).proposals()
+    (rename,) = shown(env, ChangeRecord(env), proposal.id)["renames"]
+    assert (rename["from"], rename["to"], rename["how"]) == ("name", "full_name", "rows")
+    assert {change["kind"] for change in proposal.report["changes"]} >= {"column_removed", "column_added"}
+    # Said, it is a rename, and nothing is asked.
+    columns["full_name"] = "VARCHAR; customProperties: [{property: cameFrom, value: name}]"
+    place.contract("crm.people", columns)
+    outcome = built(place, "crm.people")["crm.people"]
+    assert "`name` is called `full_name` now" in outcome.message
+    assert "former" not in outcome.message
+
+
+def test_a_promised_column_that_is_missing_is_looked_for_among_the_new_ones(place):
+    place.sql("crm.people", f"from {MANY.format(name='name')}")
+    built(place)
+    place.sql("crm.people", f"from {MANY.format(name='nom')}")
+    message = built(place, "crm.people")["crm.people"].message
+    assert "readers keep version" in message
+    assert "Is `nom` the former `name`? 100% of their values are the same" in message
+
+
+def test_a_new_name_is_told_from_the_code_and_with_the_rows_where_the_code_is_new(place):
+    git = ["git", "-C", str(place.root), "-c", "user.name=t", "-c", "user.email=t@example.com"]
+    place.sql("crm.raw", f"from {MANY.format(name='name')}")
+    place.sql("crm.people", "select id, trim(name) as name, grade, age from crm.raw")
+    built(place)
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "-qm", "one"], check=True)
+
+    def renames(query, *, run):
+        place.sql("crm.people", query)
+        place.contract("crm.people", {"id": COLUMNS["id"], "who": "VARCHAR", "grade": "VARCHAR", "age": "INTEGER"})
+        answered, report = told(place.env(), base="HEAD", run=run)
+        assert [item["to"] for item in report["renames"]] == [one.after for one in answered.renames]
+        return [(one.before, one.after, one.how) for one in answered.renames]
+
+    assert renames("select id, TRIM(r.name) as who, grade, age from crm.raw r", run=False) == [("name", "who", "code")]
+    union = "select id, trim(name) as who, grade, age from crm.raw union all select * from crm.raw limit 0"
+    assert renames(union, run=False) == [("name", "who", "code")]
+    other = "select id, rtrim(ltrim(name)) as who, grade, age from crm.raw"
+    assert renames(other, run=False) == []
+    assert renames(other, run=True) == [("name", "who", "values")]
 
 
 def test_the_working_tree_against_a_ref(place):
