@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import event, exc
 from sqlalchemy.dialects import postgresql, sqlite
 
+from mesh_assets import sqlitefile
 from mesh_assets.domain import LakeConfig
 from mesh_assets.errors import RunError
 
@@ -122,13 +123,12 @@ def _engine(path: Path, config: LakeConfig) -> sa.Engine:
     if config.catalog.startswith(("postgres:", "postgresql:")):
         return _postgres_engine(config)
     path.parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30.0}, poolclass=sa.NullPool)
+    engine = sqlitefile.engine(f"sqlite:///{path}")
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: "sqlite3.Connection", _record: object) -> None:
         connection.isolation_level = None  # ours to begin: the driver would begin too late for IMMEDIATE
         connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
@@ -153,7 +153,7 @@ def _copy_file(source: Path, target: Path, without: frozenset[str]) -> None:
     import sqlite3
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(source, timeout=30.0)) as a, closing(sqlite3.connect(target)) as b:
+    with closing(sqlite3.connect(source, timeout=sqlitefile.TIMEOUT)) as a, closing(sqlite3.connect(target)) as b:
         a.backup(b)
         present = {name for (name,) in b.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         for name in sorted(present & without):

@@ -11,8 +11,9 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._core.storage.runs.sqlite import sqlite_run_storage
-from sqlalchemy import Engine, create_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Engine
+
+from mesh_assets import sqlitefile
 
 CONFIG = """\
 # Dagster's instance of this mesh, made by `mesh`; yours to change.
@@ -54,25 +55,21 @@ def read_migrations_once() -> None:
     ScriptDirectory.from_config = remembered  # ty: ignore
 
 
-def keep_engines() -> None:
-    """Let Dagster's storages in SQLite keep their engines: they make one for every statement, and compile the statement anew.
-
-    With `NullPool` an engine holds no connection, so that a kept one is as good as a new one, for other threads and after a fork too.
-    """
+def keep_connections() -> None:
+    """Let Dagster's storages in SQLite keep their engines and connections, where they make both anew for every statement."""
 
     @lru_cache(maxsize=64)
-    def kept(url: str, timeout: float | None) -> Engine:
-        return create_engine(url, poolclass=NullPool, connect_args={} if timeout is None else {"timeout": timeout})
-
-    def engine(url: str, *, connect_args: dict[str, float] | None = None, **_: object) -> Engine:
-        return kept(url, (connect_args or {}).get("timeout"))
+    def kept(url: str) -> Engine:
+        made = sqlitefile.engine(url)
+        made.dispose = lambda close=True: None  # noqa: ARG005 - Dagster ends an engine after each statement
+        return made
 
     for storage in (sqlite_event_log, sqlite_run_storage):
-        storage.create_engine = engine  # ty: ignore
+        storage.create_engine = lambda url, **_: kept(url)  # ty: ignore
 
 
 read_migrations_once()
-keep_engines()
+keep_connections()
 
 
 def open_instance(home: Path) -> dg.DagsterInstance:
