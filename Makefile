@@ -39,7 +39,7 @@ $(VENV)/.dev: $(LOCKS)/dev.txt pyproject.toml | $(BIN)/uv
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install -q --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/.run
 
-.PHONY: help setup run dev test test-all lint fix bench lock check-locks system hooks clean
+.PHONY: help setup run dev test test-long test-all lint fix bench lock check-locks system hooks clean
 setup: $(VENV)/.run ## prepare .venv, with the mesh command at .venv/bin/mesh
 
 run: $(VENV)/.run ## set everything up, run the shipped mesh, say where to look
@@ -54,13 +54,19 @@ run: $(VENV)/.run ## set everything up, run the shipped mesh, say where to look
 dev: $(VENV)/.run ## Dagster's web server and daemon for the shipped mesh
 	$(BIN)/mesh dev
 
-test: $(VENV)/.dev ## set everything up, then all tests but the slow ones (three at once: some only wait)
+PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
+# Three at once on two cores: some tests only wait.
+test: $(VENV)/.dev ## set everything up, then the tests, without those that take long
 	@$(MAKE) --no-print-directory system axe hyparquet
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow"
+	$(PYTEST) -n 3 -m "not slow and not long"
 
-test-all: $(VENV)/.dev ## all tests, the slow ones too
+test-long: $(VENV)/.dev ## the tests that take long: faults, restarts, whole pages of the documentation
 	@$(MAKE) --no-print-directory system axe hyparquet
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -n 3 -m "long and not slow"
+
+test-all: $(VENV)/.dev ## all tests: these, those, and the slow ones of many minutes
+	@$(MAKE) --no-print-directory system axe hyparquet
+	$(PYTEST) -n 2
 
 lint: $(VENV)/.dev ## ruff, ty, import-linter
 	$(BIN)/ruff format --check .

@@ -212,6 +212,7 @@ def test_a_schema_change_runs_exactly_the_readers_own_checks(dev: Dev):
     assert len(wait_for()) == 1, "the same change was told twice"
 
 
+@pytest.mark.long
 def test_an_update_during_a_pinned_run_is_not_lost(dev: Dev):
     """A slow step reads the old version; the new one, published meanwhile, is built afterwards."""
     dev.wait("the mesh is built", lambda: dev.total("reader.slow"))
@@ -229,6 +230,7 @@ def test_an_update_during_a_pinned_run_is_not_lost(dev: Dev):
     dev.wait("the slow table follows", lambda: dev.total("reader.slow") == 7)
 
 
+@pytest.mark.long
 def test_a_killed_worker_does_not_stop_its_domain(dev: Dev):
     """Kill -9 in the middle of a step: the run is ended, and the table is built by another one."""
     dev.wait("the mesh is built", lambda: dev.total("reader.slow"))
@@ -244,6 +246,7 @@ def test_a_killed_worker_does_not_stop_its_domain(dev: Dev):
     dev.wait("the dead run is ended", dev.at_rest)
 
 
+@pytest.mark.long
 def test_what_was_published_and_never_told_is_told(dev: Dev):
     """A publish whose process died before Dagster heard of it: the reconciler reports it."""
     dev.wait("the mesh is built", lambda: dev.total("reader.total"))

@@ -236,6 +236,7 @@ def test_a_port_that_passes_its_own_tests_and_breaks_a_reader_is_its_owners(plac
     assert open_ones(place) == []
 
 
+@pytest.mark.long
 def test_a_refused_version_is_its_owners_and_readers_read_what_they_admitted(place):
     """Finance stops, and treasury goes on with what it had: one incident for both."""
     port = "{port: shop.sales, contract: in_sales.odcs.yaml"
@@ -337,6 +338,7 @@ def test_two_that_look_at_once_open_one_incident_in_each_kind_of_database(tmp_pa
 # -- notifications -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_each_is_told_once_by_the_channels_of_its_team_and_once_that_it_is_over(place, hooks, letters):
     port, mails = letters
     place.write("mesh.yaml", CHANNELS.replace("PORT", str(port)))

@@ -264,6 +264,7 @@ def test_what_is_wrong_is_told_with_its_mend(agent, name, told, says):
 # -- what writes --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_what_mesh_yaml_allows_is_offered_and_says_that_it_writes(trusted):
     _, agent = trusted
     offered = agent.tools()

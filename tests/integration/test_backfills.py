@@ -134,6 +134,7 @@ def test_what_comes_out_the_same_goes_no_further(place):
     assert done["state"] == "delivered"
 
 
+@pytest.mark.long
 def test_without_a_mapping_a_reader_is_built_whole(place):
     """Nobody has said which of its weeks a day is part of: all of them are right."""
     text = (place.root / "domains/report/domain.yaml").read_text()
@@ -148,6 +149,7 @@ def test_without_a_mapping_a_reader_is_built_whole(place):
     assert contents(place)["weeks"] == [3, 40]
 
 
+@pytest.mark.long
 def test_two_backfills_before_their_reader_looks(place):
     """The reader follows both in one build of the weeks between."""
     events(place, 10, 2, 40)
@@ -166,6 +168,7 @@ def test_two_backfills_before_their_reader_looks(place):
     assert [one["state"] for one in catalog.backfills_report(place.env())] == ["delivered", "delivered"]
 
 
+@pytest.mark.long
 def test_a_refused_day_fails_it_and_is_tried_again_by_the_next(place):
     """The day is held, readers keep what they have; mended, the same backfill goes through."""
     events(place, 1, 5000, 4)
@@ -179,6 +182,7 @@ def test_a_refused_day_fails_it_and_is_tried_again_by_the_next(place):
     assert contents(place) == {"days": [1, 50, 4], "weeks": [51, 4], "total": 55, "figure": 51}
 
 
+@pytest.mark.long
 def test_in_code_locations_of_their_own(place):
     """Each domain's own sensor asks for its days, in turn; one status over all of them; the reconciler ends it."""
     events(place, 10, 20, 40)
@@ -223,6 +227,7 @@ def test_cancelled_it_asks_for_nothing(place):
     assert "cancelled" in shown.stdout
 
 
+@pytest.mark.long
 def test_a_held_input_gives_nothing_away(place):
     """A reader that reads on an older version is built whole once it takes a new one: days that it never took are among them."""
     place.domain(
@@ -290,6 +295,7 @@ def test_dagster_knows_the_mapping(place):
 COUNTS = [2, pytest.param(60, marks=pytest.mark.slow)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("histories", COUNTS)
 def test_parts_give_what_the_whole_gives(tmp_path, histories):
     """Random days of a random input again and again, random mappings: the reader, built in part, equals it built whole."""

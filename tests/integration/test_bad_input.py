@@ -4,7 +4,6 @@ import gzip
 import json
 import shutil
 from collections.abc import Callable
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -50,32 +49,6 @@ def rows_of(report: dict) -> dict[str, dict]:
     return {row["table"]: row for row in report["tables"]}
 
 
-def pattern(place: Place, ending: str) -> Path:
-    """Read files of another ending from now on; the CSV file stays, and is not read."""
-    domain = place.root / "domains/shop/domain.yaml"
-    domain.write_text(domain.read_text().replace("*.csv", f"*{ending}"))
-    return place.root / f"domains/shop/raw/orders/1{ending}"
-
-
-def text(content: str) -> Callable[[Place], None]:
-    """The export has this text."""
-    return lambda place: place.write(CSV, content) and None
-
-
-def raw(content: bytes, ending: str = ".csv") -> Callable[[Place], None]:
-    """The export has these bytes."""
-
-    def spoil(place: Place) -> None:
-        (pattern(place, ending) if ending != ".csv" else place.root / CSV).write_bytes(content)
-
-    return spoil
-
-
-def second(content: str) -> Callable[[Place], None]:
-    """A second file comes beside the first."""
-    return lambda place: place.write(CSV.replace("1.csv", "2.csv"), content) and None
-
-
 def zstd(content: bytes) -> bytes:
     """Packed, as `zstd` packs."""
     sink = pa.BufferOutputStream()
@@ -85,48 +58,86 @@ def zstd(content: bytes) -> bytes:
 
 
 UNREADABLE = {
-    "missing": (lambda place: (place.root / CSV).unlink(), "no file matches `raw/orders/*.csv` in shop"),
-    "empty": (text(""), f"{CSV} is empty, not even a header"),
-    "a line with too few fields": (text(GOOD + "4,1.00\n5,1.00,2026-01-08\n"), f"{CSV}:5: this line has 2 fields, the header 3 fields"),
-    "a line with too many fields": (text(GOOD + "4,1,00,2026-01-08\n"), f"{CSV}:5: this line has 4 fields, the header 3 fields"),
-    "such a line far below": (text(MANY + "7\n"), f"{CSV}:60001: this line has 1 field, the header 3 fields"),
-    "cut off in a line": (text(MANY[:-15]), f"{CSV}:60000: this line has 2 fields, the header 3 fields"),
-    "cut off in a quote": (text(GOOD + '4,1.00,"2026-01'), f"{CSV}:5: a quote is opened and never closed"),
-    "lines before the header": (text("Orders of January\n" + GOOD), f"{CSV}:2: this line has 3 fields, the header 1 field"),
-    "two kinds of line ends": (text(GOOD.replace("\n", "\r\n", 2)), f"{CSV} has some lines with Windows ends"),
-    "another encoding": (raw("id,amount,sold_on\n1,1,Zürich\n".encode("latin-1")), f"{CSV} is not UTF-8"),
-    "no text at all": (raw(bytes(range(256)) * 20), f"{CSV} is not UTF-8"),
-    "two separators": (second(GOOD.replace(",", ";")), "1.csv is separated by `,`, domains/shop/raw/orders/2.csv by `;`"),
-    "packing cut off": (raw(gzip.compress(MANY.encode())[:20_000], ".csv.gz"), "1.csv.gz is cut off"),
-    "not packed": (raw(GOOD.encode(), ".csv.gz"), "1.csv.gz cannot be unpacked"),
-    "zstd cut off": (raw(zstd(MANY.encode())[:20_000], ".csv.zst"), "1.csv.zst cannot be unpacked"),
-    "zstd damaged": (raw(zstd(MANY.encode())[:-9_000] + bytes(9_000), ".csv.zst"), "1.csv.zst cannot be unpacked"),
-    "gzip damaged": (raw(gzip.compress(MANY.encode())[:-9_000] + bytes(9_000), ".csv.gz"), "1.csv.gz is cut off"),
-    "no Parquet": (raw(b"PAR1", ".parquet"), "domains/shop/raw/orders/1.parquet"),
-    "JSON cut off": (raw(json.dumps([{"id": 1, "amount": 1}] * 99)[:-30].encode(), ".json"), "domains/shop/raw/orders/1.json"),
+    "missing": ({}, "no file matches `raw/{case}/*.csv` in {domain}"),
+    "empty": ({"1.csv": ""}, "1.csv is empty, not even a header"),
+    "a line with too few fields": ({"1.csv": GOOD + "4,1.00\n5,1.00,2026-01-08\n"}, "1.csv:5: this line has 2 fields, the header 3 fields"),
+    "a line with too many fields": ({"1.csv": GOOD + "4,1,00,2026-01-08\n"}, "1.csv:5: this line has 4 fields, the header 3 fields"),
+    "such a line far below": ({"1.csv": MANY + "7\n"}, "1.csv:60001: this line has 1 field, the header 3 fields"),
+    "cut off in a line": ({"1.csv": MANY[:-15]}, "1.csv:60000: this line has 2 fields, the header 3 fields"),
+    "cut off in a quote": ({"1.csv": GOOD + '4,1.00,"2026-01'}, "1.csv:5: a quote is opened and never closed"),
+    "lines before the header": ({"1.csv": "Orders of January\n" + GOOD}, "1.csv:2: this line has 3 fields, the header 1 field"),
+    "two kinds of line ends": ({"1.csv": GOOD.replace("\n", "\r\n", 2)}, "1.csv has some lines with Windows ends"),
+    "another encoding": ({"1.csv": "id,amount,sold_on\n1,1,Zürich\n".encode("latin-1")}, "1.csv is not UTF-8"),
+    "no text at all": ({"1.csv": bytes(range(256)) * 20}, "1.csv is not UTF-8"),
+    "two separators": ({"1.csv": GOOD, "2.csv": GOOD.replace(",", ";")}, "1.csv is separated by `,`, {folder}/2.csv by `;`"),
+    "packing cut off": ({"1.csv.gz": gzip.compress(MANY.encode())[:20_000]}, "1.csv.gz is cut off"),
+    "not packed": ({"1.csv.gz": GOOD.encode()}, "1.csv.gz cannot be unpacked"),
+    "zstd cut off": ({"1.csv.zst": zstd(MANY.encode())[:20_000]}, "1.csv.zst cannot be unpacked"),
+    "zstd damaged": ({"1.csv.zst": zstd(MANY.encode())[:-9_000] + bytes(9_000)}, "1.csv.zst cannot be unpacked"),
+    "gzip damaged": ({"1.csv.gz": gzip.compress(MANY.encode())[:-9_000] + bytes(9_000)}, "1.csv.gz is cut off"),
+    "no Parquet": ({"1.parquet": b"PAR1"}, "1.parquet"),
+    "JSON cut off": ({"1.json": json.dumps([{"id": 1, "amount": 1}] * 99)[:-30].encode()}, "1.json"),
 }  # fmt: skip
+"""By case: the files of the export, and what is said of them."""
+SHORT = {case: f"c{number:02}" for number, case in enumerate(UNREADABLE)}
+PROMISED, BARE = "shop", "fair"
+"""Domains with and without contracts of their raw tables."""
 
 
+def exports(place: Place, of: Callable[[str], dict[str, str | bytes]]) -> None:
+    """Every export anew, each a source of its own in both domains."""
+    for domain in (PROMISED, BARE):
+        inputs = ""
+        for case, short in SHORT.items():
+            folder = place.root / f"domains/{domain}/raw/{short}"
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            for name, content in of(case).items():
+                (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+            ending = next(iter(of(case)), "1.csv").removeprefix("1")
+            inputs += f"  - {{source: raw/{short}/*{ending}, as: {short}}}\n"
+            if domain == PROMISED:
+                columns = {"id": "BIGINT; required: true", "amount": "DECIMAL(10,2)", "sold_on": "DATE"}
+                place.contract(f"{domain}.{short}", columns)
+        place.domain(domain, f"inputs:\n{inputs}")
+
+
+def contents(place: Place) -> dict[str, tuple[int, float]]:
+    """Rows of each table, and their sum."""
+    names = [f"{domain}.{short}" for domain in (PROMISED, BARE) for short in SHORT.values()]
+    asked = " union all ".join(f"select '{name}', count(*), sum(amount)::double from {name}" for name in names)
+    return {name: rest for name, *rest in place.rows(asked)}
+
+
+@pytest.fixture(scope="module")
+def spoilt(tmp_path_factory) -> tuple[Place, dict, dict, dict, dict]:
+    """Good exports, then each spoilt in its own way, then good ones again: what the last two runs say, and what readers see."""
+    place = Place(tmp_path_factory.mktemp("unreadable"))
+    exports(place, lambda _: {"1.csv": GOOD})
+    assert set(place.statuses().values()) == {"published"}
+    exports(place, lambda case: UNREADABLE[case][0])
+    failed, kept = rows_of(place.run()), contents(place)
+    exports(place, lambda _: {"1.csv": GOOD + "4,7.00,2026-01-08\n"})
+    return place, failed, kept, place.statuses(), contents(place)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("domain", [PROMISED, BARE], ids=["with a contract", "without one"])
 @pytest.mark.parametrize("case", UNREADABLE)
-def test_a_file_that_cannot_be_read_is_named_and_readers_keep_what_they_had(place, case):
+def test_a_file_that_cannot_be_read_is_named_and_readers_keep_what_they_had(spoilt, domain, case):
     """The table fails in words that name the file, and the line; when it is mended, it is loaded again."""
-    spoil, expected = UNREADABLE[case]
-    domain = (place.root / "domains/shop/domain.yaml").read_text()
-    spoil(place)
-    failed = rows_of(place.run())
-    assert failed["shop/raw_orders"]["status"] == "failed"
-    said = failed["shop/raw_orders"]["message"]
-    assert expected in said
+    place, failed, kept, mended, now = spoilt
+    short = SHORT[case]
+    folder = f"domains/{domain}/raw/{short}"
+    expected = UNREADABLE[case][1].replace("{case}", short).replace("{domain}", domain).replace("{folder}", folder)
+    assert failed[f"{domain}/{short}"]["status"] == "failed"
+    said = failed[f"{domain}/{short}"]["message"]
+    assert (expected if "no file" in expected else f"{folder}/{expected}") in said
     assert "\n    " in said, "it says how to mend it"
     assert str(place.root) not in said
-    assert failed["shop/orders"]["status"] == "unchanged"
-    assert place.rows("select count(*), min(id) from shop.orders") == KEPT
-
-    shutil.rmtree(place.root / "domains/shop/raw/orders")
-    (place.root / "domains/shop/domain.yaml").write_text(domain)
-    place.write(CSV, GOOD + "4,7.00,2026-01-08\n")
-    assert set(place.statuses().values()) == {"published"}
-    assert place.rows("select count(*), sum(amount)::double from shop.orders") == [(4, 37.75)]
+    assert kept[f"{domain}.{short}"] == [3, 30.75]
+    assert mended[f"{domain}/{short}"] == "published"
+    assert now[f"{domain}.{short}"] == [4, 37.75]
 
 
 def test_a_header_without_rows_is_an_empty_table(place):

@@ -124,6 +124,7 @@ def test_two_runs_at_once_build_everything_once(place):
     assert sorted(published) == sorted({"shop.items", *CHAIN}), "each table once"
 
 
+@pytest.mark.long
 def test_a_ledger_that_is_gone_is_made_again_from_the_lake(place):
     """Nothing is built or published again, and what comes after goes on."""
     place.run()
@@ -140,6 +141,7 @@ def test_a_ledger_that_is_gone_is_made_again_from_the_lake(place):
     assert set(states(place).values()) == {1}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("file", "statement", "said"),
     [
@@ -195,6 +197,7 @@ def recovered(place: Place, failed: Said, state: int, **variables: str) -> None:
     assert said.json["rows"] == [[state, state, ROWS]]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "rooms",
     [(100_000, 1_200_000), pytest.param((0, 30_000, 100_000, 400_000, 1_200_000, 3_000_000), marks=pytest.mark.slow)],
@@ -213,6 +216,7 @@ def test_a_full_disk_is_told_and_nothing_is_lost(place, small_disk, rooms):
         recovered(place, failed, state, **home)
 
 
+@pytest.mark.long
 def test_a_file_that_may_not_grow_is_told_and_nothing_is_lost(place):
     """The limit on file sizes of a process, for one who may not mount."""
     assert mesh("run", where=place.root).code == 0

@@ -142,6 +142,7 @@ def test_the_manifest_is_parsed_once_per_content(place):
     assert [path.name for path in cache.iterdir() if (path / "manifest.json").exists()] != kept
 
 
+@pytest.mark.long
 def test_a_relationship_between_two_models_is_tested_on_what_is_built_together(place):
     """A new key in both at once is no fault; one in the referring model alone is."""
     place.contract("book.history", {"id": "BIGINT; unique: true", "amount": "BIGINT"})
@@ -154,6 +155,7 @@ def test_a_relationship_between_two_models_is_tested_on_what_is_built_together(p
     assert place.statuses()["book/lines"] == "held"
 
 
+@pytest.mark.long
 def test_dbts_process_may_end_between_two_builds(place):
     """It is imported once for all calls of a process; killed or gone, the next call starts another one."""
     assert set(place.statuses().values()) == {"published"}

@@ -17,6 +17,7 @@ PAGES = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", PAGES)
 def test_the_mesh_of_a_page_runs(page, tmp_path):
     if page.name == "tutorial.md":  # its domain joins the mesh of `mesh init`

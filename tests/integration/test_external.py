@@ -86,6 +86,7 @@ def test_a_readers_own_expectations_meet_an_external_table(place, tmp_path):
     assert told["finance/total"]["status"] in ("held", "skipped")
 
 
+@pytest.mark.long
 def test_a_table_of_a_duckdb_file_is_followed(place, tmp_path):
     path = tmp_path / "erp.duckdb"
     with duckdb.connect(str(path)) as con:
@@ -109,6 +110,7 @@ def test_a_table_of_a_duckdb_file_is_followed(place, tmp_path):
     assert total(place) == 21
 
 
+@pytest.mark.long
 def test_a_table_of_a_postgresql_server_is_followed(place, postgres):
     schema = f"erp_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(postgres, autocommit=True) as server, with_variables({"ERP": postgres}):

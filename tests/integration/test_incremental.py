@@ -63,6 +63,7 @@ def test_upsert_replaces_rows_by_key(place):
     assert place.rows("select id, n from log.latest order by id") == [(1, 9), (2, 1), (3, 9)]
 
 
+@pytest.mark.long
 def test_a_column_more_is_empty_in_the_old_rows_and_a_changed_one_is_refused(place):
     """No old row is lost; only a person's `--force` loads an incremental table whole."""
     options(place, "  events: {load: append}\n")
@@ -85,6 +86,7 @@ def test_a_column_more_is_empty_in_the_old_rows_and_a_changed_one_is_refused(pla
     assert place.rows("select id, n from log.events") == [(3, "1")]
 
 
+@pytest.mark.long
 def test_a_partition_alone_does_not_settle_the_table(place):
     """Its other partitions still wait for the change: the table stays due, and the rest is built."""
     options(place, PARTITIONED)
@@ -150,6 +152,7 @@ def test_a_sql_table_with_daily_partitions(place):
     assert place.rows("select day::varchar, n from log.daily order by day") == [("2026-01-01", 1), ("2026-01-02", 7)]
 
 
+@pytest.mark.long
 def test_a_plain_asset_with_daily_partitions(place):
     """An ordinary `@dg.asset` with Dagster's own partitions definition."""
     options(place, PARTITIONED)

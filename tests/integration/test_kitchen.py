@@ -211,6 +211,7 @@ def _verdicts(env, *, cached: bool) -> list[tuple]:
     return [(item["table"], item["name"], item["status"], item["failing_rows"], item["total_rows"]) for item in items]
 
 
+@pytest.mark.long
 def test_verdicts_are_right_in_a_kitchen_and_after_promotion_and_revert(small):
     """The kitchen starts with production's memory, and its files come to production under other names."""
 
@@ -236,6 +237,7 @@ def test_verdicts_are_right_in_a_kitchen_and_after_promotion_and_revert(small):
         assert agree(small.env()) == at_first
 
 
+@pytest.mark.long
 def test_revert_is_refused_when_later_versions_stand_on_it(small):
     kitchen = open_(small)
     rule(kitchen, "select id, amount + 1 as amount, mail from shop.raw_orders")
@@ -253,6 +255,7 @@ def test_revert_is_refused_when_later_versions_stand_on_it(small):
     kitchen.close(force=True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["a/b", "with space", "x" * 300, "'; drop table kitchens; --", "", "..", "-x", "Ä"])
 def test_a_name_that_cannot_be_one(small, name):
     with pytest.raises(UsageError, match="cannot be a kitchen's name"):
@@ -260,6 +263,7 @@ def test_a_name_that_cannot_be_one(small, name):
     assert not (small.root / ".mesh" / "kitchens").exists()
 
 
+@pytest.mark.long
 def test_bad_input_leaves_nothing(small):
     open_(small).close()
     with open_(small):
@@ -301,6 +305,7 @@ def test_without_git_and_with_secrets(tmp_path, monkeypatch):
     assert "MESH_TEST_COLOUR" not in os.environ
 
 
+@pytest.mark.long
 def test_a_kitchen_of_a_kitchen(small):
     outer = open_(small, "outer")
     rule(outer, "select id, amount + 1 as amount, mail from shop.raw_orders")
@@ -453,6 +458,7 @@ def test_on_postgresql_a_kitchen_has_a_role_without_rights(postgres, tmp_path, m
         con.execute(f"DROP ROLE {name}")  # nothing is left that it has a right to
 
 
+@pytest.mark.long
 def test_classified_columns_are_masked(place):
     """Nothing in the kitchen leads to a real value: no version, no statistic, no file; joins hold, and new raw rows are masked alike."""
     import duckdb
@@ -508,6 +514,7 @@ def test_classified_columns_are_masked(place):
     assert place.rows("select mail from shop.orders where id = 5") == [("e@y.org",)]
 
 
+@pytest.mark.long
 def test_maintenance_spares_open_kitchens(place):
     """Production expires and cleans up; a kitchen reads on, with its whole history, and closes; then files go."""
     kitchen = open_(place)
@@ -545,6 +552,7 @@ def test_expired_kitchens_are_closed_but_not_what_they_hold(small):
     Kitchen.of("young", root=small.root, settings=small.settings).close()
 
 
+@pytest.mark.long
 def test_a_production_table_that_was_dropped_or_retyped(small):
     kitchen = open_(small)
     rule(kitchen, "select id, amount + 1 as amount, mail from shop.raw_orders")
@@ -559,6 +567,7 @@ def test_a_production_table_that_was_dropped_or_retyped(small):
     kitchen.close(force=True)
 
 
+@pytest.mark.long
 def test_empty_and_small_tables_and_deleted_rows(small):
     """0 rows, 7 rows, an incremental table with rows that were replaced: promoted with every row."""
     small.domain(

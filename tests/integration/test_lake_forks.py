@@ -43,6 +43,7 @@ def history(lake: Lake) -> dict[str, list[int]]:
     return versions
 
 
+@pytest.mark.long
 def test_each_table_is_as_it_was_at_its_version(lake, history, tmp_path):
     for i, (r, g, s) in enumerate([(0, 0, 0), (2, 0, 1), (1, 2, 0), (0, 1, 2), (2, 2, 2)]):
         chosen = {
@@ -187,6 +188,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("change", "mode"), CHANGES.values(), ids=CHANGES)
 def test_a_harvested_table_is_published_as_the_fork_has_it(lake, tmp_path, change, mode):
     put(lake, "a.replaced", "SELECT 1::BIGINT AS i, 'older' AS s")

@@ -65,6 +65,7 @@ def test_good_versions_pass_and_say_what_is_expected(place):
     assert told["volume"]["type"] == "volume_trend"
 
 
+@pytest.mark.long
 def test_what_is_unlike_before_fails_and_is_held(place):
     good = place.version("shop.orders")
     write(place, rows=40, seed=9, scale=3, blank=0.5, state="OH")

@@ -247,6 +247,7 @@ def test_code_that_fails_and_a_table_that_came_out_as_it_was(ran):
     assert again["inputs"] != first["inputs"]
 
 
+@pytest.mark.long
 def test_the_launch_of_a_pipeline_is_the_parent_of_what_was_built_for_it(ran):
     events = events_of(ran)
     (launch,) = Launches(ran.env().ledger.store).of("board")

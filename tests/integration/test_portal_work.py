@@ -58,6 +58,7 @@ def test_a_change_that_waits_is_shown_and_its_reader_answers(place, client):
     )
 
 
+@pytest.mark.long
 def test_a_kitchen_is_opened_tested_and_closed_from_its_page(place, client):
     place.run()
     for words in (

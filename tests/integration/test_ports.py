@@ -82,6 +82,7 @@ def test_a_held_input_is_stated_by_the_output(built):
     assert metadata["mesh/inputs"].value == {"base/items": admitted}
 
 
+@pytest.mark.long
 def test_everybody_follows_when_the_producer_mends(built):
     """The next good version is admitted by all."""
     built.write("domains/base/raw/items/1.csv", "id,price\n1,10\n2,500\n")
@@ -91,6 +92,7 @@ def test_everybody_follows_when_the_producer_mends(built):
     assert set(totals(built).values()) == {100}
 
 
+@pytest.mark.long
 def test_in_code_locations_of_their_own_and_runs_of_their_own(place):
     """Each domain in its own location; each asset launched by itself: the rule is in the reader's own step."""
     assert launch(place, "base", "base/raw_items")
@@ -139,6 +141,7 @@ def test_a_first_version_that_is_refused_with_hold_behaves_as_stop(place):
     assert said["taker/total"] == "published"
 
 
+@pytest.mark.long
 def test_a_plain_asset_is_held_by_its_own_port(place):
     """An ordinary `@dg.asset` reads through the port as SQL does."""
     place.write(
@@ -171,6 +174,7 @@ def test_loosened_expectations_admit_the_version(built):
     assert totals(built)["stopper"] == 510
 
 
+@pytest.mark.long
 def test_a_version_that_a_tighter_contract_refuses_is_not_what_it_holds_on_to(place):
     """The version admitted under the old contract is the refused one itself: there is no earlier one."""
     place.write("domains/base/raw/items/1.csv", "id,price\n1,10\n2,90\n")

@@ -1,6 +1,7 @@
 """A whole mesh on PostgreSQL: lake and ledger in one database, the same five steps, no password anywhere."""
 
 import dagster as dg
+import pytest
 
 from mesh_assets.orchestration.instance import open_instance
 from mesh_assets.settings import Settings
@@ -8,6 +9,7 @@ from tests.conftest import PASSWORD
 from tests.making import Place
 
 
+@pytest.mark.long
 def test_a_mesh_of_every_toolchain_runs_on_postgresql(tmp_path, postgres):
     """Raw files, SQL, Python, dbt, an input port; held and mended; nothing is written to SQLite but Dagster's own."""
     place = Place(tmp_path)

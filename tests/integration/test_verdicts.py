@@ -43,6 +43,7 @@ def publish(lake, con, publication) -> int:
     return lake.publish(con, [publication], run="r", pin=lake.head())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 16))])
 def test_cached_and_full_audits_agree_over_random_histories(lake, memory, seed):
     """Appends, upserts, partitions, deletes by others, whole loads and edited rules; every candidate and every version."""
@@ -88,6 +89,7 @@ def test_cached_and_full_audits_agree_over_random_histories(lake, memory, seed):
                 agree(lake, con, memory, contract(*asked), ("a.t", version), customers)
 
 
+@pytest.mark.long
 def test_verdicts_are_right_through_a_fork_a_merge_and_a_revert(sqlite_lake, memory, tmp_path):
     _other_ways(sqlite_lake, memory, tmp_path, 0, ["fork", "merge", "rewrite", "revert"])
 

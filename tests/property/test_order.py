@@ -33,6 +33,7 @@ def test_random_histories_keep_every_promise(chunk: int) -> None:
     assert happened <= stats.keys(), "the histories of these seeds are too tame to show anything"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("chunk", range(20))
 def test_where_sources_never_rest_each_closure_run_builds_all_of_its_tables(chunk: int) -> None:
     for seed in range(chunk * CHUNK, (chunk + 1) * CHUNK):
