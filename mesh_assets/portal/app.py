@@ -20,6 +20,7 @@ from mesh_assets.errors import MeshError, RunError
 from mesh_assets.portal import (
     actions,
     api,
+    aside,
     deliveries,
     jobs,
     pages,
@@ -37,7 +38,7 @@ from mesh_assets.portal.site import Site, View
 FOR_EVER = "public, max-age=31536000, immutable"
 LIVE = (
     *(*steward.PAGES, *telling.ROUTES, *deliveries.ROUTES),
-    *(*refills.PAGES, *trouble.PAGES, *sandboxes.PAGES),
+    *(*refills.PAGES, *trouble.PAGES, *sandboxes.PAGES, *aside.PAGES),
 )
 FILES = {
     render.STYLE: "text/css; charset=utf-8",
@@ -86,6 +87,7 @@ def create(site: Site, *, hosts: tuple[str, ...] = ()) -> Guard:
         Route("/mesh/pipelines/{name:path}/{action}", portal.pipeline, methods=["POST"]),
         Route("/mesh/backfills/launch", portal.backfill, methods=["POST"]),
         Route("/mesh/backfills/{id}/cancel", portal.backfill, methods=["POST"]),
+        Route("/mesh/quarantine/{domain}/{table}/{action}", portal.aside, methods=["POST"]),
         Route("/mesh/kitchens/{action}", portal.kitchen, methods=["POST"]),
         Route("/mesh/kitchens/{name}/{action}", portal.kitchen, methods=["POST"]),
         Route("/mesh/{path:path}", portal.page),
@@ -192,6 +194,18 @@ class _Portal:
             by = self._user(request) or "portal"
             to = refills.cancel(view, id_) if id_ else refills.launch(view, form, by=by)
             return RedirectResponse(self.links(to), 303)
+
+        return await self._posted(request, make)
+
+    async def aside(self, request: Request) -> Response:
+        """Publish rows that wait in quarantine, or give them up."""
+        form, words = await _form(request), request.path_params
+
+        def make(view: View) -> Response:
+            by = self._user(request)
+            return self._begun(
+                request, aside.perform(view, words["domain"], words["table"], words["action"], form, by=by)
+            )
 
         return await self._posted(request, make)
 
