@@ -10,6 +10,7 @@ from mesh_assets.address import NotFound
 from mesh_assets.catalog import SCHEMA_VERSION, overview
 from mesh_assets.domain import Table
 from mesh_assets.errors import UsageError, nearest
+from mesh_assets.lake import quarantine as kept
 from mesh_assets.portal import jobs
 from mesh_assets.portal.pages import Page, Query, Routes, number, route
 from mesh_assets.portal.site import View
@@ -57,7 +58,7 @@ def rows(view: View, query: Query, domain: str, table: str) -> Page:
         "table": f"{domain}/{table}",
         "waiting": found or {"rows": 0, "rules": {}},
         "rule": rule,
-        "columns": list(columns),
+        "columns": [name for name in columns if name not in (kept.ID, kept.RULES, kept.RUN, kept.AT)],
         "rows": shown,
         "total": total,
         "whole": known.load.value == "full",
