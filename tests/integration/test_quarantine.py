@@ -19,6 +19,7 @@ from mesh_assets.kitchen import reverting
 from mesh_assets.mesh import examine
 from mesh_assets.partitions import Partition
 from mesh_assets.replaying import Chosen, Patch
+from mesh_assets.settings import Settings
 from mesh_assets.step import Outcome
 from tests.integration.test_kitchen import git, open_, rule
 from tests.making import Place, launch
@@ -357,3 +358,27 @@ def test_a_kill_loses_no_row(tmp_path, when):
     )
     assert shop.load(*ROWS).status == ("unchanged" if when == "after" else "published")
     assert shop.ids == ([1, 5], [2, 3, 4])
+
+
+@pytest.mark.parametrize("load", ["full", "load: append", "load: upsert, key: [id]"])
+def test_on_a_catalog_in_postgresql_rows_wait_are_replayed_and_given_up(tmp_path, lake_config, load):
+    """On both catalogs: counts reconcile after each step, and two lakes in one database do not see each other's."""
+    shop = Shop(tmp_path, load)
+    shop.place.settings = Settings(
+        home=tmp_path / ".mesh",
+        dir=tmp_path,
+        lake_catalog=lake_config.catalog,
+        lake_data=lake_config.data,
+        lake_schema=lake_config.schema,
+    )
+    shop.expect(COLUMNS)
+    done = shop.load(*ROWS)
+    assert (done.status, done.quarantined["waiting"]) == ("published", 3)
+    assert shop.ids == ([1, 5], [2, 3, 4])
+    assert shop.replay(Chosen(rules=("price__minimum",)), changes={"price": "abs(price)"}).mended == 1
+    assert shop.ids == ([1, 3, 5], [2, 4])
+    assert replaying.discard(shop.env, shop.orders, Chosen(rules=("price__minimum",)), "sent twice") == 1
+    assert shop.ids == ([1, 3, 5], [2])
+    assert [one["rows"] for one in replaying.discards(shop.env)] == [1]
+    assert shop.replay(changes={"mail": "'b@x.org'"}).mended == 1
+    assert shop.ids == ([1, 2, 3, 5], [])
