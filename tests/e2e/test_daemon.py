@@ -189,6 +189,7 @@ def test_the_daemon_keeps_the_mesh_in_order(dev: Dev):
     dev.wait("mended data is published", lambda: dev.total("reader.total") == 30 and dev.total("reader.slow") == 30)
 
 
+@pytest.mark.long
 def test_a_schema_change_runs_exactly_the_readers_own_checks(dev: Dev):
     """One column more in the producer's port: one run of the reader's checks, once, also over a restart."""
     dev.wait("the mesh is built", lambda: dev.total("reader.total"))
