@@ -166,6 +166,7 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
     dev.stop()
 
 
+@pytest.mark.long
 def test_the_daemon_keeps_the_mesh_in_order(dev: Dev):
     """From raw files to the last reader; changes follow; failed data stops nobody but its own table."""
     items(dev.place, 10, 20)

@@ -128,6 +128,7 @@ def test_a_second_run_and_the_status(ran):
     ]  # fmt: skip
 
 
+@pytest.mark.long
 def test_sql_reads_and_nothing_else(ran, tmp_path):
     """Values that JSON has no word for are text; versions can be asked for; writing and files are refused."""
     place, _ = ran
@@ -208,6 +209,7 @@ def test_tests_as_json_and_junit(ran, tmp_path):
     assert mesh("test", "--fail-on", "never", where=place.root).code == 2
 
 
+@pytest.mark.long
 def test_a_held_table_ends_with_1_and_its_tests_name_the_rows(copy):
     """Readers keep their version; the table that failed is named, with the rule and the rows; the others go on."""
     copy.write("domains/shop/raw/orders/2.csv", "id,amount,sold_on\n4,-7.00,2026-01-08\n")
@@ -224,6 +226,7 @@ def test_a_held_table_ends_with_1_and_its_tests_name_the_rows(copy):
     assert "held shop/orders: readers keep version 2" in status.out
 
 
+@pytest.mark.long
 def test_what_is_named_is_run(copy):
     """With what it needs; with what rests on it when that is asked for; and by force although nothing has changed."""
     copy.write("domains/shop/raw/orders/2.csv", "id,amount,sold_on\n4,1.00,2026-01-08\n")
@@ -281,6 +284,7 @@ def test_wrong_use_is_told_in_words(ran, tmp_path):
     assert mesh("status", "--mesh", place.root, "--json", where=tmp_path).json["snapshot"] == 3
 
 
+@pytest.mark.long
 def test_what_is_wrong_with_the_files_is_listed(copy):
     """`mesh check` says all of it and ends with 2; the rest of the mesh runs, and the command says that it was not all."""
     copy.write("domains/finance/sql/revenue.sql", "select sum(amount) as total, 1 as n from shop.ordes")

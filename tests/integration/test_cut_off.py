@@ -76,6 +76,7 @@ def agreed(place: Place) -> dict[str, Version]:
     return versions
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("times", [2, pytest.param(12, marks=pytest.mark.slow)])
 def test_a_run_that_is_killed_at_any_moment_leaves_nothing_half(place, times):
     """Some moment after the first step began; the next run ends the dead one and builds what is left."""
@@ -105,6 +106,7 @@ def test_a_run_that_is_killed_at_any_moment_leaves_nothing_half(place, times):
     assert staged, "the lake has files"
 
 
+@pytest.mark.long
 def test_two_runs_at_once_build_everything_once(place):
     """Both end well; what one builds the other leaves to it."""
     both = [

@@ -216,6 +216,7 @@ def test_an_artefact_is_a_table_of_files(place):
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("body", "said"),
     [

@@ -139,6 +139,7 @@ def partition(place, key):
         return job.execute_in_process(instance=instance, partition_key=key, raise_on_error=False)
 
 
+@pytest.mark.long
 def test_a_sql_table_with_daily_partitions(place):
     """`mesh run` builds every partition so far; Dagster builds one, and the others stay."""
     options(place, PARTITIONED)

@@ -162,6 +162,7 @@ def test_the_whole_way(place):
         assert not [name for (name,) in schemas if name.startswith(env.lake.catalog.schema)]
 
 
+@pytest.mark.long
 def test_promotion_is_refused_in_words(small):
     """Not tested; changed since; a test fails; production moved; then waived, then rebased."""
     kitchen = open_(small)
@@ -395,6 +396,7 @@ def test_nothing_in_a_kitchen_touches_production(place):
     assert (place.root / "domains/shop/raw/orders/1.csv").is_file()
 
 
+@pytest.mark.long
 def test_on_postgresql_a_kitchen_has_a_role_without_rights(postgres, tmp_path, monkeypatch):
     """It builds, tests, is promoted and closed; and its role can neither read nor write production, nor remove the guard."""
     import duckdb

@@ -45,6 +45,7 @@ def answers(process: subprocess.Popen, seconds: float = 240) -> list[dict]:
     return [json.loads(line) for line in out.splitlines()]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("times", [12, pytest.param(50, marks=pytest.mark.slow)])
 def test_four_processes_publish_and_two_read_and_nobody_fails(lake, lake_config, tmp_path, times):
     done = tmp_path / "done"

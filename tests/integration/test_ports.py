@@ -53,6 +53,7 @@ def totals(place):
     return {reader: place.rows(f"select total from {reader}.total")[0][0] for reader in READERS}
 
 
+@pytest.mark.long
 def test_one_refuses_and_holds_one_takes_one_stops_one_is_warned(place):
     """All at once, by `mesh run`; a second run has nothing to do."""
     assert set(place.statuses().values()) == {"published"}
@@ -165,6 +166,7 @@ def test_a_plain_asset_is_held_by_its_own_port(place):
     assert place.rows("select n from stopper.counted") == [(2,)]
 
 
+@pytest.mark.long
 def test_loosened_expectations_admit_the_version(built):
     """The verdict is kept by contract: a new contract judges again."""
     built.write("domains/base/raw/items/1.csv", "id,price\n1,10\n2,500\n")
