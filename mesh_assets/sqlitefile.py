@@ -25,14 +25,9 @@ _engines: WeakSet[sa.Engine] = WeakSet()
 _left: list[sa.Pool] = []
 
 
-def engine(url: str, timeout: float = TIMEOUT) -> sa.Engine:
-    """An engine for a file, for many threads.
-
-    Args:
-        url: `sqlite:///` and the path.
-        timeout: Seconds to wait for another's write.
-    """
-    made = sa.create_engine(url, connect_args={"timeout": timeout})
+def engine(url: str) -> sa.Engine:
+    """An engine for a file, named as `sqlite:///` and the path; for many threads."""
+    made = sa.create_engine(url, connect_args={"timeout": TIMEOUT})
     event.listen(made, "connect", _opened)
     event.listen(made, "checkout", _still_there)
     _engines.add(made)

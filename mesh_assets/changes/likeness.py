@@ -53,13 +53,11 @@ def by_data(
     pairs = [(a, b) for a in gone for b in fresh if _comparable(a.type, b.type)]
     if not pairs or len(pairs) > PAIRS:
         return ()
-    scored: dict[tuple[str, str], tuple[float, int]] = {}
-    how = "rows"
+    how, least, scored = "rows", ALIKE_BY_KEY, None
     if old.key and all(new.type_of(name) == old.type_of(name) for name in old.key):
         scored = _by_key(con, old.key, pairs, relations)
-    if not scored:
-        how, scored = "values", _by_values(con, pairs, relations)
-    least = ALIKE_BY_KEY if how == "rows" else ALIKE_BY_VALUES
+    if scored is None:
+        how, least, scored = "values", ALIKE_BY_VALUES, _by_values(con, pairs, relations)
     return tuple(_chosen(port, how, {pair: one for pair, one in scored.items() if one[0] >= least}, old))
 
 
@@ -83,8 +81,8 @@ def _by_key(
     key: Sequence[str],
     pairs: Sequence[tuple[ColumnShape, ColumnShape]],
     relations: tuple[str, str],
-) -> dict[tuple[str, str], tuple[float, int]]:
-    """Cohen's kappa of each pair over the rows of the same key; nothing when too few keys are in both versions.
+) -> dict[tuple[str, str], tuple[float, int]] | None:
+    """Cohen's kappa of each pair that may be alike, over the rows of the same key; None when too few keys are in both versions.
 
     Kappa is (observed - expected) / (1 - expected), where `expected` is how often two columns of these values agree by chance
     (J. Cohen, A coefficient of agreement for nominal scales, 1960).
@@ -93,14 +91,14 @@ def _by_key(
     count = int(con.execute(f"SELECT count(*) FROM {old}").fetchall()[0][0])
     spelt = ", ".join(map(quoted, key))
     picked = f"WHERE hash({spelt}) % {max(1, count // ROWS)} = 0"
-    columns = [f"{_value(a, b, 'o')} AS o{i}, n.{quoted(b.name)} AS n{i}" for i, (a, b) in enumerate(pairs)]
+    columns = [f"{_as(b.type, a, 'o.')} AS o{i}, n.{quoted(b.name)} AS n{i}" for i, (a, b) in enumerate(pairs)]
     joined = f"SELECT {', '.join(columns)} FROM (FROM {old} {picked}) o JOIN (FROM {new} {picked}) n USING ({spelt})"
     con.execute(f"CREATE OR REPLACE TEMP TABLE mesh_renames AS {joined}")
     try:
         observed = ", ".join(f"count(*) FILTER (o{i} IS NOT DISTINCT FROM n{i})" for i in range(len(pairs)))
         rows, *agreeing = con.execute(f"SELECT count(*), {observed} FROM mesh_renames").fetchall()[0]
         if rows < max(ENOUGH_ROWS, min(count, ROWS) // 10):
-            return {}
+            return None
         found = {}
         for i, (a, b) in enumerate(pairs):
             share = agreeing[i] / rows
@@ -112,7 +110,7 @@ def _by_key(
             ).fetchall()[0][0] / (rows * rows)
             if chance < 1:
                 found[a.name, b.name] = ((share - chance) / (1 - chance), rows)
-        return found or {(a.name, b.name): (0.0, rows) for a, b in pairs[:1]}
+        return found
     finally:
         con.execute("DROP TABLE IF EXISTS mesh_renames")
 
@@ -130,7 +128,7 @@ def _by_values(
     def sketch(side: int, column: ColumnShape, type_: str) -> dict[int, float]:
         at = (side, column.name, type_)
         if at not in sketches:
-            value = f"TRY_CAST({quoted(column.name)} AS {type_})" if column.type != type_ else quoted(column.name)
+            value = _as(type_, column)
             rows = con.execute(
                 f"SELECT hash({value}) AS h, count(*) / sum(count(*)) OVER () AS share FROM {relations[side]} GROUP BY 1 ORDER BY 1 LIMIT {SKETCH}"
             ).fetchall()
@@ -179,6 +177,7 @@ def _chosen(port: str, how: str, scored: Mapping[tuple[str, str], tuple[float, i
             )
 
 
-def _value(old: ColumnShape, new: ColumnShape, side: str) -> str:
-    value = f"{side}.{quoted(old.name)}"
-    return value if old.type == new.type else f"TRY_CAST({value} AS {new.type})"
+def _as(type_: str, column: ColumnShape, side: str = "") -> str:
+    """A column's value in another type, in SQL; null where it has no place there."""
+    value = side + quoted(column.name)
+    return value if column.type == type_ else f"TRY_CAST({value} AS {type_})"
