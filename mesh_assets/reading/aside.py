@@ -14,6 +14,7 @@ from mesh_assets.reading.testwords import KEY_KIND, OPTIONS, OVERRIDES
 ACTION = "action"
 ACTIONS = ("hold", "quarantine")
 KEYS = tuple(f"{ACTION}.{key.removeprefix('severity.')}" for key in OVERRIDES)
+KNOWN = frozenset({*KEYS, *(f"{ACTION}.{kind}" for kind in KEY_KIND.values())})
 COUNTED = (Kind.NULL_VALUES, Kind.MISSING_VALUES, Kind.INVALID_VALUES)
 SINGLE = frozenset({Kind.REQUIRED, *OPTIONS.values(), *COUNTED})
 """Kinds that judge every row by itself."""
@@ -45,10 +46,9 @@ def sets_aside(document: Document, owner: Map, problems: list[Problem], key: str
 
 def check_actions(document: Document, prop: Map, problems: list[Problem]) -> None:
     """Tell actions in a column's `customProperties` that are those of nothing."""
-    known = {*KEYS, *(f"{ACTION}.{kind}" for kind in KEY_KIND.values())}
     for extra in maps(prop, "customProperties"):
         name = text(extra, "property")
-        if name == ACTION or (name.startswith(f"{ACTION}.") and name not in known):
+        if name == ACTION or (name.startswith(f"{ACTION}.") and name not in KNOWN):
             what = f"`{name}` is the action of nothing"
             problems.append(document.problem("M530", what, nearest(name, KEYS), extra, "property"))
 

@@ -6,6 +6,7 @@ last version.
 
 import logging
 import re
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ with warnings.catch_warnings():  # dagster-dbt installs an old tokenizer of sqlg
 logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of statements that we refuse in our own words
 
 DUCKDB = DuckDB()
+OWN = threading.local()  # a thread's tokenizer and parser: to make them anew is a fifth of the time of a short text
 WRITES = (exp.DDL, exp.DML, exp.Command, exp.Into)
 THIS = "this"
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -93,11 +95,12 @@ def read_sql(text: str) -> SqlRead:
     for table in _tables(statement, frozenset()) if any(isinstance(node, exp.With) for node in nodes) else nodes:
         if not isinstance(table, exp.Table):
             continue
-        fault = _table_fault(table, text)
+        line, column = _position(table, text)
+        fault = _table_fault(table, line, column)
         if fault:
             found.append(fault)
         elif isinstance(table.this, exp.Identifier):
-            reads.append(Read(table.db.lower(), table.name.lower(), *_position(table, text)))
+            reads.append(Read(table.db.lower(), table.name.lower(), line, column))
     return SqlRead(tuple(reads), tuple(dict.fromkeys(found)))
 
 
@@ -117,7 +120,7 @@ def read_rule(query: str) -> Iterator[tuple[str, str]]:
 
 def _statement(text: str) -> tuple[exp.Expr | None, tuple[Fault, ...]]:
     try:
-        statements = [statement for statement in DUCKDB.parse(text) if statement is not None]
+        statements = [statement for statement in _parsed(text) if statement is not None]
     except SqlglotError as error:
         return None, (_unreadable(error, text),)
     except RecursionError:
@@ -134,6 +137,12 @@ def _statement(text: str) -> tuple[exp.Expr | None, tuple[Fault, ...]]:
         )
         return None, (Fault("M302", f"this is no SELECT but {_short(word)}", ONE_SELECT),)
     return statements[0], ()
+
+
+def _parsed(text: str) -> list[exp.Expr | None]:
+    if not hasattr(OWN, "parser"):
+        OWN.tokenizer, OWN.parser = DUCKDB.tokenizer(), DUCKDB.parser()
+    return OWN.parser.parse(OWN.tokenizer.tokenize(text), text)
 
 
 def _unreadable(error: SqlglotError, text: str) -> Fault:
@@ -171,8 +180,7 @@ def _function(node: exp.Func) -> str:
     return node.sql_name().lower() if isinstance(node, exp.ReadCSV | exp.ReadParquet) else ""
 
 
-def _table_fault(table: exp.Table, text: str) -> Fault | None:
-    line, column = _position(table, text)
+def _table_fault(table: exp.Table, line: int, column: int) -> Fault | None:
     if isinstance(table.this, exp.Func):
         name = _function(table.this) or table.this.sql_name().lower()
         if name in MAKES_ROWS or isinstance(table.this, exp.GenerateSeries | exp.Unnest | exp.Explode):
