@@ -66,10 +66,12 @@ class Contents:
 
     Attributes:
         table: `domain.table`.
+        columns: Its columns in order, each with its type; empty: they are to be asked for.
     """
 
     table: str
     layers: tuple[Layer, ...]
+    columns: tuple[tuple[str, str], ...] = ()
 
     @property
     def files(self) -> tuple[DataFile, ...]:

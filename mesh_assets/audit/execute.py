@@ -25,7 +25,7 @@ from mesh_assets.audit.questions import Question, Target, question
 from mesh_assets.audit.result import Result, Status
 from mesh_assets.audit.sample import MASK, plain, shown
 from mesh_assets.audit.scan import Counted, NotAsKnownError, scan, shown_rows, types_of
-from mesh_assets.audit.values import CannotAnswer, ColumnType, Family, quoted
+from mesh_assets.audit.values import CannotAnswer, ColumnType, Family, column_type, quoted
 from mesh_assets.audit.words import broken, demanded, named
 from mesh_assets.audit.words import measured as told
 from mesh_assets.contract import Contract, Kind, Severity, Test
@@ -178,7 +178,8 @@ class _Audit:
                 self.con.execute(f"DROP TABLE IF EXISTS temp.{aside}")
 
     def plan(self, tests: Sequence[Test]) -> Plan:
-        self.types = types_of(self.con, self.relation)
+        told = self.known.contents.columns if self.known.contents else ()
+        self.types = {name: column_type(type_) for name, type_ in told} or types_of(self.con, self.relation)
         asked = [self.ask(test) for test in tests]
         dear = self.known.contents is None and is_dear(self.con, self.relation)
         return plan(tests, asked, self.relation, self.types, self.known, dear=dear, lasting=self.lasting)

@@ -1,7 +1,8 @@
 """The data files of a version or of a candidate, and what their statistics say: from the catalog and from footers."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mesh_assets.audit.contents import VIRTUAL, Bounds, Contents, DataFile, Layer
@@ -18,8 +19,10 @@ def contents(
     lake: "Lake", con: "duckdb.DuckDBPyConnection", table: str, version: int, columns: Iterable[str]
 ) -> Contents | None:
     """See `Lake.contents`."""
-    layer = _layer(lake, con, table, version, frozenset(columns))
-    return Contents(table=table, layers=(layer,)) if layer else None
+    with _at_once(con):
+        there = lake.columns(con, table, version)
+        layer = _layer(lake, con, table, version, there, frozenset(columns))
+    return Contents(table=table, layers=(layer,), columns=there) if layer else None
 
 
 def contents_of_candidate(
@@ -33,14 +36,16 @@ def contents_of_candidate(
         return None
     new = Layer(sql=parquet(staged.files), files=_footers(con, staged.files, wanted))
     if publication.mode is Mode.REPLACE or publication.base is None:
-        return Contents(table=staged.table, layers=(new,))
-    base = _layer(lake, con, staged.table, publication.base, wanted)
+        return Contents(table=staged.table, layers=(new,), columns=staged.columns)
+    with _at_once(con):
+        there = lake.columns(con, staged.table, publication.base)
+        base = _layer(lake, con, staged.table, publication.base, there, wanted)
     if base is None:
         return None
+    names = {name for name, _ in there}
     where, apart = "", ()
     if publication.mode is Mode.UPSERT:
         # Virtual columns cannot be had through an alias, so the base's columns are named without one.
-        names = {name for name, _ in lake.columns(con, staged.table, publication.base)}
         if any(name not in names for name in publication.key):
             return None
         where = f"NOT EXISTS (FROM {parquet(staged.files)} AS f WHERE {same_key(publication, quoted(staged.table.partition('.')[2]))})"
@@ -48,17 +53,33 @@ def contents_of_candidate(
     if publication.mode is Mode.PARTITION:
         where = f"({within(publication)}) IS NOT TRUE"
     # Columns that only one of the two has are empty in the other, which its own layer cannot say.
-    if {name for name, _ in staged.columns} != {name for name, _ in lake.columns(con, staged.table, publication.base)}:
+    if {name for name, _ in staged.columns} != names:
         return None
     old = Layer(sql=base.sql, files=base.files, where=where, apart=apart)
-    return Contents(table=staged.table, layers=(old, new))
+    # Of other types, DuckDB says what both have in common.
+    return Contents(table=staged.table, layers=(old, new), columns=there if there == staged.columns else ())
+
+
+@contextmanager
+def _at_once(con: "duckdb.DuckDBPyConnection") -> Generator[None]:
+    """In one transaction, for which DuckLake reads its catalog once: each statement alone costs seven milliseconds more."""
+    con.execute("BEGIN TRANSACTION READ ONLY")
+    try:
+        yield
+    finally:
+        con.execute("ROLLBACK")
 
 
 def _layer(
-    lake: "Lake", con: "duckdb.DuckDBPyConnection", table: str, version: int, columns: frozenset[str]
+    lake: "Lake",
+    con: "duckdb.DuckDBPyConnection",
+    table: str,
+    version: int,
+    there: Sequence[tuple[str, str]],
+    columns: frozenset[str],
 ) -> Layer | None:
     domain, _, name = table.partition(".")
-    if _hidden(column for column, _ in lake.columns(con, table, version)):
+    if _hidden(column for column, _ in there):
         return None
     p = lake.catalog.native
 
