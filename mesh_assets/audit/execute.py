@@ -6,6 +6,7 @@ be executed is a result of its own, which says why and stops the version as a fa
 """
 
 import json
+import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -23,8 +24,8 @@ from mesh_assets.audit.plan import Plan, Rung, Step, plan
 from mesh_assets.audit.proofs import contiguous
 from mesh_assets.audit.questions import Question, Target, question
 from mesh_assets.audit.result import Result, Status
-from mesh_assets.audit.sample import MASK, plain, shown
-from mesh_assets.audit.scan import Counted, NotAsKnownError, scan, shown_rows, types_of
+from mesh_assets.audit.sample import MASK, columns_shown, plain, shown
+from mesh_assets.audit.scan import Counted, NotAsKnownError, scan, shown_rows, shown_together, types_of
 from mesh_assets.audit.values import CannotAnswer, ColumnType, Family, column_type, quoted
 from mesh_assets.audit.words import broken, demanded, named
 from mesh_assets.audit.words import measured as told
@@ -225,6 +226,7 @@ class _Audit:
         steps = planned.steps
         of_rows = [number for number, step in enumerate(steps) if step.rows and (planned.contents or not step.keys)]
         found = self.scanned(planned, of_rows)
+        self.gather(planned, found)
         counts = [self.count_one(planned, number, found.get(number)) for number in range(len(steps))]
         self.keep(planned, {number: each for number, each in found.items() if isinstance(each, Counted)})
         return counts
@@ -264,7 +266,7 @@ class _Audit:
             self.aside += [found.aside] if found.aside else []
             return found.total
         if isinstance(rows, Counted):
-            if planned.contents and step.rows and rows.total:
+            if planned.contents and step.rows and rows.total and step.test.name not in self.samples:
                 self.samples[step.test.name] = shown_rows(planned.contents, step.rows, rows, self.sample)
             return rows.total
         if rows is not None or step.question is None or step.rung is Rung.NONE:
@@ -275,6 +277,31 @@ class _Audit:
             raise
         except duckdb.Error as error:
             return CannotAnswer(self.reason(error))
+
+    def gather(self, planned: Plan, found: Mapping[int, Counted | CannotAnswer]) -> None:
+        """The failing rows that will be shown, in one statement: each one costs as much as a small table's audit."""
+        failing = {
+            number: one
+            for number, one in found.items()
+            if isinstance(one, Counted) and one.total and number >= 0 and not planned.steps[number].keys
+        }
+        asked = [step.question for number in failing if (step := planned.steps[number]).question]
+        names = dict.fromkeys(name for one in asked for name in columns_shown(one, self.types, self.contract))
+        columns = [name for name in names if name not in self.contract.masked]
+        if planned.contents is None or not columns:
+            return
+        aside = f"mesh_shown_{uuid.uuid4().hex}"
+        query, rows = shown_together(planned.contents, failing, columns, self.sample, f"temp.{aside}")
+        if not query:
+            return
+        try:
+            self.con.execute(f"CREATE TEMP TABLE {aside} AS {query}")
+        except duckdb.InterruptException:
+            raise
+        except duckdb.Error:  # each on its own, then
+            return
+        self.aside.append(aside)
+        self.samples |= {planned.steps[number].test.name: sql for number, sql in rows.items()}
 
     def keep(self, planned: Plan, found: Mapping[int, Counted]) -> None:
         """What was read for the first time, under the key of the file as it is."""

@@ -21,7 +21,7 @@ def shown(
     con: duckdb.DuckDBPyConnection, question: Question, types: Mapping[str, ColumnType], contract: Contract, limit: int
 ) -> tuple[dict[str, object], ...]:
     """Rows that the question counts; none when they cannot be fetched, for the count stands without them."""
-    names = _columns(question, types, contract)
+    names = columns_shown(question, types, contract)
     listed = ", ".join(_selected(name, types[name], contract) for name in names)
     try:
         rows = con.execute(f"SELECT {listed} {question.rows} LIMIT {limit}").fetchall()
@@ -75,8 +75,8 @@ def plain(value: object) -> object:
     return plain(str(value))
 
 
-def _columns(question: Question, types: Mapping[str, ColumnType], contract: Contract) -> list[str]:
-    """Those that find the row, those that were tested, and a few more in the contract's order."""
+def columns_shown(question: Question, types: Mapping[str, ColumnType], contract: Contract) -> list[str]:
+    """Those of a row that are shown: those that find it, those that were tested, and a few more in the contract's order."""
     keys = [name for test in contract.tests if test.kind is Kind.PRIMARY_KEY for name in test.columns]
     keys += [column.name for column in contract.columns if column.primary_key]
     tested = list(question.test.columns)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import duckdb
 
-from mesh_assets.audit.contents import Contents, DataFile
+from mesh_assets.audit.contents import VIRTUAL, Contents, DataFile
 from mesh_assets.audit.plan import Plan, Rows, Rung, Step, layers_of
-from mesh_assets.audit.values import ColumnType, column_type, text
+from mesh_assets.audit.values import ColumnType, column_type, quoted, text
 
 
 class NotAsKnownError(Exception):
@@ -157,16 +157,8 @@ def _total(con: duckdb.DuckDBPyConnection, contents: Contents) -> int:
 
 def shown_rows(contents: Contents, rows: Rows, counted: Counted, limit: int) -> str:
     """What follows `SELECT …` to show some of the counted rows; the table is called `_r`."""
-    places: dict[str, list[int]] = defaultdict(list)
-    left = limit
-    for path, numbers in sorted(counted.places.items()):
-        places[path] = numbers[:left]
-        left -= len(places[path])
-    parts = [
-        f"SELECT * FROM {layer.sql} WHERE filename = {text(path)} AND file_row_number IN ({', '.join(map(str, places[path]))})"
-        for layer, paths in layers_of(contents, [path for path in places if places[path]])
-        for path in paths
-    ]
+    places, left = _shown_places(counted, limit)
+    parts = [f"SELECT * {part}" for part in _at(contents, places)]
     if left:
         wrong = [path for path, count in counted.files.items() if count and not counted.places.get(path)]
         parts += [
@@ -175,6 +167,60 @@ def shown_rows(contents: Contents, rows: Rows, counted: Counted, limit: int) -> 
             for layer, paths in layers_of(contents, wrong)
         ]
     return f"FROM ({' UNION ALL BY NAME '.join(parts)}) AS _r"
+
+
+def shown_together(
+    contents: Contents, counted: Mapping[int, Counted], columns: Iterable[str], limit: int, aside: str
+) -> tuple[str, dict[int, str]]:
+    """Rows of several tests, fetched at once: a query of them all, and for each test what follows `SELECT …`.
+
+    Args:
+        contents: The table.
+        counted: By number of the test; those of which a row to show has no known place are left out.
+        columns: Those to fetch.
+        limit: Rows of each test.
+        aside: The name of the table that will hold the answer.
+
+    Returns:
+        An empty query when that would be of no use.
+    """
+    found = {number: _shown_places(one, limit) for number, one in counted.items()}
+    places = {number: there for number, (there, left) in found.items() if there and not left}
+    if len(places) < 2:  # noqa: PLR2004 - there is nothing to put together
+        return "", {}
+    every: dict[str, set[int]] = defaultdict(set)
+    for there in places.values():
+        for path, numbers in there.items():
+            every[path].update(numbers)
+    listed = ", ".join([*map(quoted, columns), *VIRTUAL])
+    query = " UNION ALL BY NAME ".join(f"SELECT {listed} {part}" for part in _at(contents, every))
+    return query, {
+        number: f"FROM (FROM {aside} WHERE {' OR '.join(_placed(*one) for one in there.items())}) AS _r"
+        for number, there in places.items()
+    }
+
+
+def _shown_places(counted: Counted, limit: int) -> tuple[dict[str, list[int]], int]:
+    """The first places that are known, by path; and how many more rows are to be shown."""
+    places, left = {}, min(limit, counted.total)
+    for path, numbers in sorted(counted.places.items()):
+        if chosen := numbers[:left]:
+            places[path] = chosen
+            left -= len(chosen)
+    return places, left
+
+
+def _at(contents: Contents, places: Mapping[str, Iterable[int]]) -> list[str]:
+    """What follows `SELECT …` to read the rows at these places."""
+    return [
+        f"FROM {layer.sql} WHERE {_placed(path, places[path])}"
+        for layer, paths in layers_of(contents, places)
+        for path in paths
+    ]
+
+
+def _placed(path: str, numbers: Iterable[int]) -> str:
+    return f"(filename = {text(path)} AND file_row_number IN ({', '.join(map(str, sorted(numbers)))}))"
 
 
 def types_of(con: duckdb.DuckDBPyConnection, relation: str) -> dict[str, ColumnType]:

@@ -2,6 +2,7 @@
 
 import os
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -11,6 +12,7 @@ from mesh_assets.audit.contents import Contents, DataFile, Knowledge, Layer
 from mesh_assets.audit.execute import audit, planned
 from mesh_assets.audit.plan import Rung
 from mesh_assets.audit.proofs import span
+from mesh_assets.audit.sample import MASK
 from mesh_assets.audit.values import column_type
 from mesh_assets.contract import Kind
 from mesh_assets.lake import Mode, Publication
@@ -200,6 +202,55 @@ def agree(lake, con, memory, contract, of, customers):
             assert len(one.sample) <= 10
             counts_rows = one.query and one.test.kind not in (Kind.SQL, Kind.ROW_COUNT) and one.status != "pass"
             assert bool(one.sample) or not one.failing_rows or not counts_rows, one
+
+
+def test_failing_rows_of_several_tests_are_fetched_together_and_masked_columns_are_not(sqlite_lake):
+    lake = sqlite_lake
+    asked = contract(
+        rule(Kind.MAXIMUM, "amount", value=5),
+        rule(Kind.PATTERN, "code", pattern="^c1"),
+        rule(Kind.MINIMUM, "id", value=150),
+    )
+    secret = tuple(replace(column, masked=column.name == "code") for column in asked.columns)
+    asked = replace(asked, columns=secret)
+    with lake.session() as con:
+        version = publish(lake, con, Publication(staged=lake.stage(con, "a.t", _many(0)), record={}))
+        staged = lake.stage(con, "a.t", _many(100))
+        more = Publication(staged=staged, record={}, mode=Mode.APPEND, base=version)
+        for of, relation in ((("a.t", version), lake.relation("a.t", version)), (more, lake.candidate(more))):
+            said: list[str] = []
+            spy = Spy(con, said)
+            known = Knowledge(contents=lake.contents(con, of, TYPES))
+            found = audit(spy, relation, asked, known=known)
+            plain = audit(con, relation, asked)
+            assert [one.failing_rows for one in found] == [one.failing_rows for one in plain]
+            assert all(one.failing_rows > 10 and len(one.sample) == 10 for one in found)
+            fetched = [query for query in said if "file_row_number IN" in query and "FROM temp." not in query]
+            assert len(fetched) == 1
+            assert '"code"' not in fetched[0]
+            for one in found:
+                (column,) = one.test.columns
+                wrong = {
+                    "amount": lambda value: float(value) > 5,
+                    "id": lambda value: value < 150,
+                    "code": lambda value: value == MASK,
+                }
+                assert all(wrong[column](row[column]) and row["code"] == MASK for row in one.sample)
+            assert not con.execute("SELECT * FROM duckdb_tables() WHERE table_name LIKE 'mesh_shown%'").fetchall()
+
+
+class Spy:
+    """A connection that notes what it is asked."""
+
+    def __init__(self, con, said):
+        self._con, self._said = con, said
+
+    def execute(self, query, *rest):
+        self._said.append(query)
+        return self._con.execute(query, *rest)
+
+    def __getattr__(self, name):
+        return getattr(self._con, name)
 
 
 def test_an_append_reads_its_own_file_only_and_a_changed_rule_only_itself(sqlite_lake, memory):
