@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -29,10 +29,32 @@ from mesh_assets.errors import MeshError, UsageError
 WrongWords = cast("type[Exception]", typer.BadParameter.__mro__[1])  # Typer exports one kind of them only
 """What Typer raises for an option or a command that does not exist, and for a value that is none."""
 
+PANELS = {
+    "Every day": ("init", "check", "run", "test", "status", "why", "sql", "history", "dev"),
+    "Before others are hit": ("impact", "change", "kitchen"),
+    "Order": ("pipeline", "backfill", "pause", "resume"),
+    "When something went wrong": ("quarantine", "revert", "rebuild", "maintain"),
+    "For readers and other programs": ("portal", "url", "export-site", "lineage", "mcp"),
+}
+"""The commands in the order in which a newcomer meets them."""
+
+
+class Panels(Commands):
+    """The commands by what they are for."""
+
+    def __init__(self, **words: Any) -> None:  # noqa: ANN401 - Typer's own
+        super().__init__(**words)
+        panels = {name: panel for panel, names in PANELS.items() for name in names}
+        for name, panel in panels.items():
+            self.commands[name].rich_help_panel = panel
+        self.commands = {name: self.commands[name] for name in [*panels, *(self.commands.keys() - panels)]}
+
+
 app = typer.Typer(
     name="mesh",
-    cls=Commands,
+    cls=Panels,
     help="A data mesh with DataOps, on Dagster: run it, test it, read it.",
+    epilog="Begin with `mesh init shop`, then `cd shop` and `mesh run`; `mesh dev` shows it in Dagster.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
