@@ -46,7 +46,7 @@ class Panels(Commands):
         super().__init__(**words)
         panels = {name: panel for panel, names in PANELS.items() for name in names}
         for name, panel in panels.items():
-            self.commands[name].rich_help_panel = panel
+            vars(self.commands[name])["rich_help_panel"] = panel
         self.commands = {name: self.commands[name] for name in [*panels, *(self.commands.keys() - panels)]}
 
 

@@ -390,9 +390,18 @@ def clear() -> None:
     _stdout().clear()
 
 
-def rows_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A query's result; on a terminal its first rows, one below the other where they are too wide to stand side by side."""
+def rows_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str = "") -> None:
+    """A query's result; on a terminal its first rows, one below the other where they are too wide to stand side by side.
+
+    Args:
+        columns: Their names.
+        rows: Their values.
+        empty: What to say when there are no rows, instead of a table without any.
+    """
     console = _stdout()
+    if empty and not rows:
+        console.print(empty)
+        return
     shown = rows[:SHOWN] if console.is_terminal else rows
     cells = [[_cell(value, whole=not console.is_terminal) for value in row] for row in shown]
     widths = [max([len(name), *(len(row[place]) for row in cells)]) for place, name in enumerate(columns)]

@@ -92,7 +92,8 @@ def list_(mesh: MeshDir = None, *, as_json: AsJson = False) -> None:
         print_json(report)
     else:
         columns = ("kitchen", "from", "state", "owner", "opened", "expires", "base", "changes", "bytes")
-        console.rows_table(columns, [tuple(row[column] for column in columns) for row in report["kitchens"]])
+        rows = [tuple(row[column] for column in columns) for row in report["kitchens"]]
+        console.rows_table(columns, rows, empty="No kitchen is open. Open one: mesh kitchen open NAME")
 
 
 @app.command(epilog="Examples: `mesh kitchen test tasting`, `mesh kitchen test pr-12 --json --junit kitchen.xml`")

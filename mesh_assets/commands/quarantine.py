@@ -52,6 +52,7 @@ def list_(
                     (one["table"], one["rows"], ", ".join(one["rules"]), one["reason"], one["author"], one["at"])
                     for one in found
                 ],
+                empty="No row was given up.",
             )
         return
     waiting = replaying.waiting(env, chosen)
@@ -67,7 +68,7 @@ def list_(
         )
         for one in waiting
     ]
-    console.rows_table(("table", "rows", "rules", "since"), told)
+    console.rows_table(("table", "rows", "rules", "since"), told, empty="No row waits in quarantine.")
 
 
 @app.command(
