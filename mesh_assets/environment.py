@@ -1,6 +1,7 @@
 """One environment: a mesh with its lake and its ledger, and what the three say together."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -26,6 +27,18 @@ MASKS = "masks.json"
 """In the home of a kitchen that masks: its key, and which columns."""
 TRIED = ("unchanged", "held", "failed")
 """Outcomes of an attempt that count as tried, beside a version."""
+
+
+PARSED = ("manifest.json", "partial_parse.msgpack")
+"""What dbt has said of a project, and what it starts from the next time; in the home by domain and content."""
+
+
+def inherit_parsed(source: Path, target: Path) -> None:
+    """Give a home what another one knows of dbt projects: it holds for their content, and asking again takes seconds."""
+    for known in (file for name in PARSED for file in (source / "dbt").glob(f"*/*/{name}")):
+        kept = target / known.relative_to(source)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(known, kept)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from mesh_assets.address import parse
 from mesh_assets.catalog import SCHEMA_VERSION
 from mesh_assets.catalog.standing import version_of
 from mesh_assets.domain import LakeConfig, Load, Mesh, Table
-from mesh_assets.environment import Environment
+from mesh_assets.environment import Environment, inherit_parsed
 from mesh_assets.errors import MeshError, RunError, UsageError
 from mesh_assets.lake import Lake
 from mesh_assets.lake.catalog import SqliteCatalog
@@ -161,6 +161,7 @@ def _fork(env: Environment, mesh: Mesh, version: Version) -> Generator[Environme
         address = _address(lake, mesh.lake)
         ledger = Ledger(home, address if not address.catalog.startswith("sqlite") else None)
         ledger.index(_seed(env, name, number, lake.head()) for name, number in versions.items())
+        inherit_parsed(env.home, home)
         yield Environment(replace(mesh, lake=address), home, lake, ledger)
         ledger.close()
     finally:
@@ -217,7 +218,7 @@ def _made(fork: Environment, table: Table, settings: Settings) -> tuple[str, str
     from mesh_assets.orchestration.load import loaded
 
     at = settings.model_copy(update={"home": fork.home, "lake_catalog": "", "lake_data": ""})
-    definitions = loaded(fork.mesh, only=None, settings=at).definitions
+    definitions = loaded(fork.mesh, only=table.domain, settings=at).definitions
     run = str(uuid.uuid4())
     with dg.DagsterInstance.ephemeral() as instance:
         definitions.resolve_implicit_global_asset_job_def().execute_in_process(

@@ -18,7 +18,7 @@ from mesh_assets import launches
 from mesh_assets.account import record as account
 from mesh_assets.catalog import spelt
 from mesh_assets.domain import LakeConfig, Mesh
-from mesh_assets.environment import MASKS, Environment
+from mesh_assets.environment import MASKS, Environment, inherit_parsed
 from mesh_assets.errors import MeshError, RunError, UsageError
 from mesh_assets.kitchen import changes, git, place
 from mesh_assets.kitchen.place import FOLDER, Site
@@ -245,7 +245,7 @@ def _forked(source: Environment, site: Site, settings: Settings) -> Site:
     if isinstance(catalog, PostgresCatalog) and (role := _role(settings)):
         catalog.allow(role)
         source.ledger.store.allow(LakeConfig(schema=schema), role)
-    _keep_manifests(source.home, site.home)
+    inherit_parsed(source.home, site.home)
     where = f"sqlite:{catalog.path}" if isinstance(catalog, SqliteCatalog) else ""
     return replace(site, snapshot=snapshot, schema=schema, catalog=where, opened=now())
 
@@ -293,14 +293,6 @@ def _work_tree(site: Site, repository: git.Repository | None, trouble: list[Base
             repository.open(site.folder / "code", site.branch, site.commit)
     except BaseException as error:  # noqa: BLE001 - it is raised where the thread is joined
         trouble.append(error)
-
-
-def _keep_manifests(source: Path, target: Path) -> None:
-    """What dbt has said of a project holds for its content, wherever that is; asking again takes seconds."""
-    for manifest in (source / "dbt").glob("*/*/manifest.json"):
-        kept = target / manifest.relative_to(source)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(manifest, kept)
 
 
 def _lake(folder: Path) -> Path:
