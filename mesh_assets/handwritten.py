@@ -19,7 +19,7 @@ from mesh_assets.reading.testwords import KEY_KIND, OPTIONS
 DEMANDS: Mapping[str, str] = {
     "mustBe": "be exactly", "mustNotBe": "not be", "mustBeGreaterThan": "be more than",
     "mustBeGreaterOrEqualTo": "be at least", "mustBeLessThan": "be less than", "mustBeLessOrEqualTo": "be at most",
-    "mustBeBetween": "be between (both numbers included)", "mustNotBeBetween": "not be between",
+    "mustBeBetween": "be between, both included", "mustNotBeBetween": "not be between",
 }  # fmt: skip
 """Each operator of the standard, in words."""
 PAIRS = frozenset({"mustBeBetween", "mustNotBeBetween"})

@@ -200,7 +200,7 @@ def test_the_latest_changes_are_a_list_and_go_in_their_order(place, client):
         add(place, f"rule_{number}")
         texts.append(text_of(place))
     page = client.get(TESTS).text
-    assert "Undo this and the 3 newer" in page
+    assert "Undo this and 3 newer" in page
     assert "+      id: rule_2" in unescape(page) or "id: rule_2" in unescape(page)
     log = client.get(f"{TESTS}.json").json()["writing"]["edits"]
     assert [(one["what"], one["by"], one["newer"], one["can_undo"]) for one in log] == [
