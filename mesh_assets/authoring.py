@@ -230,14 +230,14 @@ def written(mesh: Mesh, table: Table) -> tuple[Written, ...]:
         return ()
     shown = table.contract.where.path
     document = parse(read_text(mesh.root / shown, shown), shown)
-    by_line = {test.where.line: test.name for test in table.contract.tests if test.where.path == shown}
+    named = {test.where: test.name for test in table.contract.tests}  # by line and column: a file may be one line
     schema = next(iter(maps(document.root, "schema")), None)
     found: list[Written] = []
     for owner in (*maps(schema, "properties"), schema) if schema is not None else ():
         column = "" if owner is schema else str(owner.get("physicalName") or owner.get("name"))
         for rule in maps(owner, "quality"):
             where = document.place(rule, next(iter(rule), ""))
-            name = by_line.get(where.line) or str(rule.get("id") or rule.get("name") or "")
+            name = named.get(where) or str(rule.get("id") or rule.get("name") or "")
             found.append(Written(name=name, column=column, rule=_bare(rule), off=switched_off(rule), where=where))
     return tuple(found)
 
@@ -302,11 +302,25 @@ def changed(mesh: Mesh, table: Table, change: Callable[[Any], None]) -> Edit:
     shown = contract_of(table).where.path
     before = read_text(mesh.root / shown, shown)
     yaml = editor(before)
-    tree = yaml.load(before)
-    change(tree["schema"][0])
+    tree, schema = _tree(yaml, before)
+    if schema is None:  # somebody has broken it by hand since the mesh was read
+        raise ConfigError(problems=read_contract(parse(before, shown), table.domain, table.short).problems)
+    change(schema)
     stream = io.StringIO()
     yaml.dump(tree, stream)
     return _judged(mesh, table, shown, before=before, after=stream.getvalue())
+
+
+def _tree(yaml: Any, text: str) -> tuple[Any, Any]:  # noqa: ANN401 - ruamel's
+    """The file, and its table; None for the table where there is none to be changed."""
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        tree = yaml.load(text)
+        schema = tree["schema"][0]
+    except (YAMLError, TypeError, KeyError, IndexError):
+        return None, None
+    return tree, schema if isinstance(schema, Mapping) else None
 
 
 def _judged(mesh: Mesh, table: Table, shown: str, *, before: str, after: str) -> Edit:
@@ -389,7 +403,8 @@ def _found(schema: Any, table: Table, name: str) -> tuple[Any, int]:  # noqa: AN
         for owner in _owners(schema):
             rules = owner.get("quality") or []
             for place, rule in enumerate(rules):
-                if rule.lc.line + 1 == tests[name].where.line:
+                line, column = rule.lc.key(next(iter(rule)))
+                if (line + 1, column + 1) == (tests[name].where.line, tests[name].where.column):
                     return rules, place
         mend = f"It is said at {tests[name].where}: change it there."
         raise UsageError(f"`{name}` is no rule under `quality:`\n    {mend}")

@@ -13,6 +13,7 @@ from mesh_assets import address as names
 from mesh_assets import authoring, edits, handwritten, testing
 from mesh_assets.address import Address, NotFound
 from mesh_assets.authoring import Edit, Overtaken, contract_of
+from mesh_assets.catalog import overview
 from mesh_assets.catalog.reports import SCHEMA_VERSION, Json
 from mesh_assets.committing import Wanted
 from mesh_assets.contract import Column, Contract
@@ -28,6 +29,8 @@ from mesh_assets.reading.testwords import slug
 STEPS = ("try", "save", "check", "alter", "remove", "switch", "undo", "accept")
 LONGEST = 2_000
 """Characters of a reason."""
+SHOWN = 50
+"""Tests on one page that columns say in their own keys: a table may have hundreds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +106,12 @@ def rules(view: View, table: Table, query: Query) -> Json:
              "where": f"{one.where.path}:{one.where.line}"}
         )  # fmt: skip
     log = edits.recent(view.env, table)
+    said, page = overview.paged(byhand.listed(view, table), pages.number(query), size=SHOWN)
     saved = next((one.as_json() for one in log if one.id == query.get("saved")), None)
     return {
         "rules": listed,
-        "said": byhand.listed(view, table),
+        "said": said,
+        "said_page": page,
         "edits": [one.as_json() for one in log],
         "saved": saved,
         "revision": _revision(view, table),

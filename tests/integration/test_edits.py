@@ -463,3 +463,23 @@ def test_a_contract_that_would_not_be_one_is_not_brought_back(place):
         undo(place, kept.id)
     assert text_of(place) == before
     assert Path(place.root / FILE).exists()
+
+
+def test_a_rule_without_an_id_is_found_by_where_it_stands_also_in_a_file_of_one_line(place):
+    import json
+
+    import yaml
+
+    contract = yaml.safe_load(text_of(place))
+    rules = contract["schema"][0]["quality"]
+    for rule in rules:
+        rule.pop("id")
+    contract["schema"][0]["quality"] = rules[1:3]
+    (place.root / FILE).write_text(json.dumps(contract))
+    env, table = table_of(place)
+    assert [one.name for one in authoring.written(env.mesh, table)] == ["row_count", "sql"]
+    authoring.edit(env.mesh, table, "sql", {"mustBeBetween": [3, 30]}).write()
+    env, table = table_of(place)
+    assert {one.name: one.rule.get("mustBeBetween") for one in authoring.written(env.mesh, table)} == {
+        "row_count": None, "sql": [3, 30],
+    }  # fmt: skip
