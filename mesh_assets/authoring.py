@@ -18,7 +18,7 @@ from typing import Any
 
 from mesh_assets.contract import Contract
 from mesh_assets.domain import Mesh, Table
-from mesh_assets.errors import ConfigError, RunError, UsageError, nearest
+from mesh_assets.errors import ConfigError, Place, RunError, UsageError, nearest
 from mesh_assets.reading.odcs import read_contract
 from mesh_assets.reading.quality import OFF, OPERATORS, switched_off
 from mesh_assets.reading.source import maps, parse, read_text
@@ -46,12 +46,14 @@ class Written:
         column: Empty for a rule of the table.
         rule: As plain data.
         off: It is kept, and not executed.
+        where: In its file.
     """
 
     name: str
     column: str
     rule: dict[str, Any]
     off: bool
+    where: Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,10 +127,10 @@ def add(mesh: Mesh, table: Table, rules: Sequence[tuple[str, Rule]]) -> Edit:
 
     def change(schema: Any) -> None:  # noqa: ANN401 - ruamel's
         for column, rule in rules:
-            owner = _owner(schema, column, table)
-            _put(owner, _plain(rule))
+            owner = owner_of(schema, column, table)
+            _put(owner, plain(rule))
 
-    return _changed(mesh, table, change)
+    return changed(mesh, table, change)
 
 
 def edit(mesh: Mesh, table: Table, name: str, changes: Rule) -> Edit:
@@ -150,7 +152,7 @@ def edit(mesh: Mesh, table: Table, name: str, changes: Rule) -> Edit:
             else:
                 owner[key] = value
 
-    return _changed(mesh, table, change)
+    return changed(mesh, table, change)
 
 
 def remove(mesh: Mesh, table: Table, name: str) -> Edit:
@@ -162,7 +164,7 @@ def remove(mesh: Mesh, table: Table, name: str) -> Edit:
 
     def change(schema: Any) -> None:  # noqa: ANN401 - ruamel's
         rules, place = _found(schema, table, name)
-        if _ends_with_comment(rules[place]):  # it stands above what comes next, and would go with the rule
+        if ends_with_comment(rules[place]):  # it stands above what comes next, and would go with the rule
             mend = (
                 f"Take the rule out by hand, or move the comment: {table.contract.where.path if table.contract else ''}"
             )
@@ -173,7 +175,7 @@ def remove(mesh: Mesh, table: Table, name: str) -> Edit:
                 if owner.get("quality") is rules:
                     owner.pop("quality")
 
-    return _changed(mesh, table, change)
+    return changed(mesh, table, change)
 
 
 def revise(mesh: Mesh, table: Table, name: str, rule: Rule) -> Edit:
@@ -186,14 +188,14 @@ def revise(mesh: Mesh, table: Table, name: str, rule: Rule) -> Edit:
 
     def change(schema: Any) -> None:  # noqa: ANN401 - ruamel's
         rules, place = _found(schema, table, name)
-        owner, new = rules[place], _plain(rule)
+        owner, new = rules[place], plain(rule)
         for key in [key for key in owner if key in MANAGED and key not in new]:
             owner.pop(key)
         for key, value in new.items():
             if key not in owner or owner[key] != value:
                 owner[key] = value
 
-    return _changed(mesh, table, change)
+    return changed(mesh, table, change)
 
 
 def switch(mesh: Mesh, table: Table, name: str, *, on: bool) -> Edit:
@@ -209,13 +211,13 @@ def switch(mesh: Mesh, table: Table, name: str, *, on: bool) -> Edit:
         extras = [one for one in rule.get("customProperties") or [] if one.get("property") != OFF]
         if not on:
             rule.setdefault("id", name)  # a rule that is not executed has no other name
-            extras.append(_plain({"all": {"property": OFF, "value": True}})["all"])
+            extras.append(plain({"all": {"property": OFF, "value": True}})["all"])
         if extras:
             rule["customProperties"] = extras
         else:
             rule.pop("customProperties", None)
 
-    return _changed(mesh, table, change)
+    return changed(mesh, table, change)
 
 
 def written(mesh: Mesh, table: Table) -> tuple[Written, ...]:
@@ -228,15 +230,15 @@ def written(mesh: Mesh, table: Table) -> tuple[Written, ...]:
         return ()
     shown = table.contract.where.path
     document = parse(read_text(mesh.root / shown, shown), shown)
-    by_line = {test.where.line: test.name for test in table.contract.tests if test.where.path == shown}
+    named = {test.where: test.name for test in table.contract.tests}  # by line and column: a file may be one line
     schema = next(iter(maps(document.root, "schema")), None)
     found: list[Written] = []
     for owner in (*maps(schema, "properties"), schema) if schema is not None else ():
         column = "" if owner is schema else str(owner.get("physicalName") or owner.get("name"))
         for rule in maps(owner, "quality"):
-            line = document.place(rule, next(iter(rule), "")).line
-            name = by_line.get(line) or str(rule.get("id") or rule.get("name") or "")
-            found.append(Written(name=name, column=column, rule=_bare(rule), off=switched_off(rule)))
+            where = document.place(rule, next(iter(rule), ""))
+            name = named.get(where) or str(rule.get("id") or rule.get("name") or "")
+            found.append(Written(name=name, column=column, rule=_bare(rule), off=switched_off(rule), where=where))
     return tuple(found)
 
 
@@ -290,15 +292,35 @@ def _bare(value: Any) -> Any:  # noqa: ANN401 - of YAML
     return [_bare(item) for item in value] if isinstance(value, list) else value
 
 
-def _changed(mesh: Mesh, table: Table, change: Callable[[Any], None]) -> Edit:
+def changed(mesh: Mesh, table: Table, change: Callable[[Any], None]) -> Edit:
+    """The contract's file after a change of its table, given as ruamel's tree.
+
+    Raises:
+        UsageError: The table has no contract.
+        ConfigError: As of `add`.
+    """
     shown = contract_of(table).where.path
     before = read_text(mesh.root / shown, shown)
     yaml = editor(before)
-    tree = yaml.load(before)
-    change(tree["schema"][0])
+    tree, schema = _tree(yaml, before)
+    if schema is None:  # somebody has broken it by hand since the mesh was read
+        raise ConfigError(problems=read_contract(parse(before, shown), table.domain, table.short).problems)
+    change(schema)
     stream = io.StringIO()
     yaml.dump(tree, stream)
     return _judged(mesh, table, shown, before=before, after=stream.getvalue())
+
+
+def _tree(yaml: Any, text: str) -> tuple[Any, Any]:  # noqa: ANN401 - ruamel's
+    """The file, and its table; None for the table where there is none to be changed."""
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        tree = yaml.load(text)
+        schema = tree["schema"][0]
+    except (YAMLError, TypeError, KeyError, IndexError):
+        return None, None
+    return tree, schema if isinstance(schema, Mapping) else None
 
 
 def _judged(mesh: Mesh, table: Table, shown: str, *, before: str, after: str) -> Edit:
@@ -326,26 +348,30 @@ def _put(owner: Any, rule: Any) -> None:  # noqa: ANN401 - ruamel's
     """The rule last; but before what a comment follows, for that comment belongs to what comes next in the file."""
     rules = owner.get("quality")
     if rules is not None:
-        rules.insert(len(rules) - _ends_with_comment(rules), rule)
+        rules.insert(len(rules) - ends_with_comment(rules), rule)
     else:
-        owner.insert(len(owner) - _ends_with_comment(owner), "quality", [rule])
+        owner.insert(len(owner) - ends_with_comment(owner), "quality", [rule])
 
 
-def _ends_with_comment(node: Any) -> bool:  # noqa: ANN401 - ruamel's
+def ends_with_comment(node: Any) -> bool:  # noqa: ANN401 - ruamel's
     """Whether lines of comment follow its last value."""
     if not isinstance(node, Mapping | list) or not node:
         return False
-    last = list(node)[-1] if isinstance(node, Mapping) else len(node) - 1
-    tokens = node.ca.items.get(last) or () if hasattr(node, "ca") else ()
+    return comment_follows(node, list(node)[-1] if isinstance(node, Mapping) else len(node) - 1)
+
+
+def comment_follows(node: Any, key: object) -> bool:  # noqa: ANN401 - of YAML
+    """Whether lines of comment follow the value under a key: they would go with it."""
+    tokens = node.ca.items.get(key) or () if hasattr(node, "ca") else ()
     if any("#" in getattr(token, "value", "").partition("\n")[2] for token in tokens if token):
         return True
-    return _ends_with_comment(node[last])
+    return ends_with_comment(node[key])
 
 
 def _implementation(rule: Any) -> Any:  # noqa: ANN401 - ruamel's
     """The parameters of a rule of the library, also where only its name is written."""
     if not isinstance(rule.get("implementation"), Mapping):
-        rule["implementation"] = _plain({"implementation": {"test": rule.get("implementation")}})["implementation"]
+        rule["implementation"] = plain({"implementation": {"test": rule.get("implementation")}})["implementation"]
     return rule["implementation"]
 
 
@@ -354,7 +380,8 @@ def _owners(schema: Any) -> Iterator[Any]:  # noqa: ANN401 - ruamel's
     yield from schema.get("properties") or ()
 
 
-def _owner(schema: Any, column: str, table: Table) -> Any:  # noqa: ANN401 - ruamel's
+def owner_of(schema: Any, column: str, table: Table) -> Any:  # noqa: ANN401 - ruamel's
+    """The column, or the table under an empty name."""
     if not column:
         return schema
     by_name = {str(one.get("physicalName") or one.get("name")): one for one in schema.get("properties") or ()}
@@ -376,14 +403,15 @@ def _found(schema: Any, table: Table, name: str) -> tuple[Any, int]:  # noqa: AN
         for owner in _owners(schema):
             rules = owner.get("quality") or []
             for place, rule in enumerate(rules):
-                if rule.lc.line + 1 == tests[name].where.line:
+                line, column = rule.lc.key(next(iter(rule)))
+                if (line + 1, column + 1) == (tests[name].where.line, tests[name].where.column):
                     return rules, place
         mend = f"It is said at {tests[name].where}: change it there."
         raise UsageError(f"`{name}` is no rule under `quality:`\n    {mend}")
     raise UsageError(f"{table.name.replace('.', '/')} has no test `{name}`\n    {nearest(name, tests)}")
 
 
-def _plain(rule: Rule) -> Any:  # noqa: ANN401 - ruamel's
+def plain(rule: Rule) -> Any:  # noqa: ANN401 - ruamel's
     """As YAML that reads well: a block, with its parameters on one line."""
     from ruamel.yaml.comments import CommentedMap, CommentedSeq
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from mesh_assets.commands import account, agent, backfill, kitchen, maintain, pipeline, portal
+from mesh_assets.commands import account, agent, backfill, edits, kitchen, maintain, pipeline, portal
 from mesh_assets.commands.change import app as change
 from mesh_assets.commands.common import (
     AsJson,
@@ -67,6 +67,7 @@ app.command(epilog="Examples: `mesh maintain --dry-run`, `mesh maintain --keep 9
 app.command(epilog="Example: `mesh revert customers/physicians --to 12`")(maintain.revert)
 
 
+edits.register(tests)
 app.add_typer(tests, name="test")
 app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(backfill.app, name="backfill")

@@ -242,7 +242,8 @@ def promises(mesh: Mesh, table: str) -> str:
     """Hash of the table's contract, and of those of the input ports it reads through: a relaxed port makes it due again."""
     it = mesh.tables[table]
     own = it.contract.hash if it.contract else ""
-    ports = [(name, port) for name in it.inputs if (port := mesh.port(it.domain, name)) and port.contract]
+    foreign = [name for name in it.inputs if not name.startswith(f"{it.domain}.")]
+    ports = [(name, port) for name in foreign if (port := mesh.port(it.domain, name)) and port.contract]
     if not ports:
         return own
     parts = [own, *(f"{name} {port.on_failure} {port.contract.hash}" for name, port in ports if port.contract)]

@@ -54,11 +54,16 @@ def packages() -> tuple[tuple[str, str], ...]:
 
 def versions(names: Iterable[str]) -> dict[str, str]:
     """Versions of Python and of those of these packages that are installed."""
-    found = {"python": platform.python_version()}
-    for name in names:
-        with suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
+    found = {name: version for name in names if (version := _version(name))}
+    return {"python": platform.python_version(), **found}
+
+
+@cache
+def _version(name: str) -> str:
+    """Of a package, as it was when this process first asked; empty: it is not installed."""
+    with suppress(metadata.PackageNotFoundError):
+        return metadata.version(name)
+    return ""
 
 
 def _git(root: Path, *words: str) -> str:

@@ -8,6 +8,7 @@ from mesh_assets import authoring, build
 from mesh_assets.admission import judge
 from mesh_assets.audit import plan as plans
 from mesh_assets.audit.words import result_json
+from mesh_assets.contract import Contract
 from mesh_assets.domain import Table
 from mesh_assets.environment import Environment, contract_hash
 from mesh_assets.errors import UsageError
@@ -47,14 +48,26 @@ def tried(
         UsageError: The table was never published, or has no contract.
         ConfigError: The rule is not one.
     """
+    if rule is None:
+        return _tried(env, table, None)
+    contract = authoring.add(env.mesh, table, [(column, rule)]).contract
+    return _tried(env, replace(table, contract=contract), {str(rule["id"])})
+
+
+def tried_as(env: Environment, table: Table, contract: Contract, name: str) -> tuple[Item, ...]:
+    """One test as another state of the contract has it, on the published version; nothing is kept.
+
+    Raises:
+        UsageError: The table was never published.
+    """
+    return _tried(env, replace(table, contract=contract), {name})
+
+
+def _tried(env: Environment, table: Table, names: set[str] | None) -> tuple[Item, ...]:
     env.sync()
     version = env.ledger.versions().get(table.name)
     if version is None:
         raise UsageError(f"{table.name.replace('.', '/')} was never published\n    Build it first: mesh run")
-    names = None
-    if rule is not None:
-        contract = authoring.add(env.mesh, table, [(column, rule)]).contract
-        table, names = replace(table, contract=contract), {str(rule["id"])}
     with env.lake.session() as con:
         results = build.test(env, table, con, version=version.version)
     subject = f"version {version.version}"

@@ -31,8 +31,11 @@ def answer(env: Environment, standing: Standing, address: Address, question: str
     """
     if question not in QUESTIONS:
         raise UsageError(f"`{question}` is none of the five questions\n    {nearest(question, QUESTIONS)}")
+    head = _head(env, standing, address, question)
+    if address.table and question == "what":
+        return {**head, **_what(env, standing, address, readable=not head["expired"])}
     found = OF_TABLE[question] if address.table else OF_DOMAIN[question]
-    return {**_head(env, standing, address, question), **found(env, standing, address)}
+    return {**head, **found(env, standing, address)}
 
 
 def summary(env: Environment, standing: Standing, name: str) -> Json:
@@ -129,11 +132,11 @@ def _kind(table: Table) -> str:
 # -- what ---------------------------------------------------------------------------------------------------------------
 
 
-def _what(env: Environment, standing: Standing, address: Address) -> Json:
+def _what(env: Environment, standing: Standing, address: Address, *, readable: bool) -> Json:
     table = env.mesh.tables[address.name]
     contract, version = table.contract, version_of(env, address)
     record = version.record if version else {}
-    number = version.version if version and env.lake.has(version.version) else None
+    number = version.version if version and readable else None
     measured = (
         {"rows": None, "columns": {}, "sampled": False} if number is None else profile.profile(env, table, number)
     )
@@ -192,8 +195,12 @@ def _contract(contract: Contract | None) -> Json | None:
 def _readers(mesh: Mesh, table: Table) -> list[Json]:
     """Who reads it: tables of its own domain, and other domains with what they expect."""
     found = []
+    reading: dict[str, list[str]] = {}
+    for other in mesh.tables.values():
+        if table.name in other.inputs:
+            reading.setdefault(other.domain, []).append(other.name)
     for name, domain in mesh.domains.items():
-        tables = [other.name for other in mesh.tables.values() if other.domain == name and table.name in other.inputs]
+        tables = reading.get(name, [])
         port = domain.input(table.name)
         if tables or port:
             found.append(
@@ -570,7 +577,7 @@ def _domain_how(env: Environment, standing: Standing, address: Address) -> Json:
 
 
 Answer = Callable[[Environment, Standing, Address], Json]
-OF_TABLE: Mapping[str, Answer] = {"what": _what, "where": _where, "when": _when, "with": _with, "how": _how}
+OF_TABLE: Mapping[str, Answer] = {"where": _where, "when": _when, "with": _with, "how": _how}
 OF_DOMAIN: Mapping[str, Answer] = {
     "what": _domain_what,
     "where": _domain_where,

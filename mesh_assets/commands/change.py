@@ -1,12 +1,11 @@
 """`mesh change`: changes that were published, and those that wait for their readers."""
 
-import getpass
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mesh_assets.commands.common import AsJson, MeshDir, environment, note, print_json
+from mesh_assets.commands.common import AsJson, MeshDir, environment, me, note, print_json
 from mesh_assets.errors import UsageError, nearest
 
 if TYPE_CHECKING:
@@ -207,7 +206,7 @@ def _answer(mesh: Any, id_: str, reader: str, word: str, why: str, until: str) -
     if reader not in env.mesh.domains:
         raise UsageError(f"there is no domain `{reader}`\n    {nearest(reader, env.mesh.domains)}")
     whole = named(record, id_)
-    record.answer(Answer(id=whole, reader=reader, answer=word, who=_me(), why=why, until=until))
+    record.answer(Answer(id=whole, reader=reader, answer=word, who=me(), why=why, until=until))
     port = next((one.port for one in (*record.proposals(), *record.events()) if one.id == whole), "")
     note(f"{reader}: {word}. Where every reader has answered it is published by: mesh run {port.replace('.', '/', 1)}")
 
@@ -217,10 +216,3 @@ def _day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise UsageError(f"`{text}` is no date\n    Write it as 2030-01-31.") from None
-
-
-def _me() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return ""

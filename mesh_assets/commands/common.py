@@ -1,5 +1,6 @@
 """What every command of `mesh` shares: which mesh it is for, and how it answers."""
 
+import getpass
 import json
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -149,3 +150,11 @@ def print_json(report: object) -> None:
 def note(text: str) -> None:
     """Words to a person, to stderr."""
     typer.echo(text, err=True)
+
+
+def me() -> str:
+    """Who types the command; empty where the machine does not say."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mesh_assets.commands.common import AsJson, MeshDir, Names, environment, note, print_json
+from mesh_assets.commands.common import AsJson, MeshDir, Names, environment, me, note, print_json
 
 PLAIN = "test"
 
@@ -142,6 +142,11 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 Table = Annotated[str, typer.Argument(metavar="TABLE", help="As `domain/table`.")]
+ToCommit = Annotated[bool, typer.Option("--commit", help="Commit the contract's file to git, and nothing else.")]
+OnBranch = Annotated[
+    str,
+    typer.Option("--branch", metavar="NAME", help="Commit on this branch, which is made when it is not there."),
+]
 Write = Annotated[bool, typer.Option("--dry-run", help="Show the change, and write nothing.")]
 
 
@@ -162,6 +167,8 @@ def suggest(
         ),
     ] = None,
     dry_run: Write = False,
+    commit: ToCommit = False,
+    branch: OnBranch = "",
     as_json: AsJson = False,
 ) -> None:
     """Profile a table, say what is odd in it, and propose tests, the most promising first.
@@ -174,7 +181,7 @@ def suggest(
     from mesh_assets.profile import suggest as suggesting
 
     env, _ = environment(mesh)
-    chosen = _one(env, table)
+    chosen = one_table(env, table)
     with console.waiting("looking"):
         found = suggesting.suggest(env, chosen, look_back=history, today=datetime.now(UTC).date())
     taken = _taken(found.proposals, accept or [])
@@ -188,8 +195,8 @@ def suggest(
     else:
         typer.echo(edit.diff, nl=False)
     if edit is not None and not dry_run:
-        edit.write()
-        note(f"{len(taken)} tests are in {edit.shown}; try them: mesh test try {chosen.domain}/{chosen.short}")
+        kept = keep(env, chosen, edit, f"added {', '.join(one.name for one in taken)}", commit=commit, branch=branch)
+        note(f"{len(taken)} tests are in {edit.shown}{kept}; try them: mesh test try {chosen.domain}/{chosen.short}")
 
 
 @tests.command(
@@ -226,7 +233,7 @@ def rate(
     from mesh_assets.profile import rate as rating
 
     env, _ = environment(mesh)
-    chosen = _one(env, table)
+    chosen = one_table(env, table)
     with console.waiting("seeding faults"):
         found = rating.rate(
             env, chosen, seed=seed, share=share / 100, suggested=suggested, today=datetime.now(UTC).date()
@@ -265,7 +272,9 @@ def _rated(found: Any) -> None:  # noqa: ANN401 - a Rating
 
 
 @tests.command(
-    "add", epilog="Example: `mesh test add sales/reps us_state --column state --set at_most=2 --severity warning`"
+    "add",
+    epilog="Examples: `mesh test add sales/reps us_state --column state --set at_most=2 --severity warning`, "
+    "`mesh test add sales/reps row_count --set least=10 --branch mesh/tests`",
 )
 def add(
     table: Table,
@@ -281,19 +290,26 @@ def add(
         str, typer.Option("--severity", metavar="error|warning", help="What a failure means.")
     ] = "error",
     dry_run: Write = False,
+    commit: ToCommit = False,
+    branch: OnBranch = "",
     as_json: AsJson = False,
 ) -> None:
     """Add a test of the library to a table's contract. Exit 2 when it cannot be told so."""
     from mesh_assets import authoring
 
     env, _ = environment(mesh)
-    chosen = _one(env, table)
+    chosen = one_table(env, table)
     rule: dict[str, Any] = {"id": name or "__".join(part for part in (column, test) if part)}
     rule |= {**_offer(test).rule(_settings(set_ or [])), "severity": severity}
-    _finish(authoring.add(env.mesh, chosen, [(column, rule)]), dry_run=dry_run, as_json=as_json)
+    edit = authoring.add(env.mesh, chosen, [(column, rule)])
+    finish(env, chosen, edit, f"added {rule['id']}", dry_run=dry_run, commit=commit, branch=branch, as_json=as_json)
 
 
-@tests.command("edit", epilog="Example: `mesh test edit sales/reps state__us_state --set severity=error`")
+@tests.command(
+    "edit",
+    epilog="Examples: `mesh test edit sales/reps state__us_state --set severity=error`, "
+    "`mesh test edit sales/reps state__pattern --set value='^[A-Z]{2}$' --set severity=warning --commit`",
+)
 def edit(
     table: Table,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The test's name.")],
@@ -304,13 +320,20 @@ def edit(
         typer.Option("--set", metavar="KEY=VALUE", help="A key of the rule, as YAML; empty: take it out."),
     ] = None,
     dry_run: Write = False,
+    commit: ToCommit = False,
+    branch: OnBranch = "",
     as_json: AsJson = False,
 ) -> None:
-    """Change a rule of a table's contract: a key of it, or a parameter as `implementation.KEY=VALUE`."""
-    from mesh_assets import authoring
+    """Change a rule of a table's contract: a key of it, or a parameter as `implementation.KEY=VALUE`.
+
+    Of what a column says in its own keys, such as `required` or `pattern`: `value` and `severity`.
+    """
+    from mesh_assets import authoring, handwritten
 
     env, _ = environment(mesh)
-    _finish(authoring.edit(env.mesh, _one(env, table), name, _settings(set_ or [])), dry_run=dry_run, as_json=as_json)
+    chosen, changes = one_table(env, table), _settings(set_ or [])
+    edit = handwritten.of_key(env.mesh, chosen, name, changes) or authoring.edit(env.mesh, chosen, name, changes)
+    finish(env, chosen, edit, f"changed {name}", dry_run=dry_run, commit=commit, branch=branch, as_json=as_json)
 
 
 @tests.command("remove", epilog="Example: `mesh test remove sales/reps state__us_state`")
@@ -320,13 +343,17 @@ def remove(
     mesh: MeshDir = None,
     *,
     dry_run: Write = False,
+    commit: ToCommit = False,
+    branch: OnBranch = "",
     as_json: AsJson = False,
 ) -> None:
-    """Take a rule out of a table's contract."""
-    from mesh_assets import authoring
+    """Take a rule out of a table's contract, or what a column says in its own keys."""
+    from mesh_assets import handwritten
 
     env, _ = environment(mesh)
-    _finish(authoring.remove(env.mesh, _one(env, table), name), dry_run=dry_run, as_json=as_json)
+    chosen = one_table(env, table)
+    edit = handwritten.take_out(env.mesh, chosen, name)
+    finish(env, chosen, edit, f"removed {name}", dry_run=dry_run, commit=commit, branch=branch, as_json=as_json)
 
 
 @tests.command("try", epilog="Examples: `mesh test try sales/reps`, `mesh test try sales/reps us_state --column state`")
@@ -350,7 +377,7 @@ def try_(
     from mesh_assets import catalog, console, testing
 
     env, _ = environment(mesh)
-    chosen = _one(env, table)
+    chosen = one_table(env, table)
     rule = {"id": "tried", **_offer(test).rule(_settings(set_ or []))} if test else None
     items = list(testing.tried(env, chosen, column, rule))
     if as_json:
@@ -360,7 +387,8 @@ def try_(
     raise typer.Exit(1 if any(testing.is_failure(item) for item in items) else 0)
 
 
-def _one(env: Any, word: str) -> Any:  # noqa: ANN401 - the environment is slow to import
+def one_table(env: Any, word: str) -> Any:  # noqa: ANN401 - the environment is slow to import
+    """The table that a word names, and no other."""
     from mesh_assets import catalog
     from mesh_assets.errors import UsageError
 
@@ -438,11 +466,42 @@ def _suggestion(found: Any, diff: str) -> dict[str, object]:  # noqa: ANN401 - a
     }
 
 
-def _finish(edit: Any, *, dry_run: bool, as_json: bool) -> None:  # noqa: ANN401 - an Edit
+def finish(
+    env: Any,  # noqa: ANN401 - slow to import, as the next two
+    table: Any,  # noqa: ANN401
+    edit: Any,  # noqa: ANN401
+    what: str,
+    *,
+    dry_run: bool,
+    commit: bool,
+    branch: str,
+    as_json: bool,
+) -> None:
+    """Show a change of a contract and, unless it is only to be shown, write it and remember it."""
+    said = "" if dry_run else keep(env, table, edit, what, commit=commit, branch=branch)
     if as_json:
         print_json({"schema_version": 1, "file": edit.shown, "diff": edit.diff, "written": not dry_run})
     else:
         typer.echo(edit.diff, nl=False)
     if not dry_run:
-        edit.write()
-        note(f"{edit.shown} is written; `mesh run` tests the next version by it")
+        note(f"{edit.shown} is written{said}; `mesh run` tests the next version by it")
+
+
+def keep(env: Any, table: Any, edit: Any, what: str, *, commit: bool, branch: str) -> str:  # noqa: ANN401 - as of `finish`
+    """Write a change and remember it; with what was committed, in words."""
+    from mesh_assets import edits
+
+    kept = edits.keep(env, table.name, edit, what, by=me(), wanted=wanted(commit=commit, branch=branch))
+    return committed(kept)
+
+
+def wanted(*, commit: bool, branch: str) -> Any:  # noqa: ANN401 - how it is to be committed
+    """What the options `--commit` and `--branch` ask for: the second says the first."""
+    from mesh_assets.committing import Wanted
+
+    return Wanted(branch=branch) if commit or branch else None
+
+
+def committed(kept: Any) -> str:  # noqa: ANN401 - a change that is kept
+    """What was committed, in words; empty when nothing was."""
+    return f" and committed on {kept.branch} as {kept.commit[:10]}" if kept.commit else ""

@@ -11,8 +11,9 @@ from mesh_assets.catalog import Json, spelt
 from mesh_assets.environment import Environment, home_of
 from mesh_assets.errors import UsageError
 from mesh_assets.kitchen import changes, closing, comparing, equality, opening, place, promoting, reverting, testing
+from mesh_assets.kitchen import listing as listings
 from mesh_assets.kitchen.place import Site
-from mesh_assets.kitchen.records import Promotion, Records
+from mesh_assets.kitchen.records import Records
 from mesh_assets.mesh import find_mesh, read_mesh
 from mesh_assets.running import Progress
 from mesh_assets.settings import Settings
@@ -303,34 +304,4 @@ def revert_table(root: Path, settings: Settings, table: str, version: int) -> Js
 def listing(root: Path, settings: Settings) -> Json:
     """The JSON of `mesh kitchen list`."""
     env = closing.production(root, settings)
-    records = Records(env.ledger)
-    rows = []
-    for row in records.all():
-        told: Json = {
-            "kitchen": row.name,
-            "from": row.parent or opening.PRODUCTION,
-            "state": "abandoned" if row.is_abandoned else row.state,
-            "owner": row.owner,
-            "opened": row.opened[:16],
-            "expires": row.expires[:16] or "never",
-            "base": None,
-            "changes": "",
-            "bytes": opening.size(Path(row.folder) / "home"),
-            "branch": row.branch,
-            "tested": bool(row.tested),
-        }
-        if row.state == "open":
-            kitchen = Kitchen(place.find(env.home, row.name), settings)
-            told |= {"base": kitchen.site.snapshot, "changes": "; ".join(kitchen.unpromoted())}
-        rows.append(told)
-    return {"schema_version": 1, "kitchens": rows, "promotions": [_promotion(each) for each in records.promotions()]}
-
-
-def _promotion(each: Promotion) -> Json:
-    return {
-        "kitchen": each.kitchen,
-        "at": each.at,
-        "version": each.version,
-        "reverted": each.reverted,
-        "tables": sorted(map(spelt, each.record["tables"])),
-    }
+    return listings.listing(env, lambda site: opening.environment(site, settings))

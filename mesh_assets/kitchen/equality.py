@@ -23,7 +23,7 @@ def status(parent: Environment, kitchen: Environment, site: Site, row: Row | Non
     kitchen.sync()
     theirs, mine = parent.ledger.versions(), kitchen.ledger.versions()
     moved = sorted(name for name, version in theirs.items() if version.version > site.snapshot)
-    own = changes.rebuilt(kitchen, site)
+    own = [name for name, version in sorted(mine.items()) if version.version > site.snapshot]
     different = [
         name
         for name in own

@@ -16,7 +16,7 @@ ACTIONS = ("launch", "cancel")
 
 def pipelines(view: View, query: Query) -> Page:
     """All of them, with how their last launch stands."""
-    reports = catalog.pipelines_report(view.env)
+    reports = catalog.pipelines_report(view.env, view.standing.why)
     rows, page = overview.paged(reports, number(query), size=SHOWN)
     data = {"schema_version": catalog.SCHEMA_VERSION, "pipelines": rows, "page": page}
     return Page(template="pipelines.html", title="Pipelines", data=data, path=LIST, section="pipelines", crumbs=())

@@ -174,6 +174,27 @@ def _value(one: Parameter, texts: Sequence[str], column: Column | None) -> objec
     return text
 
 
+def number(text: str) -> int | float:
+    """One number.
+
+    Raises:
+        ValueError: It is none.
+    """
+    return _number(text.strip(), whole=False, low=None, high=None)
+
+
+def demanded(text: str, *, pair: bool) -> int | float | list[int | float]:
+    """A number, or two of them as in `1 and 20`.
+
+    Raises:
+        ValueError: It is not so many numbers.
+    """
+    found = [number(part) for part in re.split(r"\s+and\s+|\s*[,;]\s*|\s+", text.strip()) if part]
+    if len(found) != (2 if pair else 1):
+        raise ValueError("Write two numbers, such as `1 and 20`." if pair else "Write one number.")
+    return found if pair else found[0]
+
+
 def _number(text: str, *, whole: bool, low: float | None, high: float | None) -> int | float:
     if not _NUMBER.fullmatch(text):
         raise ValueError(f"“{text}” is no number.")

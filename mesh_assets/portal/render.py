@@ -56,6 +56,7 @@ def templates() -> Environment:
         "day": lambda text: (text or "")[:10],
         "short": short,
         "ticks": ticks,
+        "lines": lines,
     }
     shared: dict[str, Any] = {
         "questions": QUESTIONS,
@@ -102,6 +103,13 @@ def short(text: object, most: int = 120) -> str:
     """The first line, cut."""
     line = str(text or "").strip().split("\n", 1)[0]
     return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def lines(text: str, most: int) -> str:
+    """The first of them, and how many there are more."""
+    found = text.splitlines()
+    rest = [f"… {len(found) - most} more lines"] if len(found) > most else []
+    return "\n".join([*found[:most], *rest])
 
 
 def ticks(text: str | None) -> Markup:

@@ -10,23 +10,27 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mesh_assets import address as names
-from mesh_assets import authoring, testing
+from mesh_assets import authoring, edits, handwritten, testing
 from mesh_assets.address import Address, NotFound
 from mesh_assets.authoring import Edit, Overtaken, contract_of
+from mesh_assets.catalog import overview
 from mesh_assets.catalog.reports import SCHEMA_VERSION, Json
+from mesh_assets.committing import Wanted
 from mesh_assets.contract import Column, Contract
 from mesh_assets.domain import Table
 from mesh_assets.errors import ConfigError, MeshError, UsageError, nearest
 from mesh_assets.offered import OFFERS, Offer, chosen, column_of, recognised
-from mesh_assets.portal import edits, forms, pages
+from mesh_assets.portal import byhand, forms, pages
 from mesh_assets.portal.forms import Sent
 from mesh_assets.portal.pages import Page, Query, Routes, route
 from mesh_assets.portal.site import View
 from mesh_assets.reading.testwords import slug
 
-STEPS = ("try", "save", "remove", "switch", "undo", "accept")
+STEPS = ("try", "save", "check", "alter", "remove", "switch", "undo", "accept")
 LONGEST = 2_000
 """Characters of a reason."""
+SHOWN = 50
+"""Tests on one page that columns say in their own keys: a table may have hundreds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +97,21 @@ def rules(view: View, table: Table, query: Query) -> Json:
     """For the page of a table's tests: its rules, what was changed from here, and what has just been saved."""
     listed = []
     for one in authoring.written(view.env.mesh, table):
-        kind = recognised(one.rule)
-        label = kind[0].label if kind else "A query of its own" if "query" in one.rule else "Written by hand"
+        kind, hand = recognised(one.rule), handwritten.of_rule(one)
+        label = kind[0].label if kind else hand.label if hand else ""
+        form = "change" if kind else "rule" if hand else ""
         listed.append(
-            {"name": one.name, "column": one.column, "off": one.off, "label": label, "form": kind is not None,
-             "severity": str(one.rule.get("severity") or "error"), "why": str(one.rule.get("description") or "")}
+            {"name": one.name, "column": one.column, "off": one.off, "label": label, "form": form,
+             "severity": str(one.rule.get("severity") or "error"), "why": str(one.rule.get("description") or ""),
+             "where": f"{one.where.path}:{one.where.line}"}
         )  # fmt: skip
-    log = edits.recent(view.env, table.name)
+    log = edits.recent(view.env, table)
+    said, page = overview.paged(byhand.listed(view, table), pages.number(query), size=SHOWN)
     saved = next((one.as_json() for one in log if one.id == query.get("saved")), None)
     return {
         "rules": listed,
+        "said": said,
+        "said_page": page,
         "edits": [one.as_json() for one in log],
         "saved": saved,
         "revision": _revision(view, table),
@@ -136,8 +145,7 @@ def change(view: View, query: Query, domain: str, table: str) -> Page:
     one = _written(view, item, query.get("name", ""))
     kind = recognised(one.rule)
     if kind is None:
-        where = item.contract.where.path if item.contract else ""
-        raise NotFound(f"`{one.name}` has no form: it is written by hand\n    Change it in {where}.")
+        return byhand.page(view, address, byhand.find(view, item, one.name), _revision(view, item))
     offer, values = kind
     given = {
         "id": one.name,
@@ -146,6 +154,12 @@ def change(view: View, query: Query, domain: str, table: str) -> Page:
         "why": str(one.rule.get("description") or ""),
     }
     return _form(view, address, item, offer, one.column, values, given=given)
+
+
+def rule(view: View, query: Query, domain: str, table: str) -> Page:
+    """A rule that has no form of its kind, or what a column says: what of it can be changed."""
+    address, item, _ = _table(view, domain, table)
+    return byhand.page(view, address, byhand.find(view, item, query.get("name", "")), _revision(view, item))
 
 
 def suggestions(view: View, query: Query, domain: str, table: str) -> Page:
@@ -180,13 +194,17 @@ def perform(view: View, address: Address, step: str, sent: Sent, *, by: str, rel
         return _judge(view, address, item, sent, save=step == "save", by=by, reloading=reloading)
     if step == "undo":
         return _undo(view, address, item, _one(sent, "edit"), by=by, reloading=reloading)
+    if step == "check":
+        return _alter(view, address, item, sent, save=False, by=by, reloading=reloading)
     _same(view, item, sent)
+    if step == "alter":
+        return _alter(view, address, item, sent, save=True, by=by, reloading=reloading)
     if step == "accept":
         wanted = set(sent.get("name", ()))
         return _accept(view, address, item, wanted, by=by, reloading=reloading)
     name = _one(sent, "name")
     if step == "remove":
-        edit, what = authoring.remove(view.env.mesh, item, name), f"removed {name}"
+        edit, what = handwritten.take_out(view.env.mesh, item, name), f"removed {name}"
     elif step == "switch":
         on = _one(sent, "on") == "1"
         edit = authoring.switch(view.env.mesh, item, name, on=on)
@@ -262,26 +280,50 @@ def _accept(view: View, address: Address, table: Table, wanted: set[str], *, by:
     return _write(view, address, table, edit, what, by=by, reloading=reloading)
 
 
+def _alter(
+    view: View, address: Address, table: Table, sent: Sent, *, save: bool, by: str, reloading: Reloading
+) -> Said:
+    one, revision = byhand.find(view, table, _one(sent, "name")), _one(sent, "revision")
+    edit, errors, problems = byhand.edited(view, table, one, sent)
+    if edit is None:
+        return Said(422, byhand.page(view, address, one, revision, sent=sent, errors=errors, problems=problems))
+    if save:
+        return _write(view, address, table, edit, f"changed {one.name}", by=by, reloading=reloading)
+    made = {"result": byhand.tried(view, table, one.name, edit), "diff": edit.diff}
+    return Said(200, byhand.page(view, address, one, revision, sent=sent, made=made))
+
+
 def _undo(view: View, address: Address, table: Table, edit: str, *, by: str, reloading: Reloading) -> Said:
-    kept = edits.find(view.env, edit)
-    if kept is None or kept.table != table.name:
+    if not edit:
         raise NotFound("there is no such change\n    The last ones are on the page of the table's tests.")
-    back = authoring.restored(view.env.mesh, table, before=kept.before, after=kept.after)
-    said = _write(view, address, table, back, f"took back: {kept.what}", by=by, reloading=reloading)
-    edits.undone(view.env, edit)
-    return said
+    change, kept = edits.undo(view.env, table, edit, by=by, wanted=_wanted(view, by))
+    return _kept(address, change, kept, reloading)
 
 
 def _write(view: View, address: Address, table: Table, edit: Edit, what: str, *, by: str, reloading: Reloading) -> Said:
-    kept = edits.keep(view.env, table.name, edit, what, by=by)
+    kept = edits.keep(view.env, table.name, edit, what, by=by, wanted=_wanted(view, by))
+    return _kept(address, edit, kept, reloading)
+
+
+def _kept(address: Address, edit: Edit, kept: edits.Kept | None, reloading: Reloading) -> Said:
+    assert kept is not None  # noqa: S101 - it was written
     reloading.ask()
-    data = {"schema_version": SCHEMA_VERSION, "saved": kept, "what": what, "file": edit.shown, "diff": edit.diff}
-    return Said(303, to=f"{names.path(address)}/tests?saved={kept}", data=data)
+    data = {
+        "schema_version": SCHEMA_VERSION, "saved": kept.id, "what": kept.what, "file": edit.shown, "diff": edit.diff,
+        "branch": kept.branch, "commit": kept.commit,
+    }  # fmt: skip
+    return Said(303, to=f"{names.path(address)}/tests?saved={kept.id}", data=data)
+
+
+def _wanted(view: View, by: str) -> Wanted | None:
+    """How a change is committed, where the portal is told to."""
+    settings = view.settings
+    return Wanted(branch=settings.portal_branch, author=by) if settings.portal_commit else None
 
 
 PAGES: Routes = tuple(
     route(rf"/mesh/domains/(?P<domain>[^/]+)/(?P<table>[^/]+)/tests{ending}", make)
-    for ending, make in (("", tests), ("/new", new), ("/change", change), ("/suggest", suggestions))
+    for ending, make in (("", tests), ("/new", new), ("/change", change), ("/rule", rule), ("/suggest", suggestions))
 )
 """For `pages.find`, before its own; not among the files of an export."""
 

@@ -18,7 +18,7 @@ AXE = ROOT / ".venv" / "axe-4.14.1.min.js"
 PAGES = (
     "/mesh/", "/mesh/tables", "/mesh/status", "/mesh/changes", "/mesh/kitchens", "/mesh/backfills", "/mesh/quarantine", "/mesh/domains/shop", "/mesh/domains/shop/tests", "/mesh/domains/shop/none",
     "/mesh/domains/shop/orders/tests", *(f"/mesh/domains/shop/orders/tests/{step}" for step in (
-        "new", "new?of=", "new?of=amount", "new?of=amount&test=range", "new?of=&test=unique_together", "suggest")),
+        "new", "new?of=", "new?of=amount", "new?of=amount&test=range", "new?of=&test=unique_together", "suggest", "rule?name=amount__maximum")),
     *(f"/mesh/domains/{what}/{word}" for what in ("shop", "shop/orders") for word in ("what", "where", "when", "with", "how")),
 )  # fmt: skip
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]

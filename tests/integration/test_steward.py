@@ -76,7 +76,7 @@ def test_a_steward_adds_a_test_sees_it_fail_and_takes_it_back(place, client):
     assert text_of(place) == before
     again = client.post(f"{TESTS}/undo", {"edit": kept})
     assert again.status_code == 409
-    assert "has changed since" in again.text
+    assert "taken back already" in again.text
 
 
 def test_a_rule_is_changed_switched_off_and_on_and_removed(place, client):
