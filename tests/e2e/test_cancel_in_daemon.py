@@ -73,7 +73,7 @@ def dev(tmp_path) -> Iterator[Dev]:
     dev.stop()
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_every_kind_of_worker_is_ended_and_nothing_begins_again(dev: Dev):
     place = dev.place
     dev.wait("the three slow steps run", lambda: all((place.root / "domains" / name / "pid").exists() for name in SLOW))
