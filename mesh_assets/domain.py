@@ -304,8 +304,9 @@ class Channel:
     Attributes:
         kind: `webhook`, `slack` or `email`.
         url_env: Where the address of a webhook is.
+        token_env: Where the token of a Slack app is: it writes to the channel `to`, through Slack's API at `api`.
         host: Of the mail server; with `port`, `tls` (`none`, `starttls`, `tls`), `sender`, and who signs in.
-        to: Whom an e-mail reaches; empty: the owner of the team.
+        to: Whom an e-mail reaches; empty: the owner of the team. Of Slack, the channel.
     """
 
     name: str
@@ -318,6 +319,8 @@ class Channel:
     user_env: str = ""
     password_env: str = ""
     to: str = ""
+    token_env: str = ""
+    api: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

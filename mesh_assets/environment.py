@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MASKS = "masks.json"
 """In the home of a kitchen that masks: its key, and which columns."""
-TRIED = ("unchanged", "held", "failed")
+TRIED = ("unchanged", "held", "failed", "cancelled")
 """Outcomes of an attempt that count as tried, beside a version."""
 
 
@@ -422,6 +422,7 @@ def _tried(newest: Version | Attempt) -> order.Attempt:
         code=record["code"],
         contract=record["contract"],
         raw=record.get("raw", ""),
-        failed=isinstance(newest, Attempt) and newest.outcome in ("held", "failed"),
+        failed=isinstance(newest, Attempt) and newest.outcome in ("held", "failed", "cancelled"),
+        cancelled=record.get("message", "") if isinstance(newest, Attempt) and newest.outcome == "cancelled" else "",
         run=newest.run,
     )

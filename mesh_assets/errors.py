@@ -192,5 +192,6 @@ PROBLEMS = {  # every code, and its heading in docs/problems.md
     "M801": "A table whose toolchain is not told what it needs",
     "M802": "A file of a program that is not there",
     "M803": "A password in a file",
+    "M805": "A channel of Slack that leads nowhere",
     "M804": "A location that is not read",
 }

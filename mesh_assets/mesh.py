@@ -77,6 +77,7 @@ def _examined(real: str) -> tuple[Mesh | None, tuple[Problem, ...]]:
     problems += wrong
     problems += read_openlineage(document)[1]
     problems += _unknown_channels(document, draft)
+    problems += _incomplete_channels(document)
     for rule in RULES:
         problems += rule(draft)
     found = ConfigError(problems=dict.fromkeys(problems)).problems
@@ -178,7 +179,7 @@ def _mesh(document: Document, draft: Draft, problems: Iterable[Problem]) -> Mesh
 def _channels(document: Document) -> dict[str, Channel]:
     """How people can be told of incidents."""
     said = child(child(document.root, "notifications"), "channels")
-    texts_ = ("url_env", "host", "sender", "user_env", "password_env", "to")
+    texts_ = ("url_env", "host", "sender", "user_env", "password_env", "to", "token_env", "api")
     return {
         name: Channel(
             name=name,
@@ -204,6 +205,21 @@ def _unknown_channels(document: Document, draft: Draft) -> list[Problem]:
         for name, place in named
         if name not in known
     ]
+
+
+def _incomplete_channels(document: Document) -> list[Problem]:
+    """A channel of Slack says by what way it is reached, and holds no token itself."""
+    said, found = child(child(document.root, "notifications"), "channels"), []
+    for name, channel in _channels(document).items():
+        entry = child(said, name)
+        if channel.kind == "slack" and not channel.url_env and not (channel.token_env and channel.to):
+            what = f"channel `{name}` has no address in Slack"
+            mend = "Write `url_env:` of an incoming webhook, or `token_env:` of an app's token and `to:` a channel."
+            found.append(Problem("M805", what, document.place(entry), mend))
+        if channel.token_env.startswith("xox"):
+            mend = "Put the token into an environment variable, and name that: `token_env: SLACK_TOKEN`."
+            found.append(Problem("M805", "a token stands in this file", document.place(entry, "token_env"), mend))
+    return found
 
 
 def _broken(problems: Iterable[Problem]) -> Mapping[str, tuple[Problem, ...]]:

@@ -43,6 +43,7 @@ class Standing(StrEnum):
     FAILED = "failed"  # on exactly these inputs; it keeps its last version
     SCHEDULED = "scheduled"  # something changed, its time has not come
     PAUSED = "paused"  # something changed, its domain is paused; it keeps its last version
+    CANCELLED = "cancelled"  # somebody ended its step; it keeps its last version
     CURRENT = "current"
 
 
@@ -68,6 +69,8 @@ class Attempt:
     Attributes:
         inputs: Fingerprint of every input that the pin *offered*; where a port held one back, that of the refused version.
         raw: Content hash of a source's files; empty for other tables.
+        failed: Nothing was published.
+        cancelled: Of one that somebody ended before it came to anything, the sentence that says so; it is `failed` as well.
     """
 
     inputs: Mapping[str, str]
@@ -75,6 +78,7 @@ class Attempt:
     contract: str
     raw: str = ""
     failed: bool = False
+    cancelled: str = ""
     run: str = ""
 
 
@@ -291,6 +295,8 @@ def _missing(tables: list[str], sentence: str) -> Why:
 
 def _at_rest(state: State, name: str) -> Why:
     last = state.tried[name]
+    if last.cancelled:
+        return Why(state=Standing.CANCELLED, sentence=f"{last.cancelled}, and nothing has changed since")
     if last.failed:
         run = f" in {last.run}" if last.run else ""
         return Why(state=Standing.FAILED, sentence=f"failed{run}, and nothing has changed since")

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from mesh_assets import catalog, order, pipelines
+from mesh_assets.domain import Pipeline
 from mesh_assets.environment import Environment
 from mesh_assets.launches import Backfills, Launches
 from mesh_assets.settings import Settings
@@ -79,14 +80,54 @@ def run_pipeline(
 
     Raises:
         UsageError: There is no such pipeline.
+        KeyboardInterrupt: Somebody pressed Ctrl-C: the launch is cancelled, if it began here.
     """
-    pipeline = catalog.pipeline_named(env, name)
-    launch = Launches(env.ledger.store).start(pipeline.name, by or env.lake.author)
-    scope = [catalog.spelt(table) for table in pipelines.scope(env.mesh, pipeline)]
-    # The launch itself asks for what was not tried since; to name it would ask for everything again.
-    report = run_mesh(env, scope, tick=False, settings=settings, progress=progress)
+    pipeline, who = catalog.pipeline_named(env, name), by or env.lake.author
+    launches = Launches(env.ledger.store)
+    before = {one.id for one in launches.going_on()}
+    launch = launches.start(pipeline.name, who)
+    scope = pipelines.scope(env.mesh, pipeline)
+    watched = _Watched(progress)
+    try:
+        # The launch itself asks for what was not tried since; to name it would ask for everything again.
+        report = run_mesh(env, [*map(catalog.spelt, scope)], tick=False, settings=settings, progress=watched)
+    except KeyboardInterrupt:
+        _cancelled(env, pipeline, watched, frozenset(scope), who, own=launch.id not in before)
+        raise
     catalog.settle(env)
     return {**report, "pipeline": catalog.pipeline_report(env, pipeline, launch.id)}
+
+
+class _Watched:
+    """Progress that remembers the last run, so that it can be said of it that it was cancelled."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self.run, self.tables = "", tuple[str, ...]()
+
+    def starting(self) -> None:
+        self._progress.starting()
+
+    def __call__(self, env: Environment, run: str, tables: Sequence[str]) -> None:
+        self.run, self.tables = run, tuple(tables)
+        self._progress(env, run, tables)
+
+    def done(self) -> None:
+        self._progress.done()
+
+
+def _cancelled(
+    env: Environment, pipeline: Pipeline, watched: _Watched, scope: frozenset[str], by: str, *, own: bool
+) -> None:
+    """What Ctrl-C means for a launch: one that began here is over, and its tables are not built again by the daemon."""
+    from mesh_assets.orchestration import ending
+
+    launches = Launches(env.ledger.store)
+    if not own or all(one.pipeline != pipeline.name for one in launches.going_on()):
+        return  # somebody else's, who may still want it; or it was cancelled from elsewhere
+    catalog.cancel(env, pipeline, by=by, running=dict.fromkeys(watched.tables, watched.run))
+    if watched.run:
+        ending.note_interrupted(env, watched.run, scope.intersection(watched.tables), by)
 
 
 def run_backfill(

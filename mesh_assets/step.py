@@ -146,6 +146,17 @@ def failed(env: Environment, table: Table, *, run: str, message: str, status: st
         end(step, table, tried, status, first_lines(message))
 
 
+def interrupting(error: BaseException | None) -> BaseException | None:
+    """The interrupt behind an error; None where there is none, and where it is the error itself.
+
+    DuckDB makes a `RuntimeError` of the Ctrl-C that reaches it within a query: nothing was wrong with the query.
+    """
+    if not isinstance(error, RuntimeError):
+        return None
+    behind = error.__cause__ or error.__context__
+    return behind if behind is not None and not isinstance(behind, Exception) else None
+
+
 class kept_if_it_fails:  # noqa: N801 - reads as a word in `with`
     """Keep that a table's code failed on these inputs, so that the same is not tried for ever."""
 
@@ -165,6 +176,8 @@ class kept_if_it_fails:  # noqa: N801 - reads as a word in `with`
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
         """Whatever a domain's code raises; a kill or an interrupt leaves no trace, and the table stays due."""
+        if (interrupt := interrupting(error)) is not None:
+            raise interrupt from None
         if isinstance(error, Exception) and not isinstance(error, Superseded):
             said = first_lines(str(error)) or type(error).__name__
             recorded = {attempt.table for attempt in self._step.env.ledger.of_run(self._step.run)}

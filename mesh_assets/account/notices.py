@@ -260,18 +260,16 @@ def _send(mesh: Mesh, notice: Notice) -> None:
         raise NotSentError(lacks)
     if channel.kind == "email":
         _mail(channel, notice)
+    elif channel.token_env:
+        _slack(channel, notice)
     else:
-        body = (
-            dict(notice.body)
-            if channel.kind == "webhook"
-            else {"text": f"*{notice.body['subject']}*\n{notice.body['text']}"}
-        )
+        body = dict(notice.body) if channel.kind == "webhook" else {"text": _for_slack(notice)}
         _post(channel, notice, body)
 
 
 def _lacks(channel: Channel) -> str:
     """The variable that a channel needs and that is not set."""
-    needed = [name for name in (channel.url_env, channel.user_env, channel.password_env) if name]
+    needed = [name for name in (channel.url_env, channel.token_env, channel.user_env, channel.password_env) if name]
     missing = [name for name in needed if not variable(name)]
     return f"{missing[0]} is not set" if missing else ""
 
@@ -297,6 +295,31 @@ def _post(channel: Channel, notice: Notice, body: Mapping[str, Any]) -> None:
         raise NotSentError(f"it could not be reached: {_kind(error)}") from None
     if status >= 300:  # noqa: PLR2004 - of HTTP
         raise NotSentError(f"it answers with {status}")
+
+
+def _for_slack(notice: Notice) -> str:
+    return f"*{notice.body['subject']}*\n{notice.body['text']}"
+
+
+def _slack(channel: Channel, notice: Notice) -> None:
+    """By the client that `dagster_slack` gives to assets as well."""
+    try:
+        from dagster_slack import SlackResource
+        from slack_sdk.errors import SlackClientError
+    except ImportError:
+        raise NotSentError("Slack's client is not installed: pip install 'mesh-assets[slack]'") from None
+    client = SlackResource(token=variable(channel.token_env) or "").get_client()
+    client.base_url, client.timeout = channel.api or client.base_url, TIMEOUT
+    client.retry_handlers = []  # what was not sent is tried again by us
+    told = {"event_type": "mesh_incident", "event_payload": {"id": notice.identity, "table": notice.body["table"]}}
+    try:
+        client.chat_postMessage(channel=channel.to, text=_for_slack(notice), metadata=told)
+    except SlackClientError as error:
+        answer = getattr(error, "response", None)
+        word = answer.get("error") if hasattr(answer, "get") else None
+        raise NotSentError(f"Slack refuses it: {word or type(error).__name__}") from None
+    except (OSError, ValueError) as error:
+        raise NotSentError(f"Slack could not be reached: {_kind(error)}") from None
 
 
 def _mail(channel: Channel, notice: Notice) -> None:

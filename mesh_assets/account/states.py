@@ -144,7 +144,7 @@ def _under_way(why: Why, facts: Facts) -> Told:
     """What runs, or will."""
     if why.state is Standing.RUNNING:
         return State.RUNNING, why.sentence, None
-    if why.state in (Standing.DUE, Standing.SCHEDULED, Standing.PAUSED):
+    if why.state in (Standing.DUE, Standing.SCHEDULED, Standing.PAUSED, Standing.CANCELLED):
         return State.UPCOMING, why.sentence, None
     if facts.held_inputs:
         names = ", ".join(name.replace(".", "/", 1) for name in facts.held_inputs)

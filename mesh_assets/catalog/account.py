@@ -33,6 +33,7 @@ RULES = {
     Standing.FAILED: "not tried again until something changes",
     Standing.SCHEDULED: "is built on its schedule",
     Standing.PAUSED: "its domain is paused",
+    Standing.CANCELLED: "not tried again until somebody asks or something changes",
     Standing.DUE: "is built at the next look",
     Standing.CURRENT: "is built when an input changes",
 }
@@ -419,7 +420,11 @@ def _week(
         (start + timedelta(weeks=1)).isoformat(timespec="microseconds"),
     )
     mine = set(own)
-    tried = [item for item in tries if item.table in mine and low <= item.at < high and item.outcome != "skipped"]
+    tried = [
+        item
+        for item in tries
+        if item.table in mine and low <= item.at < high and item.outcome not in ("skipped", "cancelled")
+    ]
     new = [item for name in own for item in versions[name] if low <= item.at < high]
     count = sum(item.outcome != "published" for item in tried) + len(new)
     held = sum(item.outcome == "held" and bool((item.record.get("tests") or {}).get("fail")) for item in tried)

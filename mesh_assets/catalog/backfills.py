@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from mesh_assets import graph, order, pipelines
-from mesh_assets.catalog.pipelines import step_standing
+from mesh_assets.catalog.pipelines import end_of, step_standing
 from mesh_assets.catalog.reports import SCHEMA_VERSION, Json, named, spelt
 from mesh_assets.domain import Table
 from mesh_assets.environment import Environment
@@ -171,15 +171,30 @@ def settle_backfills(env: Environment, *, moment: datetime | None = None) -> tup
     return tuple(ended)
 
 
-def cancel_backfill(env: Environment, backfill: Backfill) -> Json:
-    """Ask no longer for what a backfill wants. What is being built is finished, and its readers follow.
+def cancel_backfill(
+    env: Environment, backfill: Backfill, *, by: str = "", running: Mapping[str, str] | None = None
+) -> Json:
+    """Ask no longer for what a backfill wants. The runs that are at work for it are ended by `cancelling`.
+
+    Args:
+        env: The environment.
+        backfill: The backfill.
+        by: Who cancels it.
+        running: Tables that are being built, and will not be.
 
     Raises:
         UsageError: It has ended.
     """
     if backfill.ended:
         raise UsageError(f"backfill {backfill.id[:8]} has ended: {backfill.outcome}\n    What was published stays.")
-    told = _report(env, backfill, None) | {"state": str(Progress.CANCELLED), "sentence": "cancelled"}
+    who = by or env.lake.author
+    told = _report(env, backfill, order.due(env.mesh, env.state(running=running)).why)
+    told |= {
+        "state": str(Progress.CANCELLED),
+        "sentence": f"cancelled by {who}",
+        "cancelled_by": who,
+        "tables": [end_of(row, who) for row in told["tables"]],
+    }
     Backfills(env.ledger.store).end(backfill.id, Progress.CANCELLED, told)
     return backfill_report(env, backfill_named(env, backfill.id))
 

@@ -133,8 +133,14 @@ def settle(env: Environment, *, moment: datetime | None = None) -> tuple[Launch,
     return tuple(ended)
 
 
-def cancel(env: Environment, pipeline: Pipeline) -> Json:
-    """Ask no longer for what a launch needs. What is being built is finished; what is due anyway is built anyway.
+def cancel(env: Environment, pipeline: Pipeline, *, by: str = "", running: Mapping[str, str] | None = None) -> Json:
+    """Ask no longer for what a launch needs. The runs that are at work for it are ended by `cancelling`.
+
+    Args:
+        env: The environment.
+        pipeline: The pipeline.
+        by: Who cancels it.
+        running: Tables that are being built, and will not be.
 
     Raises:
         UsageError: No launch of it goes on.
@@ -145,10 +151,20 @@ def cancel(env: Environment, pipeline: Pipeline) -> Json:
         raise UsageError(
             f"no launch of {pipeline.name} goes on\n    `mesh pipeline show {pipeline.name}` has the last."
         )
-    why = order.due(env.mesh, env.state()).why
-    told = _report(env, pipeline, going_on, why) | {"state": str(Progress.CANCELLED)}
-    launches.end(going_on.id, Progress.CANCELLED, told)
+    who = by or env.lake.author
+    why = order.due(env.mesh, env.state(running=running)).why
+    told = _report(env, pipeline, going_on, why)
+    steps = [end_of(step, who) for step in told["steps"]]
+    said = {"state": str(Progress.CANCELLED), "sentence": f"cancelled by {who}", "cancelled_by": who, "steps": steps}
+    launches.end(going_on.id, Progress.CANCELLED, told | said)
     return pipeline_report(env, pipeline, going_on.id)
+
+
+def end_of(step: Json, by: str) -> Json:
+    """A step as it is when somebody cancels what it is for: what is being built is not finished."""
+    if step["state"] != order.Standing.RUNNING:
+        return step
+    return {**step, "state": str(Progress.CANCELLED), "why": f"cancelled by {by}"}
 
 
 def _report(

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from mesh_assets.commands.common import AsJson, Commands, MeshDir, environment, exit_code, note, print_json
+from mesh_assets.commands.common import AsJson, Commands, MeshDir, ended_runs, environment, exit_code, note, print_json
 
 app = typer.Typer(
     cls=Commands,
@@ -93,12 +93,13 @@ def show(id_: Id = "", mesh: MeshDir = None, *, as_json: AsJson = False) -> None
 
 @app.command(epilog="Example: `mesh backfill cancel 3f2a`")
 def cancel(id_: Id = "", mesh: MeshDir = None, *, as_json: AsJson = False) -> None:
-    """Ask no longer for it. What is being built is finished; what was published stays, and its readers follow."""
-    from mesh_assets import catalog
+    """Ask no longer for it, and end the runs that are at work for it. What was published stays, and its readers follow."""
+    from mesh_assets import cancelling, catalog
 
     env, _ = environment(mesh)
-    report = catalog.cancel_backfill(env, catalog.backfill_named(env, id_))
+    report = cancelling.cancel_backfill(env, catalog.backfill_named(env, id_))
     if as_json:
         print_json(report)
     else:
         note(f"backfill {report['id'][:8]} of {report['table']} is cancelled; what was published stays")
+        ended_runs(report)

@@ -147,6 +147,16 @@ def print_json(report: object) -> None:
     typer.echo(json.dumps(report, ensure_ascii=False, allow_nan=False))
 
 
+def ended_runs(report: Mapping) -> None:
+    """Words about the runs that were ended with what was cancelled."""
+    for run in report["ended_runs"]:
+        what = ", ".join(run["tables"]) or "nothing was left of it"
+        said = (
+            "is ended" if run["over"] else "was told to end, and has not yet: it does so after what it cannot break off"
+        )
+        note(f"run {run['run'][:8]} {said} ({what})")
+
+
 def note(text: str) -> None:
     """Words to a person, to stderr."""
     typer.echo(text, err=True)

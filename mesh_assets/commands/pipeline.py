@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from mesh_assets.commands.common import AsJson, Commands, MeshDir, environment, note, print_json
+from mesh_assets.commands.common import AsJson, Commands, MeshDir, ended_runs, environment, note, print_json
 
 app = typer.Typer(
     cls=Commands,
@@ -72,15 +72,16 @@ def launch(name: Name, mesh: MeshDir = None, *, as_json: AsJson = False) -> None
 
 @app.command(epilog="Example: `mesh pipeline cancel launch_dashboard`")
 def cancel(name: Name, mesh: MeshDir = None, *, as_json: AsJson = False) -> None:
-    """Ask no longer for what it needs. What is being built is finished; what has succeeded stays."""
-    from mesh_assets import catalog
+    """Ask no longer for what it needs, and end the runs that are at work for it. What was published stays."""
+    from mesh_assets import cancelling, catalog
 
     env, _ = environment(mesh)
-    report = catalog.cancel(env, catalog.pipeline_named(env, name))
+    report = cancelling.cancel_pipeline(env, catalog.pipeline_named(env, name))
     if as_json:
         print_json(report)
     else:
         note(f"launch {report['launch']['id'][:8]} of {name} is cancelled; what was published stays")
+        ended_runs(report)
 
 
 def pause(

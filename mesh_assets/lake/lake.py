@@ -110,6 +110,10 @@ class Lake:
                 con.execute(f"ATTACH ':memory:' AS {workspace}")
                 con.execute(f"USE {workspace}")
                 yield con
+            except BaseException:
+                # After an interrupt of the process its query goes on in other threads, and all that follows would wait for it.
+                con.interrupt()
+                raise
             finally:
                 with suppress(Exception):  # whatever state its user left it in
                     con.rollback()

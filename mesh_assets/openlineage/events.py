@@ -42,7 +42,7 @@ def of_build(mesh: Mesh, names: Names, built: Built) -> list[Json]:
     from openlineage.client import event_v2
 
     ends = event_v2.RunState.COMPLETE if built.succeeded else event_v2.RunState.FAIL
-    if built.outcome == "skipped":
+    if built.outcome in ("skipped", "cancelled"):
         ends = event_v2.RunState.ABORT
     job = event_v2.Job(namespace=names.jobs, name=built.name, facets=_job_facets(mesh, built))
     start, end = run_id(names, built), built.end
@@ -128,7 +128,7 @@ def _run_facets(mesh: Mesh, names: Names, built: Built, *, ended: bool) -> "dict
         found["processing_engine"] = facet_v2.processing_engine_run.ProcessingEngineRunFacet(
             version=duckdb, name="duckdb", openlineageAdapterVersion=_version()
         )
-    if ended and not built.succeeded:
+    if ended and not built.succeeded and built.outcome != "cancelled":
         language = LANGUAGES.get(built.table.toolchain, "SQL") if built.table else "SQL"
         found["errorMessage"] = _error(_without_values(mesh, built), language)
     return found

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -80,6 +81,11 @@ class DbtProcess:
                 answer = answers.readline()
             except BrokenPipeError:
                 answer = ""
+            except (
+                BaseException
+            ):  # interrupted: what it computes nobody waits for, and its answer would be the next call's
+                self._kill()
+                raise
             if not answer:
                 self.end()
         text = said.read_text(encoding="utf-8", errors="replace") if said.is_file() else ""
@@ -97,12 +103,18 @@ class DbtProcess:
                 cast(IO, pipe).close()
         process.wait()
 
+    def _kill(self) -> None:
+        if self._process is not None and self._owner == os.getpid():
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        self.end()
+
     def _pipes(self) -> tuple[IO[str], IO[str]]:
         if self._process is None or self._owner != os.getpid() or self._process.poll() is not None:
             self.end()
             command = [sys.executable, "-P", str(Path(__file__).with_name("dbtprocess.py"))]
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and script
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
             )
             self._owner = os.getpid()
         return cast(IO[str], self._process.stdin), cast(IO[str], self._process.stdout)

@@ -27,6 +27,8 @@ def _failure_hook(domain: str, open_environment: OpenEnvironment) -> dg.HookDefi
 
         env = open_environment()
         error = context.op_exception
+        if error is not None and not isinstance(error, Exception):
+            return  # it was interrupted, and is due as before
         step = context._step_execution_context  # noqa: SLF001 - the context does not name the step's assets
         for name in keys.made_by(step.job_def, step.node_handle):
             table = env.mesh.tables[name]

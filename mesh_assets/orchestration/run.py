@@ -129,6 +129,7 @@ def _execute(
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
     )
     if _was_interrupted(done):  # Dagster takes it for a failed step; whoever pressed the keys wants no further run
+        storage.report_run_canceled(done.dagster_run, "Interrupted. What it had published stays.")
         raise KeyboardInterrupt
     recorded = {attempt.table for attempt in env.ledger.of_run(run_id)}
     return {name: why for name, why in _failures(done, tables).items() if name not in recorded}

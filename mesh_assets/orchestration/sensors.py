@@ -147,12 +147,14 @@ def split(mesh: Mesh, tables: Sequence[str]) -> list[tuple[str, ...]]:
 
 def _request(mesh: Mesh, domain: str, tables: Sequence[str], state: order.State, sign: str = "") -> dg.RunRequest:
     marked = {BASIS: sign} if sign else {}
+    # What a launch asks for once more is built although nothing has changed since it failed, or was cancelled.
+    again = not state.retried.isdisjoint(tables)
     return dg.RunRequest(
         asset_selection=keys.selection(mesh, tables),
         tags={
             "mesh/domain": domain,
             "mesh/trigger": "order",
-            CLOSURE: "true",
+            CLOSURE: "retry" if again else "true",
             **marked,
             **range_tags(mesh, tables, state),
         },

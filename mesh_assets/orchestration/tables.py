@@ -215,6 +215,10 @@ class told_failures:  # noqa: N801 - reads as a word in `with`
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
         """Translate; everything else goes on as it is."""
+        from mesh_assets.step import interrupting
+
+        if (interrupt := interrupting(error)) is not None:
+            raise interrupt from None
         if isinstance(error, MeshError):
             raise dg.Failure(str(error), allow_retries=False) from None
 

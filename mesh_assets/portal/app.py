@@ -192,7 +192,7 @@ class _Portal:
 
         def make(view: View) -> Response:
             by = self._user(request) or "portal"
-            to = refills.cancel(view, id_) if id_ else refills.launch(view, form, by=by)
+            to = refills.cancel(view, id_, by=by) if id_ else refills.launch(view, form, by=by)
             return RedirectResponse(self.links(to), 303)
 
         return await self._posted(request, make)

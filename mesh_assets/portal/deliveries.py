@@ -1,6 +1,6 @@
 """Pages of horizontal pipelines: which there are, how a launch stands, where its time went; to launch one, or cancel it."""
 
-from mesh_assets import catalog
+from mesh_assets import cancelling, catalog
 from mesh_assets.address import NotFound
 from mesh_assets.catalog import overview
 from mesh_assets.domain import Pipeline
@@ -52,7 +52,7 @@ def perform(view: View, name: str, action: str, *, by: str) -> str:
         Launches(view.env.ledger.store).start(known.name, by)
         catalog.settle(view.env)
     else:
-        catalog.cancel(view.env, known)
+        cancelling.cancel_pipeline(view.env, known, by=by)
     return f"{LIST}/{name}"
 
 

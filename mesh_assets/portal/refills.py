@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from mesh_assets import catalog
+from mesh_assets import cancelling, catalog
 from mesh_assets.address import NotFound
 from mesh_assets.catalog.reports import spelt
 from mesh_assets.errors import UsageError
@@ -67,7 +67,7 @@ def launch(view: View, form: Mapping[str, str], *, by: str) -> str:
     return f"{LIST}/{begun.id}"
 
 
-def cancel(view: View, id_: str) -> str:
+def cancel(view: View, id_: str, *, by: str) -> str:
     """Ask no longer for one; the path of its page.
 
     Raises:
@@ -78,7 +78,7 @@ def cancel(view: View, id_: str) -> str:
         found = catalog.backfill_named(view.env, id_)
     except UsageError as error:
         raise NotFound(str(error)) from None
-    catalog.cancel_backfill(view.env, found)
+    cancelling.cancel_backfill(view.env, found, by=by)
     return f"{LIST}/{found.id}"
 
 

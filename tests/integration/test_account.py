@@ -461,6 +461,71 @@ def test_a_kitchen_tells_nobody(place, hooks):
     assert {table.name for table in record.METADATA.sorted_tables} == record.TABLES
 
 
+class Slack(Hooks):
+    """Stands in for Slack's API: keeps what is posted with which token, and answers with `answer` and `word`."""
+
+    word = ""
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.got.append((self.path, body, self.headers["Authorization"]))
+        said = json.dumps({"ok": not self.word, **({"error": self.word} if self.word else {})}).encode()
+        self.send_response(self.answer)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+
+
+def test_an_app_of_slack_is_told_once_tried_again_and_its_token_is_nowhere(place, monkeypatch):
+    kind = type("Own", (Slack,), {"got": []})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), kind)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    monkeypatch.delenv("TEST_SLACK", raising=False)
+    api = f"http://127.0.0.1:{server.server_port}/api/"
+    env, it = trouble(place)
+    place.write(
+        "mesh.yaml",
+        f"mesh: test\nnotifications:\n  channels:\n"
+        f"    app: {{type: slack, token_env: TEST_SLACK, to: '#data', api: '{api}'}}\n  default: [app]\n",
+    )
+    env = place.env()
+    assert notices.announce(env, [it]) == 3
+    moment = datetime.now(UTC)
+    assert notices.deliver(env, moment) == (0, 1)
+    assert notices.channels(env)[0]["error"] == "TEST_SLACK is not set"
+    monkeypatch.setenv("TEST_SLACK", SECRET)
+    kind.word = "not_in_channel"
+    moment += timedelta(hours=1)
+    assert notices.deliver(env, moment) == (0, 1)
+    (row,) = notices.channels(env)
+    assert (row["state"], row["error"]) == ("broken", "Slack refuses it: not_in_channel")
+    kind.word, kind.answer = "ratelimited", 429
+    moment += timedelta(hours=1)
+    assert notices.deliver(env, moment) == (0, 1)
+    kind.word, kind.answer, kind.got[:] = "", 200, []
+    moment += timedelta(hours=1)
+    assert notices.deliver(env, moment) == (3, 0)
+    assert notices.deliver(env, moment + timedelta(hours=9)) == (0, 0)
+    assert {(path, body["channel"], token) for path, body, token in kind.got} == {
+        ("/api/chat.postMessage", "#data", f"Bearer {SECRET}")
+    }
+    keys = [body["metadata"]["event_payload"]["id"] for _, body, _ in kind.got]
+    assert sorted(keys) == ["i1.opened.shop", "i1.reads.board", "i1.reads.finance"]
+    assert any("shop/sales" in body["text"] for _, body, _ in kind.got)
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    assert notices.announce(env, [replace(it, closed="2026-01-01T08:00:00+00:00")]) == 3
+    assert notices.deliver(env, moment + timedelta(hours=10)) == (0, 1)
+    assert notices.channels(env)[0]["error"].startswith("Slack could not be reached")
+    assert SECRET not in json.dumps([catalog.status(env), account.incidents(env)])
+    assert not [
+        path for path in (place.root / ".mesh").rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()
+    ]
+
+
 def test_secrets_are_nowhere_but_in_the_environment(place, hooks, monkeypatch):
     hooks.answer = 500
     env, it = trouble(place)

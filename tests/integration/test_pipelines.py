@@ -4,13 +4,14 @@ import threading
 
 import pytest
 
-from mesh_assets import catalog
+from mesh_assets import catalog, step
 from mesh_assets.catalog import account
 from mesh_assets.errors import UsageError
 from mesh_assets.launches import Launches
 from mesh_assets.ledger import Ledger
 from mesh_assets.orchestration.instance import open_instance
 from mesh_assets.orchestration.load import load
+from mesh_assets.order import due
 from mesh_assets.running import run_pipeline
 from tests.integration.test_sensors import selected, tick
 from tests.making import Place, Quiet, launch
@@ -152,6 +153,22 @@ def test_a_launch_that_is_cancelled_asks_for_nothing_more(place):
     with pytest.raises(UsageError, match="no launch of report goes on"):
         catalog.cancel(env, env.mesh.pipelines["report"])
     assert place.statuses()["prices/total"] == "skipped"
+
+
+def test_a_new_launch_tries_again_what_was_cancelled(place):
+    """By the daemon, too: an eager table, of which nothing has changed since."""
+    env = place.env()
+    place.run("base/items", "prices/total")
+    step.failed(env, env.mesh.tables["desk.report"], run="ended", message="cancelled by ann", status="cancelled")
+    assert due(env.mesh, env.state()).why["desk.report"].sentence == "cancelled by ann, and nothing has changed since"
+    assert tick(place, "desk__order", only="desk")[0] == []
+    Launches(env.ledger.store).start("report", "ann")
+    for domain, table in (("base", "base/items"), ("prices", "prices/total"), ("desk", "desk/report")):
+        (request,) = tick(place, f"{domain}__order", only=domain)[0]
+        assert request.tags["mesh/closure"] == "retry"
+        assert launch(place, domain, table, tags=request.tags)
+    assert shown(place)["behind"] == []
+    assert place.rows("select total, n from desk.report") == [(10, 1)]
 
 
 def test_a_pipeline_that_is_no_longer_declared_ends(place):
