@@ -13,7 +13,7 @@ from pathlib import Path
 from mesh_assets.changes import model
 from mesh_assets.changes.binding import Bench, DoesNotBind, Found, staged
 from mesh_assets.changes.handing import LOOSER, only_hands_on, sees
-from mesh_assets.changes.lineage import Columns, Known, Lineage, Spot, lineage
+from mesh_assets.changes.lineage import Columns, Known, Lineage, Over, Spot, lineage
 from mesh_assets.changes.model import MEANINGS, Change, Effect, Kind, bound_is_wider
 from mesh_assets.changes.shape import ColumnShape, Shape, of_contract, shape_of
 from mesh_assets.changes.texts import Text, text_of
@@ -145,11 +145,11 @@ class _Assessment:
     state: dict[str, Moved]
     cache: Path | None
     bench: Bench
-    now: dict[str, Found] = field(default_factory=dict)
+    now: Over = field(init=False)
     adapted: frozenset[str] = frozenset()
 
     def run(self) -> Iterator[TableVerdict]:
-        self.now = {**self.columns, **{name: found.columns for name, found in self.state.items()}}
+        self.now = Over({name: found.columns for name, found in self.state.items()}, self.columns)
         self.adapted = frozenset(self.state)  # readers whose own files have changed with it
         for name, table in self.mesh.tables.items():
             ports = tuple(one for one in table.inputs if one in self.state and self.state[one].changes)
@@ -160,13 +160,16 @@ class _Assessment:
                     continue
                 if found.moved is not None and found.moved.changes:
                     self.state[name] = found.moved
-                    self.now[name] = found.moved.columns
+                    self.now.new[name] = found.moved.columns
                 yield found
 
     def _table(self, table: Table, ports: tuple[str, ...]) -> TableVerdict:
         read = lineage(self.mesh, table, self.now if table.name in self.adapted else self.columns, self.cache)
         text = text_of(self.mesh, table)
-        bound, failed = self._bind(table, text)
+        if text is not None and table.name not in self.adapted and self._cannot_notice(text, ports, read):
+            bound, failed = None, None
+        else:
+            bound, failed = self._bind(table, text)
         changes = [(port, change) for port in ports for change in self.state[port].changes]
         findings = [found for port, change in changes for found in self._change(table, port, change, read, failed)]
         if failed is not None and not any(found.verdict is Verdict.BREAKING for found in findings):
@@ -189,6 +192,21 @@ class _Assessment:
             silent=any(found.silent for found in findings),
             moved=after,
         )
+
+    def _cannot_notice(self, text: Text, ports: Sequence[str], read: Lineage) -> bool:
+        """Whether its SQL surely gives the same columns as before: it need not be bound, which is most of the time."""
+        if "natural" in _all_sql(text):  # a column joins there without being written
+            return False
+        for port in ports:
+            use = read.uses.get(port)
+            was, now = (
+                {name.lower(): kind for name, kind in columns.get(port, ())} for columns in (self.columns, self.now)
+            )
+            if use is None or use.known is not Known.PROVEN or now.keys() - was.keys():
+                return False  # a new name may mean another column
+            if any(now.get(name) != kind and use.reads(name) for name, kind in was.items()):
+                return False
+        return True
 
     def _bind(self, table: Table, text: Text | None) -> tuple[Found | None, DoesNotBind | None]:
         """What the table's SQL gives on the new columns; why it does not bind, where the change is the reason."""
