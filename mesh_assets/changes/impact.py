@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mesh_assets.changes import model
 from mesh_assets.changes.binding import Bench, DoesNotBind, Found, staged
-from mesh_assets.changes.handing import LOOSER, only_hands_on, sees
+from mesh_assets.changes.handing import Work, is_looser, only_hands_on, sees, worked
 from mesh_assets.changes.lineage import Columns, Known, Lineage, Over, Spot, lineage
 from mesh_assets.changes.model import MEANINGS, Change, Effect, Kind, bound_is_wider
 from mesh_assets.changes.shape import ColumnShape, Shape, of_contract, shape_of
@@ -251,16 +251,25 @@ class _Assessment:
             yield _Finding(Verdict.BREAKING, _at(spot, f"does not bind any more: {failed}", change))
         elif change.kind is Kind.TYPE_WIDENED:
             return
-        elif self._only_hands_on(table, port, change, read):
-            why = f"{_reads(change, assumed=False)}: {said(change)}; it hands the values on, and tests none of them"
-            yield _Finding(Verdict.COMPATIBLE, _at(spot, why, change))
         else:
-            why = f"{_reads(change, assumed=assumed)}: {said(change)}; its own tests on such rows decide"
-            yield _Finding(Verdict.UNKNOWN, _at(spot, why, change))
+            yield self._by_values(table, port, change, read, spot)
+
+    def _by_values(self, table: Table, port: str, change: Change, read: Lineage, spot: Spot) -> _Finding:
+        """There may be other values in what it reads: whether that matters."""
+        if self._only_hands_on(table, port, change, read):
+            why = f"{_reads(change, assumed=False)}: {said(change)}; it hands the values on, and tests none of them"
+            return _Finding(Verdict.COMPATIBLE, _at(spot, why, change))
+        if (work := self._cannot_fail(table, port, change, read)) is not Work.UNSURE:
+            what = "other values may come out" if work is Work.VALUES else "other rows may come out"
+            why = f"{_reads(change, assumed=False)}: {said(change)}; {what}, of which nothing is promised or tested"
+            return _Finding(Verdict.COMPATIBLE, _at(spot, why, change))
+        assumed = read.uses[port].known is Known.ASSUMED
+        why = f"{_reads(change, assumed=assumed)}: {said(change)}; its own tests on such rows decide"
+        return _Finding(Verdict.UNKNOWN, _at(spot, why, change))
 
     def _only_hands_on(self, table: Table, port: str, change: Change, read: Lineage) -> bool:
         """Whether no value of the changed columns can make the table fail: its readers are asked, it is not."""
-        if change.kind not in LOOSER or not change.columns:
+        if not is_looser(change):
             return False
         entry, text = self.mesh.port(table.domain, port), text_of(self.mesh, table)
         asked = entry.contract if entry else None
@@ -269,6 +278,17 @@ class _Assessment:
         if sees(asked, columns) or sees(table.contract, frozenset(made)):
             return False
         return all(only_hands_on(text, read, port, column) for column in columns)
+
+    def _cannot_fail(self, table: Table, port: str, change: Change, read: Lineage) -> Work:
+        """What a table that promises nothing does with such values, where no value can stop it."""
+        entry = self.mesh.port(table.domain, port)
+        columns = frozenset(column.lower() for column in change.columns)
+        if not is_looser(change) or table.contract is not None:
+            return Work.UNSURE
+        if entry is not None and sees(entry.contract, columns):
+            return Work.UNSURE
+        text = text_of(self.mesh, table)
+        return max((worked(text, read, port, column) for column in columns), key=tuple(Work).index)
 
     def _structure(
         self,
@@ -419,6 +439,8 @@ class _Assessment:
                     if not promised:
                         yield replace(told, columns=())
                     continue
+                if self._cannot_fail(table, port, change, read) is Work.ROWS:
+                    yield replace(told, columns=())
                 for name, sources in read.outputs.items():
                     if name not in promised and any((port, column.lower()) in sources for column in change.columns):
                         yield replace(told, columns=(name,))
