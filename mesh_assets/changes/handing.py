@@ -7,6 +7,7 @@ may be other rows then. Who reads what comes out is asked in turn.
 from collections.abc import Iterator
 from enum import StrEnum
 from functools import lru_cache
+from typing import TypeGuard
 
 from mesh_assets.changes.lineage import Known, Lineage, SqlglotError, exp, parse
 from mesh_assets.changes.model import Change, Kind
@@ -39,10 +40,17 @@ def is_looser(change: Change) -> bool:
 
 def only_hands_on(text: Text | None, read: Lineage, port: str, column: str) -> bool:
     """Whether all that a table's SQL does with a column of an input is to copy it to its output."""
+    return _is_proven(text, read, port) and column.lower() not in _worked_on(_selects(text))
+
+
+def _is_proven(text: Text | None, read: Lineage, port: str) -> TypeGuard[Text]:
     use = read.uses.get(port)
-    if text is None or text.parts or text.incremental or use is None or use.known is not Known.PROVEN:
-        return False
-    return column.lower() not in _worked_on(text.sql)
+    return text is not None and not text.incremental and use is not None and use.known is Known.PROVEN
+
+
+def _selects(text: Text) -> tuple[str, ...]:
+    """A table's SELECT, and those that it reads by name: a name of one of them may be any other's."""
+    return (text.sql, *(part.sql for part in text.parts.values()))
 
 
 class Work(StrEnum):
@@ -55,10 +63,7 @@ class Work(StrEnum):
 
 def worked(text: Text | None, read: Lineage, port: str, column: str) -> Work:
     """Whether what a table's SQL does with a column of an input may fail by its values."""
-    use = read.uses.get(port)
-    if text is None or text.parts or text.incremental or use is None or use.known is not Known.PROVEN:
-        return Work.UNSURE
-    return _worked(text.sql, column.lower())
+    return _worked(_selects(text), column.lower()) if _is_proven(text, read, port) else Work.UNSURE
 
 
 def sees(contract: Contract | None, columns: frozenset[str]) -> bool:
@@ -75,42 +80,51 @@ def _looks_at(test: Test, columns: frozenset[str]) -> bool:
 
 
 @lru_cache(maxsize=4_000)
-def _worked_on(sql: str) -> "frozenset[str] | _Everything":
-    """Names that a SELECT compares, computes with or groups by, and those of which such are made."""
-    try:
-        (tree,) = [statement for statement in parse(sql, read="duckdb") if statement is not None]
-    except (SqlglotError, ValueError, RecursionError):
+def _worked_on(selects: tuple[str, ...]) -> "frozenset[str] | _Everything":
+    """Names that SELECTs compare, compute with or group by, and those of which such are made."""
+    trees = _parsed(selects)
+    if not trees or any(_is_unclear(node) for tree in trees for node in tree.walk()):
         return _Everything()
-    if any(_is_unclear(node) for node in tree.walk()):
-        return _Everything()
-    renamed = {(node.name.lower(), alias.lower()) for node, alias in _copies(tree) if alias}
-    copied = {id(node) for node, _ in _copies(tree)}
-    found = {node.name.lower() for node in tree.find_all(exp.Column) if id(node) not in copied}
-    found |= {name.name.lower() for join in tree.find_all(exp.Join) for name in join.args.get("using") or ()}
+    copies = [copy for tree in trees for copy in _copies(tree)]
+    renamed = {(node.name.lower(), alias.lower()) for node, alias in copies if alias}
+    copied = {id(node) for node, _ in copies}
+    found = {node.name.lower() for tree in trees for node in tree.find_all(exp.Column) if id(node) not in copied}
+    found |= {
+        name.name.lower() for tree in trees for join in tree.find_all(exp.Join) for name in join.args.get("using") or ()
+    }
     while more := {name for name, alias in renamed if alias in found} - found:
         found |= more
     return frozenset(found)
 
 
-@lru_cache(maxsize=4_000)
-def _worked(sql: str, column: str) -> Work:
+def _parsed(selects: tuple[str, ...]) -> tuple[exp.Expr, ...]:
+    """Their trees; none where one of them cannot be read."""
     try:
-        (tree,) = [statement for statement in parse(sql, read="duckdb") if statement is not None]
+        found = [[statement for statement in parse(sql, read="duckdb") if statement is not None] for sql in selects]
     except (SqlglotError, ValueError, RecursionError):
+        return ()
+    return tuple(each[0] for each in found) if all(len(each) == 1 for each in found) else ()
+
+
+@lru_cache(maxsize=4_000)
+def _worked(selects: tuple[str, ...], column: str) -> Work:
+    trees = _parsed(selects)
+    if not trees or any(_is_unsure(node) for tree in trees for node in tree.walk()):
         return Work.UNSURE
-    if any(_is_unclear(node) and not isinstance(node, exp.Group | exp.Distinct) for node in tree.walk()):
-        return Work.UNSURE
-    if any(node.args.get("using") for node in tree.find_all(exp.Join)):
-        return Work.UNSURE
-    names, nodes = {column}, list(tree.find_all(exp.Column))
+    nodes = [node for tree in trees for node in tree.find_all(exp.Column)]
+    names = {column}
     while more := {_projected(node) for node in nodes if node.name.lower() in names} - names - {""}:
         names |= more
     found = {_work_of(node) for node in nodes if node.name.lower() in names}
-    if not tree.find(exp.Group, exp.Distinct):
-        return max(found, key=tuple(Work).index, default=Work.VALUES)
-    stars = any(isinstance(item, exp.Star) for select in tree.find_all(exp.Select) for item in select.expressions)
-    grouped = {Work.ROWS} if stars or names.intersection(node.name.lower() for node in nodes) else set()
-    return max(found | grouped, key=tuple(Work).index, default=Work.VALUES)
+    if any(tree.find(exp.Group, exp.Distinct) for tree in trees):  # perhaps by this column, which a `*` brings along
+        found.add(Work.ROWS)
+    return max(found, key=tuple(Work).index, default=Work.VALUES)
+
+
+def _is_unsure(node: exp.Expr) -> bool:
+    if isinstance(node, exp.Group | exp.Distinct):
+        return False
+    return _is_unclear(node) or (isinstance(node, exp.Join) and bool(node.args.get("using")))
 
 
 def _projected(column: exp.Column) -> str:

@@ -397,6 +397,7 @@ class _Assessment:
         entry = self.mesh.port(table.domain, port)
         if entry is not None and entry.contract is not None:
             yield from self._asked(entry.contract, change, self.state[port].new, change.column)
+            yield from self._asked_rule(entry.contract, change)
         if table.contract is None or not change.columns or change.kind in GONE | TYPES:
             return
         for name, source in read.copies.items():
@@ -413,6 +414,18 @@ class _Assessment:
         if told:
             test, why = told
             yield _Finding(Verdict.BREAKING, replace(_at(_spot(column.where), why, change), test=test))
+
+    def _asked_rule(self, contract: Contract, change: Change) -> Iterator[_Finding]:
+        """The same rule stands in the reader's contract, and the producer's says it no longer."""
+        if change.kind not in (Kind.RULE_REMOVED, Kind.RULE_LOOSENED):
+            return
+        columns = [column.lower() for column in change.columns]
+        for rule in of_contract(contract).rules:
+            same = rule.kind == change.asks and [column.lower() for column in rule.columns] == columns
+            if same and rule.arguments == change.before != change.after:
+                why = f"the contract has the rule `{rule.name}` as well, which is promised no longer"
+                where = next((one.where for one in contract.columns if one.name.lower() in columns), contract.where)
+                yield _Finding(Verdict.BREAKING, replace(_at(_spot(where), why, change), test=rule.name))
 
     # -- and on ------------------------------------------------------------------------------------------------------
 
