@@ -70,13 +70,14 @@ class Reader:
 
 @dataclass(frozen=True)
 class Labelled:
-    """A change, and the domains that it breaks."""
+    """A change, the domains that it breaks, all that read the port, and how they do."""
 
     port: str
     what: str
     moved: object
     breaks: frozenset
     readers: frozenset
+    by: tuple[Reader, ...] = ()
 
 
 def quoted(name: str) -> str:
@@ -187,7 +188,12 @@ def labelled(mesh, readers: list[Reader], seed: int = 11) -> Iterator[Labelled]:
             column, new, hits = change(pick, what, old, mine)
             broken = {r.domain for r in mine if hits(r)}
             yield Labelled(
-                name, f"{what} {column}", moved(name, old, new), frozenset(broken), frozenset(r.domain for r in mine)
+                name,
+                f"{what} {column}",
+                moved(name, old, new),
+                frozenset(broken),
+                frozenset(reader.domain for reader in mine),
+                tuple(mine),
             )
 
 
