@@ -85,6 +85,7 @@ bench: $(VENV)/.dev ## run the benchmarks, in small sizes
 	$(BIN)/python bench/order.py 1000
 	$(BIN)/python bench/tick.py 1000
 	$(BIN)/python bench/makespan.py 1 --domains 2 --seconds 0.2
+	$(BIN)/python bench/impact.py 400 --rounds 1 --changes 8 --run 40
 	$(BIN)/python bench/latency.py 1
 	$(BIN)/python bench/audit.py --rows 20000 --runs 1
 	$(BIN)/python bench/peers.py --rows 20000 --only ours,touch,20

@@ -226,11 +226,22 @@ class Ledger:
             with self.store.writing() as db:
                 self.store.put(db, _versions, rows)
 
-    def versions(self, *, upto: int | None = None, run: str | None = None) -> dict[str, Version]:
-        """The newest version of every table, by table; with `upto`, as that snapshot and `run` itself see it."""
+    def versions(
+        self, *, upto: int | None = None, run: str | None = None, tables: Sequence[str] | None = None
+    ) -> dict[str, Version]:
+        """The newest version of every table, by table; with `upto`, as that snapshot and `run` itself see it.
+
+        Args:
+            tables: Only these.
+        """
+        if tables is not None and len(tables) > AT_ONCE:
+            found = self.versions(upto=upto, run=run)
+            return {name: found[name] for name in tables if name in found}
         seen = _versions.c.version <= upto if upto is not None else sa.true()
         if run is not None:
             seen = sa.or_(seen, _versions.c.run == run)
+        if tables is not None:
+            seen = sa.and_(seen, _versions.c.table.in_(tables))
         newest = sa.select(_versions.c.table, sa.func.max(_versions.c.version).label("version")).where(seen)
         newest = newest.group_by(_versions.c.table).subquery()
         key = (_versions.c.table, _versions.c.version, _versions.c.run)
@@ -243,7 +254,7 @@ class Ledger:
             return {(row.table, row.version, row.run): Version(**row._asdict()) for row in db.execute(these)}
 
         with self.store.reading() as db:
-            found = _known(db, query, self._versions, read)
+            found = _known(db, query, self._versions, read, whole=tables is None)
         return {version.table: version for version in found}
 
     def history(self, table: str, *, limit: int = 100) -> tuple[Version, ...]:
@@ -549,8 +560,12 @@ def _known(
     query: sa.Select,
     known: dict[tuple, Row],
     read: Callable[[sa.Connection, Sequence[tuple]], Mapping[tuple, Row]],
+    *,
+    whole: bool = True,
 ) -> list[Row]:
     """The rows whose keys a query gives; only those that were never read before are read.
+
+    With `whole`, what the query does not give any more is let go of.
 
     Most of the time of a look at thousands of tables would go into the JSON of rows that have not changed.
     """
@@ -560,7 +575,7 @@ def _known(
     for start in range(0, len(missing), AT_ONCE):
         rows |= read(db, missing[start : start + AT_ONCE])
     known.update((key, rows[key]) for key in missing)
-    if len(known) > 2 * len(keys) + SPARE:  # others have taken their place
+    if whole and len(known) > 2 * len(keys) + SPARE:  # others have taken their place
         for key in set(known).difference(keys):
             known.pop(key, None)
     return [rows[key] for key in keys]

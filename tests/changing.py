@@ -4,7 +4,8 @@ Readers are made of a list of columns that they use; the label follows from that
 """
 
 import random
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from mesh_assets.changes.impact import moved
@@ -20,8 +21,29 @@ COLUMNS = {
     '"Order"': "INTEGER",
     "Day": "DATE",
     "spare": "VARCHAR; customProperties: [{property: nullMeaning, value: unknown}]",
-    "other": "BIGINT",
+    "other": "BIGINT; quality: [{id: other_given, metric: nullValues, unit: percent, mustBeLessThan: 5, severity: error}]",
 }  # fmt: skip
+MADE = {
+    "id": "i::INTEGER",
+    "amount": "(i * 37 % 101)::DECIMAL(10,2)",
+    "code": "['a', 'b'][i % 2 + 1]",
+    "name": "'n' || i",
+    '"Order"': "(i % 9)::INTEGER",
+    "Day": "date '2025-01-01' + (i % 90)::INTEGER",
+    "spare": "case when i % 3 = 0 then 'x' || (i * 7 % 5) end",
+    "other": "(i * i % 1009)::BIGINT",
+}
+"""What every port's SQL makes each column of, over `range`."""
+OTHERS = [
+    "'z' || (i % 4)",
+    "(i % 13)::INTEGER",
+    "i % 7 < 3",
+    "md5(i::VARCHAR)",
+    "date '2031-05-01' - (i % 11)::INTEGER",
+]
+"""What a column is made of that has nothing to do with these."""
+DBT = 4
+"""Every so many domains read by a dbt project."""
 NAMES = [name.strip('"') for name in COLUMNS]
 SQL = {
     "plain": "select {columns} from {port}",
@@ -48,13 +70,14 @@ class Reader:
 
 @dataclass(frozen=True)
 class Labelled:
-    """A change, and the domains that it breaks."""
+    """A change, the domains that it breaks, all that read the port, and how they do."""
 
     port: str
     what: str
     moved: object
     breaks: frozenset
     readers: frozenset
+    by: tuple[Reader, ...] = ()
 
 
 def quoted(name: str) -> str:
@@ -89,10 +112,14 @@ def make(place: Place, seed: int = 7) -> list[Reader]:
         outputs = "".join(f"  - port: {name.partition('.')[2]}\n" for name in own)
         place.domain(domain, ("inputs:\n" + "".join(inputs) if inputs else "") + "outputs:\n" + outputs)
         for name in own:
-            values = "1 as id, cast(1 as decimal(10,2)) as amount, 'a' as code, 'n' as name, 1 as \"Order\""
-            place.sql(name, f"select {values}, date '2025-01-01' as Day, 'x' as spare, cast(1 as bigint) as other")
+            place.sql(name, port_sql(MADE))
             place.contract(name, COLUMNS)
     return readers
+
+
+def port_sql(made: Mapping[str, str], rows: str = "range(200)") -> str:
+    """The SQL of a port, with what each column is made of."""
+    return f"select {', '.join(f'{made_of} as {name}' for name, made_of in made.items())} from {rows} as t(i)"
 
 
 def write_reader(place: Place, pick: random.Random, domain: str, port: str, uses: frozenset) -> None:
@@ -100,7 +127,9 @@ def write_reader(place: Place, pick: random.Random, domain: str, port: str, uses
     short = port.replace(".", "_")
     names = [quoted(name) for name in NAMES if name in uses]
     form = pick.choice([*SQL, "hops", "python"])
-    if form == "python":
+    if int(domain[1:]) % DBT == DBT - 1:
+        write_model(place, form, domain, port, names)
+    elif form == "python":
         path = place.root / f"domains/{domain}/assets.py"
         head = path.read_text() if path.exists() else "import mesh_assets\nimport pandas as pd\n"
         listed = [name for name in NAMES if name in uses]
@@ -114,21 +143,40 @@ def write_reader(place: Place, pick: random.Random, domain: str, port: str, uses
         place.sql(f"{domain}.m_{short}", f"select * from {port}")
         place.sql(f"{domain}.r_{short}", f"select {', '.join(names)} from {domain}.m_{short}")
     else:
-        text = SQL[form].format(
-            port=port,
-            columns=", ".join(names),
-            upper=", ".join(name.upper() for name in names),
-            dotted=", ".join(f"p.{name}" for name in names),
-            computed=", ".join(f"cast({name} as varchar) as t_{number}" for number, name in enumerate(names)),
+        place.sql(f"{domain}.r_{short}", written(form, port, names))
+
+
+def written(form: str, port: str, names: list[str]) -> str:
+    """A SELECT of a form."""
+    return SQL[form].format(
+        port=port,
+        columns=", ".join(names),
+        upper=", ".join(name.upper() for name in names),
+        dotted=", ".join(f"p.{name}" for name in names),
+        computed=", ".join(f"cast({name} as varchar) as t_{number}" for number, name in enumerate(names)),
+    )
+
+
+def write_model(place: Place, form: str, domain: str, port: str, names: list[str]) -> None:
+    """The same in dbt: over the source itself, or over an ephemeral model with a `*`."""
+    folder, short = f"dbt_projects/{domain}", port.replace(".", "_")
+    place.write(f"{folder}/dbt_project.yml", f"name: {domain}\nprofile: {domain}\nmodel-paths: [models]\n")
+    schema, _, table = port.partition(".")
+    read = f"{{{{ source('{schema}', '{table}') }}}}"
+    if form in ("hops", "python"):
+        place.write(
+            f"{folder}/models/stg_{short}.sql", f"{{{{ config(materialized='ephemeral') }}}}\nselect * from {read}\n"
         )
-        place.sql(f"{domain}.r_{short}", text)
+        form, read = "plain", f"{{{{ ref('stg_{short}') }}}}"
+    text = "{{ config(materialized='table') }}\n" + written(form, read, names) + "\n"
+    place.write(f"{folder}/models/r_{short}.sql", text)
 
 
 def labelled(mesh, readers: list[Reader], seed: int = 11) -> Iterator[Labelled]:
-    """Eight changes of each port that has readers. Half of those that could hurt are of a column that somebody uses.
+    """Eleven changes of each port that has readers. Half of those that could hurt are of a column that somebody uses.
 
-    Each is one of: a column dropped, renamed, of another type, in another unit; a meaning, a promise that readers may have
-    asked for; and two that never hurt. So a good half of them harms nobody.
+    Each is one of: a column dropped, renamed (said so, and not), replaced, of another type, in another unit; a meaning, a promise
+    that readers may have asked for, a rule; and two that never hurt. So a good half of them harms nobody.
     """
     pick = random.Random(seed)
     for name in sorted(name for name, table in mesh.tables.items() if table.port):
@@ -136,12 +184,22 @@ def labelled(mesh, readers: list[Reader], seed: int = 11) -> Iterator[Labelled]:
         old = shape_of(mesh.tables[name])
         if not mine:
             continue
-        for what in ("drop", "rename", "retype", "unit", "semantics", "promise", "add", "tighten"):
+        for what in WHAT:
             column, new, hits = change(pick, what, old, mine)
             broken = {r.domain for r in mine if hits(r)}
             yield Labelled(
-                name, f"{what} {column}", moved(name, old, new), frozenset(broken), frozenset(r.domain for r in mine)
+                name,
+                f"{what} {column}",
+                moved(name, old, new),
+                frozenset(broken),
+                frozenset(reader.domain for reader in mine),
+                tuple(mine),
             )
+
+
+WHAT = (
+    "drop", "rename", "retype", "unit", "semantics", "promise", "add", "tighten", "respelt", "replaced", "rule"
+)  # fmt: skip
 
 
 def change(pick: random.Random, what: str, old, readers: list[Reader]):
@@ -166,8 +224,17 @@ def change(pick: random.Random, what: str, old, readers: list[Reader]):
             return name, put(name, None), used
         case "rename":
             return name, put(name, replace(by_name[name], name=f"{name}_2", came_from=(name,))), used
+        case "respelt":  # the same, and nobody says so
+            return name, put(name, replace(by_name[name], name=f"{name}_2")), used
+        case "replaced":
+            return name, put(name, ColumnShape(name="fresh", type="VARCHAR", nullable=False)), used
         case "retype":
             return name, put(name, replace(by_name[name], type="BLOB")), used
+        case "rule":
+            new = replace(
+                old, rules=rules(pick, old)
+            )  # a rule that is gone, or looser, stands in contracts of some readers
+            return "other", new, lambda reader: "other" in reader.asks and not set(new.rules) > set(old.rules)
         case "unit":
             name = "amount"
             return name, put(name, replace(by_name[name], unit="cent")), used
@@ -191,3 +258,42 @@ def change(pick: random.Random, what: str, old, readers: list[Reader]):
         [("amount", {"maximum": ("50", False)}), ("code", {"allowed": ("a",)}), ("spare", {"nullable": False})]
     )
     return tighter[0], put(tighter[0], replace(by_name[tighter[0]], **tighter[1])), lambda _reader: False
+
+
+def rules(pick: random.Random, old):
+    """One of the port's rules gone or looser, or one more."""
+    mine = next(rule for rule in old.rules if rule.name == "other_given")
+    rest = tuple(rule for rule in old.rules if rule is not mine)
+    looser = replace(mine, arguments=mine.arguments.replace("5", "50"))
+    more = replace(mine, name="id_given", columns=("id",))
+    return pick.choice([rest, (*rest, looser), (*old.rules, more)])
+
+
+@dataclass(frozen=True)
+class Respelt:
+    """A column of a port that is gone and one that is new, by the port's SQL before and after.
+
+    Attributes:
+        after: The new name, where it is the same column; empty: it is another.
+    """
+
+    before: str
+    after: str
+    new: str
+    sql: str
+
+
+def respelt(times: int, seed: int = 13) -> Iterator[Respelt]:
+    """So often: a column under another name, made and filled as before or nearly so; and one replaced."""
+    pick = random.Random(seed)
+    for _ in range(times):
+        name = pick.choice(list(MADE)[1:])
+        for same in (True, False):
+            made_of = MADE[name] if same else pick.choice(OTHERS)
+            rows = pick.choice(["range(200)", "range(5, 206)"])
+            if same and pick.random() < 0.4:  # one value in twenty is another now
+                other = re.sub(r"\bi\b", "(i + 1)", MADE[name])
+                made_of = f"case when i % 20 = 3 then {other} else {made_of} end"
+            new = f"new_{pick.randint(1, 9)}"
+            made = {new if one == name else one: made_of if one == name else told for one, told in MADE.items()}
+            yield Respelt(name.strip('"'), new if same else "", new, port_sql(made, rows))

@@ -10,8 +10,10 @@ from mesh_assets import deprecation
 from mesh_assets.changes import proposed as proposals
 from mesh_assets.changes.binding import Bench, DoesNotBind
 from mesh_assets.changes.impact import Moved, assess
-from mesh_assets.changes.judge import Json, Report, cache_of, known_columns, report, to_json
+from mesh_assets.changes.judge import Json, Report, cache_of, report, to_json
+from mesh_assets.changes.known import known_columns
 from mesh_assets.changes.likeness import by_rows
+from mesh_assets.changes.lineage import Over
 from mesh_assets.changes.model import Kind, event_id
 from mesh_assets.changes.proposed import Proposed
 from mesh_assets.changes.record import ChangeRecord
@@ -83,7 +85,7 @@ def ask(env: Environment, proposed: Proposed, *, run: bool = False, made: bool =
     return Answered(
         report=found,
         shims=_shims(env.mesh, proposed),
-        patches=_patches(env.mesh, proposed, [each.table for each in verdicts if each.hit]),
+        patches=_patches(env, proposed, [each.table for each in verdicts if each.hit]),
         failed=failed,
         renames=tuple(renames.values()),
     )
@@ -116,7 +118,8 @@ def told(
             change = proposals.asked(env.mesh, known_columns(env), port, drop=drop, rename=rename, retype=retype)
         else:
             before = stack.enter_context(proposals.mesh_at(env.mesh.root, base or "HEAD"))
-            change = proposals.between(before, env.mesh, known_columns(env, before))
+            known = known_columns(env, before)
+            change = proposals.between(before, env.mesh, known, known.as_built)
         answered = ask(env, change, run=run, made=not port)
     report = to_json(answered.report, base="" if port else base or "HEAD")
     report["renames"] = renames_json(answered.renames, env.mesh)
@@ -178,9 +181,9 @@ def _major(moved: Moved) -> int:
     return int(first) if first.isdigit() else 1
 
 
-def _patches(mesh: Mesh, proposed: Proposed, tables: Sequence[str]) -> dict[str, str]:
-    now = {**proposed.columns, **{name: moved.columns for name, moved in proposed.start.items()}}
-    return patches(mesh, proposed.columns, proposed.start, tables, now)
+def _patches(env: Environment, proposed: Proposed, tables: Sequence[str]) -> dict[str, str]:
+    now = Over({name: moved.columns for name, moved in proposed.start.items()}, proposed.columns)
+    return patches(env.mesh, proposed.columns, proposed.start, tables, now, cache_of(env))
 
 
 def _binds(table: Table, sql: str, columns: Mapping[str, tuple[tuple[str, str], ...]], inputs: tuple[str, ...]) -> bool:

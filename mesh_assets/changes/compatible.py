@@ -6,7 +6,9 @@ from datetime import date
 from typing import Any
 
 from mesh_assets.changes.impact import Evidence, Verdict, assess, moved, said
-from mesh_assets.changes.judge import cache_of, known_columns, report
+from mesh_assets.changes.judge import cache_of, report
+from mesh_assets.changes.known import known_columns
+from mesh_assets.changes.lineage import Over
 from mesh_assets.changes.model import Change
 from mesh_assets.changes.record import Answer, ChangeRecord, Event
 from mesh_assets.domain import Table
@@ -81,7 +83,7 @@ def _judged(
     # The reader's own tables alone: what others make of the change is theirs to say.
     own = {name: table for name, table in env.mesh.tables.items() if table.domain == reader or name == port}
     mesh = replace(env.mesh, tables=own)
-    columns = {**known_columns(env), port: tuple((column.name, column.type) for column in old.columns)}
+    columns = Over({port: tuple((column.name, column.type) for column in old.columns)}, known_columns(env))
     verdicts = assess(mesh, columns, {port: found}, cache=cache_of(env))
     readers = report(mesh, columns, {port: found}, verdicts=verdicts).readers
     row = next((one for one in readers if one.domain == reader and one.port == port), None)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from mesh_assets.changes import model
 from mesh_assets.changes.binding import Bench, DoesNotBind, Found, staged
-from mesh_assets.changes.handing import LOOSER, only_hands_on, sees
-from mesh_assets.changes.lineage import Columns, Known, Lineage, Spot, lineage
+from mesh_assets.changes.handing import Work, is_looser, only_hands_on, sees, worked
+from mesh_assets.changes.lineage import Columns, Known, Lineage, Over, Spot, lineage
 from mesh_assets.changes.model import MEANINGS, Change, Effect, Kind, bound_is_wider
 from mesh_assets.changes.shape import ColumnShape, Shape, of_contract, shape_of
 from mesh_assets.changes.texts import Text, text_of
@@ -145,11 +145,11 @@ class _Assessment:
     state: dict[str, Moved]
     cache: Path | None
     bench: Bench
-    now: dict[str, Found] = field(default_factory=dict)
+    now: Over = field(init=False)
     adapted: frozenset[str] = frozenset()
 
     def run(self) -> Iterator[TableVerdict]:
-        self.now = {**self.columns, **{name: found.columns for name, found in self.state.items()}}
+        self.now = Over({name: found.columns for name, found in self.state.items()}, self.columns)
         self.adapted = frozenset(self.state)  # readers whose own files have changed with it
         for name, table in self.mesh.tables.items():
             ports = tuple(one for one in table.inputs if one in self.state and self.state[one].changes)
@@ -160,13 +160,16 @@ class _Assessment:
                     continue
                 if found.moved is not None and found.moved.changes:
                     self.state[name] = found.moved
-                    self.now[name] = found.moved.columns
+                    self.now.new[name] = found.moved.columns
                 yield found
 
     def _table(self, table: Table, ports: tuple[str, ...]) -> TableVerdict:
         read = lineage(self.mesh, table, self.now if table.name in self.adapted else self.columns, self.cache)
         text = text_of(self.mesh, table)
-        bound, failed = self._bind(table, text)
+        if text is not None and table.name not in self.adapted and self._cannot_notice(text, ports, read):
+            bound, failed = None, None
+        else:
+            bound, failed = self._bind(table, text)
         changes = [(port, change) for port in ports for change in self.state[port].changes]
         findings = [found for port, change in changes for found in self._change(table, port, change, read, failed)]
         if failed is not None and not any(found.verdict is Verdict.BREAKING for found in findings):
@@ -189,6 +192,21 @@ class _Assessment:
             silent=any(found.silent for found in findings),
             moved=after,
         )
+
+    def _cannot_notice(self, text: Text, ports: Sequence[str], read: Lineage) -> bool:
+        """Whether its SQL surely gives the same columns as before: it need not be bound, which is most of the time."""
+        if "natural" in _all_sql(text):  # a column joins there without being written
+            return False
+        for port in ports:
+            use = read.uses.get(port)
+            was, now = (
+                {name.lower(): kind for name, kind in columns.get(port, ())} for columns in (self.columns, self.now)
+            )
+            if use is None or use.known is not Known.PROVEN or now.keys() - was.keys():
+                return False  # a new name may mean another column
+            if any(now.get(name) != kind and use.reads(name) for name, kind in was.items()):
+                return False
+        return True
 
     def _bind(self, table: Table, text: Text | None) -> tuple[Found | None, DoesNotBind | None]:
         """What the table's SQL gives on the new columns; why it does not bind, where the change is the reason."""
@@ -233,16 +251,25 @@ class _Assessment:
             yield _Finding(Verdict.BREAKING, _at(spot, f"does not bind any more: {failed}", change))
         elif change.kind is Kind.TYPE_WIDENED:
             return
-        elif self._only_hands_on(table, port, change, read):
-            why = f"{_reads(change, assumed=False)}: {said(change)}; it hands the values on, and tests none of them"
-            yield _Finding(Verdict.COMPATIBLE, _at(spot, why, change))
         else:
-            why = f"{_reads(change, assumed=assumed)}: {said(change)}; its own tests on such rows decide"
-            yield _Finding(Verdict.UNKNOWN, _at(spot, why, change))
+            yield self._by_values(table, port, change, read, spot)
+
+    def _by_values(self, table: Table, port: str, change: Change, read: Lineage, spot: Spot) -> _Finding:
+        """There may be other values in what it reads: whether that matters."""
+        if self._only_hands_on(table, port, change, read):
+            why = f"{_reads(change, assumed=False)}: {said(change)}; it hands the values on, and tests none of them"
+            return _Finding(Verdict.COMPATIBLE, _at(spot, why, change))
+        if (work := self._cannot_fail(table, port, change, read)) is not Work.UNSURE:
+            what = "other values may come out" if work is Work.VALUES else "other rows may come out"
+            why = f"{_reads(change, assumed=False)}: {said(change)}; {what}, of which nothing is promised or tested"
+            return _Finding(Verdict.COMPATIBLE, _at(spot, why, change))
+        assumed = read.uses[port].known is Known.ASSUMED
+        why = f"{_reads(change, assumed=assumed)}: {said(change)}; its own tests on such rows decide"
+        return _Finding(Verdict.UNKNOWN, _at(spot, why, change))
 
     def _only_hands_on(self, table: Table, port: str, change: Change, read: Lineage) -> bool:
         """Whether no value of the changed columns can make the table fail: its readers are asked, it is not."""
-        if change.kind not in LOOSER or not change.columns:
+        if not is_looser(change):
             return False
         entry, text = self.mesh.port(table.domain, port), text_of(self.mesh, table)
         asked = entry.contract if entry else None
@@ -251,6 +278,17 @@ class _Assessment:
         if sees(asked, columns) or sees(table.contract, frozenset(made)):
             return False
         return all(only_hands_on(text, read, port, column) for column in columns)
+
+    def _cannot_fail(self, table: Table, port: str, change: Change, read: Lineage) -> Work:
+        """What a table that promises nothing does with such values, where no value can stop it."""
+        entry = self.mesh.port(table.domain, port)
+        columns = frozenset(column.lower() for column in change.columns)
+        if not is_looser(change) or table.contract is not None:
+            return Work.UNSURE
+        if entry is not None and sees(entry.contract, columns):
+            return Work.UNSURE
+        text = text_of(self.mesh, table)
+        return max((worked(text, read, port, column) for column in columns), key=tuple(Work).index)
 
     def _structure(
         self,
@@ -359,6 +397,7 @@ class _Assessment:
         entry = self.mesh.port(table.domain, port)
         if entry is not None and entry.contract is not None:
             yield from self._asked(entry.contract, change, self.state[port].new, change.column)
+            yield from self._asked_rule(entry.contract, change)
         if table.contract is None or not change.columns or change.kind in GONE | TYPES:
             return
         for name, source in read.copies.items():
@@ -375,6 +414,18 @@ class _Assessment:
         if told:
             test, why = told
             yield _Finding(Verdict.BREAKING, replace(_at(_spot(column.where), why, change), test=test))
+
+    def _asked_rule(self, contract: Contract, change: Change) -> Iterator[_Finding]:
+        """The same rule stands in the reader's contract, and the producer's says it no longer."""
+        if change.kind not in (Kind.RULE_REMOVED, Kind.RULE_LOOSENED):
+            return
+        columns = [column.lower() for column in change.columns]
+        for rule in of_contract(contract).rules:
+            same = rule.kind == change.asks and [column.lower() for column in rule.columns] == columns
+            if same and rule.arguments == change.before != change.after:
+                why = f"the contract has the rule `{rule.name}` as well, which is promised no longer"
+                where = next((one.where for one in contract.columns if one.name.lower() in columns), contract.where)
+                yield _Finding(Verdict.BREAKING, replace(_at(_spot(where), why, change), test=rule.name))
 
     # -- and on ------------------------------------------------------------------------------------------------------
 
@@ -401,6 +452,8 @@ class _Assessment:
                     if not promised:
                         yield replace(told, columns=())
                     continue
+                if self._cannot_fail(table, port, change, read) is Work.ROWS:
+                    yield replace(told, columns=())
                 for name, sources in read.outputs.items():
                     if name not in promised and any((port, column.lower()) in sources for column in change.columns):
                         yield replace(told, columns=(name,))

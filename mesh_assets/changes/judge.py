@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from mesh_assets.changes import model
-from mesh_assets.changes.binding import columns_of
 from mesh_assets.changes.impact import Evidence, Moved, TableVerdict, Verdict, assess, weakest, worst
+from mesh_assets.changes.known import known_columns
 from mesh_assets.changes.likeness import by_rows
 from mesh_assets.changes.lineage import Columns, Known
 from mesh_assets.changes.model import MEANINGS, Change, Effect, Step
@@ -83,19 +83,6 @@ class Report:
             for port, step in self.needed.items()
             if model.STEPS.index(self.declared.get(port, Step.NONE)) < model.STEPS.index(step)
         )
-
-
-def known_columns(env: Environment, mesh: Mesh | None = None) -> Columns:
-    """The columns of every table: as its last version has them; before the first one, as its contract says."""
-    wanted = mesh or env.mesh
-    versions = env.ledger.versions()
-    found: dict[str, tuple[tuple[str, str], ...]] = {}
-    for name, table in wanted.tables.items():
-        if name in versions and (columns := columns_of(dict(versions[name].record))):
-            found[name] = columns
-        elif table.contract is not None:
-            found[name] = tuple((column.name, column.type) for column in shape_of(table).columns)
-    return found
 
 
 def cache_of(env: Environment) -> Path:

@@ -40,6 +40,22 @@ Source = tuple[str, str]
 """A table and one of its columns, in small letters."""
 
 
+class Over(Mapping[str, tuple[tuple[str, str], ...]]):
+    """Some tables' columns over those of others, which are not looked up before they are asked for."""
+
+    def __init__(self, new: Columns, under: Columns) -> None:
+        self.new, self.under = dict(new), under
+
+    def __getitem__(self, name: str) -> tuple[tuple[str, str], ...]:
+        return self.new[name] if name in self.new else self.under[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys([*self.new, *self.under]))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 class Known(StrEnum):
     """How an edge is known."""
 

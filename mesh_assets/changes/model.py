@@ -7,7 +7,7 @@ Forward: rows written under the old shape, read by SQL that is right under the n
 import hashlib
 import json
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 
@@ -216,6 +216,7 @@ class Change:
         columns: The columns that are concerned, by their old names (new ones where there was none); empty: every row is.
         before, after: What it was and what it is, in words.
         name: Of the rule, where it is about one.
+        asks: What kind of test that rule is.
     """
 
     port: str
@@ -224,6 +225,7 @@ class Change:
     before: str = ""
     after: str = ""
     name: str = ""
+    asks: str = field(default="", compare=False)
 
     @property
     def id(self) -> str:
@@ -446,9 +448,10 @@ def _limits(column: ColumnShape) -> str:
 
 def _table(port: str, old: Shape, new: Shape, gone: frozenset[str]) -> Iterator[Change]:
     def change(
-        kind: Kind, before: object = "", after: object = "", *, name: str = "", columns: tuple[str, ...] = ()
+        kind: Kind, before: object = "", after: object = "", *, name: str = "", rule: Rule | None = None
     ) -> Change:
-        return Change(port=port, kind=kind, columns=columns, before=str(before), after=str(after), name=name)
+        columns, asks = (rule.columns, rule.kind) if rule else ((), "")
+        return Change(port=port, kind=kind, columns=columns, before=str(before), after=str(after), name=name, asks=asks)
 
     if [name.lower() for name in old.key] != [name.lower() for name in new.key] and not _only_renamed(old, new):
         # A key that is said for the first time was no part of the promise: it is a rule more.
@@ -482,15 +485,15 @@ def _rules(change, old: Shape, new: Shape, gone: frozenset[str]) -> Iterator[Cha
         if now is None or (now.kind, now.columns) != (rule.kind, rule.columns):
             if rule.columns and all(column.lower() in gone for column in rule.columns):
                 continue  # it went with its column, which is told
-            yield change(Kind.RULE_REMOVED, rule.arguments, "", name=name, columns=rule.columns)
+            yield change(Kind.RULE_REMOVED, rule.arguments, "", name=name, rule=rule)
             if now is not None:
-                yield change(Kind.RULE_ADDED, "", now.arguments, name=name, columns=now.columns)
+                yield change(Kind.RULE_ADDED, "", now.arguments, name=name, rule=now)
         elif now.arguments != rule.arguments:
             kind = Kind.RULE_TIGHTENED if _is_tighter(rule, now) else Kind.RULE_LOOSENED
-            yield change(kind, rule.arguments, now.arguments, name=name, columns=rule.columns)
+            yield change(kind, rule.arguments, now.arguments, name=name, rule=rule)
     for name, rule in after.items():
         if name not in before and _meant(rule) not in had:
-            yield change(Kind.RULE_ADDED, "", rule.arguments, name=name, columns=rule.columns)
+            yield change(Kind.RULE_ADDED, "", rule.arguments, name=name, rule=rule)
 
 
 def _meant(rule: Rule) -> tuple[str, tuple[str, ...], str]:

@@ -8,8 +8,9 @@ from mesh_assets import deprecation
 from mesh_assets.authoring import editor
 from mesh_assets.changes.binding import Bench
 from mesh_assets.changes.impact import Moved, moved
-from mesh_assets.changes.judge import cache_of, known_columns
-from mesh_assets.changes.lineage import Columns, lineage
+from mesh_assets.changes.judge import cache_of
+from mesh_assets.changes.known import known_columns
+from mesh_assets.changes.lineage import Columns, Over, lineage
 from mesh_assets.changes.rehearse import rehearse
 from mesh_assets.changes.serve import Files, Json, Tried, applied, compared, files_json, spelt, told, tried_json
 from mesh_assets.changes.shape import ColumnShape, Shape
@@ -200,7 +201,7 @@ def _code(
             f"{listed} {'is' if len(by_hand) == 1 else 'are'} not in SQL: a person has to change it\n    {mend}."
         )
     found = {ending.table: _difference(columns[ending.table], renamed, ending.table)}
-    by_new_name = {**columns, ending.table: found[ending.table].columns}
+    by_new_name = Over({ending.table: found[ending.table].columns}, columns)
     bench = Bench()
     try:
         for table in tables:

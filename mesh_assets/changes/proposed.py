@@ -3,14 +3,14 @@
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mesh_assets.changes.binding import Bench, DoesNotBind, staged
+from mesh_assets.changes.binding import Bench, DoesNotBind, Found, staged
 from mesh_assets.changes.impact import Moved, moved
-from mesh_assets.changes.lineage import Columns, expressions
+from mesh_assets.changes.lineage import Columns, Over, expressions
 from mesh_assets.changes.model import Step, declared
 from mesh_assets.changes.renames import Rename, by_code, possible
 from mesh_assets.changes.shape import ColumnShape, Shape, shape_of
@@ -78,43 +78,41 @@ class Proposed:
     renames: tuple[Rename, ...] = ()
 
 
-def between(base: Mesh, now: Mesh, columns: Columns) -> Proposed:
+def between(base: Mesh, now: Mesh, columns: Columns, as_built: Callable[[str], bool] = lambda _name: False) -> Proposed:
     """What the working tree changes: contracts, SQL, dbt models, Python.
 
     The shapes of SQL and dbt tables are found by binding them, without data. Where a table's own shape changes only because
     one above it does, that is left to the assessment.
 
     Args:
-        base: As it was.
+        base: As it was; its files have to be there for as long as the columns before are asked for.
         now: As it is.
         columns: What the lake knows, by table.
+        as_built: Whether that is what a table's code at the base gives; then it is not bound.
     """
-    bench = Bench()
-    try:
-        before = _columns(base, columns, bench)
-        start: dict[str, Moved] = {}
-        renames: list[Rename] = []
-        for name, table in now.tables.items():
-            was = base.tables.get(name)
-            if was is None or (
-                was.code == table.code and was.contract == table.contract and was.partitions == table.partitions
-            ):
-                continue
-            old = shape_of(was, before.get(name, ()) or None)
-            new = shape_of(table, _bound(now, table, before, bench, was))
-            found = moved(name, old, new)
-            if found.changes:
-                start[name] = found
-            if possible(found.changes):
-                spelt = expressions(base, was, before), expressions(now, table, before)
-                renames += by_code(name, old, new, *spelt)
-        gone = {
-            name: _still_reading(base, now, name)
-            for name, was in base.tables.items()
-            if was.port and name not in now.tables and was.domain not in now.broken
-        }
-    finally:
-        bench.close()
+    before = _Before(base, columns, as_built)
+    start: dict[str, Moved] = {}
+    renames: list[Rename] = []
+    for name, table in now.tables.items():
+        was = base.tables.get(name)
+        if was is None or (
+            was.code == table.code and was.contract == table.contract and was.partitions == table.partitions
+        ):
+            continue
+        own = _bound(base, was, before, before.bench, None) or before.get(name)
+        old = shape_of(was, own or None)
+        new = shape_of(table, _bound(now, table, before, before.bench, was))
+        found = moved(name, old, new)
+        if found.changes:
+            start[name] = found
+        if possible(found.changes):
+            spelt = expressions(base, was, before), expressions(now, table, before)
+            renames += by_code(name, old, new, *spelt)
+    gone = {
+        name: _still_reading(base, now, name)
+        for name, was in base.tables.items()
+        if was.port and name not in now.tables and was.domain not in now.broken
+    }
     return Proposed(columns=before, start=start, gone=gone, renames=tuple(renames))
 
 
@@ -125,18 +123,60 @@ def _still_reading(base: Mesh, now: Mesh, port: str) -> tuple[str, ...]:
     return tuple(sorted((readers - {owner}) & set(now.broken)))
 
 
-def _columns(mesh: Mesh, known: Columns, bench: Bench) -> Columns:
-    """The columns of every table: bound where there is SQL, else as the lake has them, else as the contract says."""
-    found: dict[str, tuple[tuple[str, str], ...]] = {}
-    for name, table in mesh.tables.items():
-        made = _bound(mesh, table, found, bench, None)
-        if made is None:
-            made = known.get(name) or (
-                tuple((c.name, canonical(c.type)) for c in table.contract.columns) if table.contract else None
-            )
+class _Before(Mapping[str, Found]):
+    """The columns of every table: bound where there is SQL, else as the lake has them, else as the contract says.
+
+    Found when they are asked for. What stands between a table and one that was built just so has to be bound as well.
+    """
+
+    def __init__(self, mesh: Mesh, known: Columns, as_built: Callable[[str], bool]) -> None:
+        self.mesh, self.known, self.as_built = mesh, known, as_built
+        self.bench = Bench()
+        self.found: dict[str, Found | None] = {}
+        self.place = {name: number for number, name in enumerate(mesh.tables)}
+
+    def __getitem__(self, name: str) -> Found:
+        if name not in self.place:
+            raise KeyError(name)
+        if name not in self.found:
+            for one in self._missing(name):  # upstream first, without recursion: a mesh may be a thousand tables deep
+                self.found[one] = self._one(self.mesh.tables[one])
+        found = self.found[name]
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self.mesh.tables if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.get(name) is not None
+
+    def _missing(self, name: str) -> list[str]:
+        todo, wanted = [name], {name}
+        while todo:
+            for one in self.mesh.tables[todo.pop()].inputs:
+                if one in self.place and one not in self.found and one not in wanted:
+                    wanted.add(one)
+                    todo.append(one)
+        return sorted(wanted, key=self.place.__getitem__)
+
+    def _one(self, table: Table) -> Found | None:
+        known = self.known.get(table.name)
+        if known is not None and self.as_built(table.name):
+            same = (self.found.get(one) == self.known.get(one) for one in table.inputs)
+            if all(same):
+                return known
+        inputs = {one: told for one in table.inputs if (told := self.found.get(one)) is not None}
+        made = _bound(self.mesh, table, inputs, self.bench, None)
         if made is not None:
-            found[name] = tuple(made)
-    return found
+            return tuple(made)
+        if known is not None:
+            return known
+        return tuple((c.name, canonical(c.type)) for c in table.contract.columns) if table.contract else None
 
 
 def _bound(
@@ -196,7 +236,7 @@ def asked(
         found[column.name] = replace(found.get(column.name) or column, type=canonical(kind))
     changed = tuple(new for column in old.columns if (new := found.get(column.name, column)) is not None)
     return Proposed(
-        columns={**columns, name: tuple((c.name, c.type) for c in old.columns)},
+        columns=Over({name: tuple((c.name, c.type) for c in old.columns)}, columns),
         start={name: moved(name, old, _without(old, changed))},
     )
 

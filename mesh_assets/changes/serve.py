@@ -14,7 +14,8 @@ from typing import Any
 from mesh_assets.changes import proposed as proposals
 from mesh_assets.changes.ask import candidates_of
 from mesh_assets.changes.impact import Verdict, assess
-from mesh_assets.changes.judge import SCHEMA_VERSION, cache_of, known_columns
+from mesh_assets.changes.judge import SCHEMA_VERSION, cache_of
+from mesh_assets.changes.known import known_columns
 from mesh_assets.changes.rehearse import Rehearsed, rehearse
 from mesh_assets.changes.succession import Succession, succession
 from mesh_assets.domain import Mesh

@@ -4,6 +4,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from mesh_assets.changes.binding import Bench, DoesNotBind
 from mesh_assets.changes.impact import Moved
@@ -40,9 +41,18 @@ def shim(port: str, found: Moved, successor: str) -> str | None:
 
 
 def patches(
-    mesh: Mesh, columns: Columns, found: Mapping[str, Moved], tables: Iterable[str], now: Columns
+    mesh: Mesh,
+    columns: Columns,
+    found: Mapping[str, Moved],
+    tables: Iterable[str],
+    now: Columns,
+    cache: Path | None = None,
 ) -> dict[str, str]:
     """A diff for each reader in SQL that can follow a new name, by table; each binds on the new columns."""
+    renamed = {port for port, moved in found.items() if any(one.kind is Kind.COLUMN_RENAMED for one in moved.changes)}
+    tables = [name for name in tables if renamed.intersection(mesh.tables[name].inputs)]
+    if not tables:
+        return {}
     told = {}
     bench = Bench()
     try:
@@ -51,7 +61,7 @@ def patches(
             text = text_of(mesh, table)
             if text is None or text.parts or text.incremental:
                 continue
-            lines = adapted(bench, table, text, lineage(mesh, table, columns), found, columns, {**columns, **now})
+            lines = adapted(bench, table, text, lineage(mesh, table, columns, cache), found, columns, now)
             before = text.source.splitlines(keepends=True)
             if lines is not None and lines != before:
                 told[name] = "".join(difflib.unified_diff(before, lines, f"a/{text.path}", f"b/{text.path}"))

@@ -3,7 +3,7 @@
 from datetime import date
 
 from mesh_assets.changes.ask import ask
-from mesh_assets.changes.judge import known_columns
+from mesh_assets.changes.known import known_columns
 from mesh_assets.changes.proposed import between, mesh_at, steps
 from mesh_assets.deprecation import warnings
 from mesh_assets.domain import Mesh
@@ -19,6 +19,7 @@ def problems_since(
     env = Environment.open(mesh, settings)
     env.sync()
     with mesh_at(mesh.root, base) as before:
-        report = ask(env, between(before, mesh, known_columns(env, before))).report
+        known = known_columns(env, before)
+        report = ask(env, between(before, mesh, known, known.as_built)).report
         found = tuple(sorted(steps(before, mesh, report.needed), key=lambda problem: problem.where))
         return found, warnings(mesh, today, before)

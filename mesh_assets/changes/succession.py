@@ -16,7 +16,7 @@ from mesh_assets.domain import Load, Mesh, Table, Toolchain
 from mesh_assets.errors import UsageError
 from mesh_assets.reading.source import read_text
 
-PAGE = "docs/how-to/change-a-port.md says how it is done by hand."
+PAGE = "`mesh impact --port {port} …` prints the shim; docs/how-to/change-a-port.md says how the rest is done by hand."
 LOGICAL = {
     "VARCHAR": "string",
     "BOOLEAN": "boolean",
@@ -93,11 +93,27 @@ def _major(table: Table) -> int:
         raise UsageError(f"{spelt} is deprecated already\n    Make the next version of its successor.")
     if table.contract is None or table.contract.major is None:
         raise UsageError(f"{spelt} has no contract with a version\n    Write `version: 1.0.0` first.")
-    if table.load is not Load.FULL or table.partitions or table.artifact:
-        raise UsageError(f"{spelt} is incremental, has partitions, or is an artefact\n    {PAGE}")
-    if table.toolchain not in (Toolchain.SQL, Toolchain.PYTHON):
-        raise UsageError(f"{spelt} is built by {table.toolchain}, not by a SQL file or a Python function\n    {PAGE}")
+    if why := _by_hand(table):
+        raise UsageError(f"{spelt} {why}\n    {PAGE.format(port=spelt)}")
     return table.contract.major + 1
+
+
+def _by_hand(table: Table) -> str:
+    """Why a person has to write the next version; empty where a program can."""
+    if table.artifact:
+        return "is an artefact: a file has no columns of which the old one could be made"
+    if table.partitions:
+        return "has partitions: the old version would have to be built part by part from the new one, as far as that has come"
+    if table.load is not Load.FULL:
+        return f"is incremental (`load: {table.load}`): its earlier rows are in the table alone, and its SQL does not give them again"
+    match table.toolchain:
+        case Toolchain.SQL | Toolchain.PYTHON:
+            return ""
+        case Toolchain.DBT:
+            return "is built by dbt: other models refer to it by its name, and dbt's own files describe it"
+        case Toolchain.SOURCE | Toolchain.EXTERNAL:
+            return "is a copy of what another system gives: only there can it have another version; make a table of it, and that the port"
+    return "is built by a program of its own, which writes the columns"
 
 
 def _columns(found: Moved) -> tuple[tuple[str, str], ...]:

@@ -5,7 +5,7 @@ without a known text: then nobody claims to know what it reads.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -57,10 +57,9 @@ def _shown(mesh: Mesh, path: Path) -> str:
 def _dbt(mesh: Mesh, table: Table) -> Text | None:
     folder = mesh.root / "dbt_projects" / table.domain
     try:
-        texts = _project(str(folder), table.domain, str(mesh.root), _stamp(folder))
+        return _project(str(folder), table.domain, str(mesh.root), _stamp(folder)).text(table.short)
     except (ConfigError, OSError):
         return None
-    return texts.get(table.short)
 
 
 def _stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
@@ -78,96 +77,105 @@ def _project(
     domain: str,
     root: str,
     stamp: tuple,  # noqa: ARG001 - only tells one state of the folder from another
-) -> Mapping[str, Text | None]:
-    """Every model of a project that can be rendered, ephemeral ones as parts of those that read them."""
-    place = Path(folder)
-    models = read_models(place)
-    macros = [path.read_text(encoding="utf-8") for path in sorted((place / "macros").rglob("*.sql"))]
-    done: dict[str, Text | None] = {}
+) -> "_Project":
+    return _Project(Path(folder), domain, Path(root))
 
-    def text(name: str, inside: tuple[str, ...] = ()) -> Text | None:
-        if name in done:
-            return done[name]
-        model = models.get(name)
-        if model is None or name in inside:
-            return None
+
+class _Project:
+    """The models of a dbt project, each rendered when it is asked for; ephemeral ones are parts of those that read them."""
+
+    def __init__(self, folder: Path, domain: str, root: Path) -> None:
+        self.domain, self.root = domain, root
+        self.models = read_models(folder)
+        self.jinja = _Jinja(path.read_text(encoding="utf-8") for path in sorted((folder / "macros").rglob("*.sql")))
+        self.done: dict[str, Text | None] = {}
+
+    def text(self, name: str, inside: tuple[str, ...] = ()) -> Text | None:
+        """One model's; None where it cannot be rendered."""
+        if name not in self.done:
+            if name not in self.models or name in inside:
+                return None
+            self.done[name] = self._text(name, inside)
+        return self.done[name]
+
+    def _text(self, name: str, inside: tuple[str, ...]) -> Text | None:
+        model = self.models[name]
         used: list[str] = []
 
         def ref(*words: str, **_versions: object) -> str:
             short = words[-1]
-            if short in models and models[short].materialized == "ephemeral":
+            if short in self.models and self.models[short].materialized == "ephemeral":
                 used.append(short)
                 return f'"{CTE}"."{short}"'
-            return f'"{domain}"."{short}"'
+            return f'"{self.domain}"."{short}"'
 
-        this = f'"{domain}"."{name}"'
-        sql = _rendered(model.text, macros, ref, this)
-        more = _rendered(model.text, macros, ref, this, incremental=True) if "is_incremental" in model.text else ""
+        this = f'"{self.domain}"."{name}"'
+        sql = self.jinja.rendered(model.text, ref, this)
+        more = self.jinja.rendered(model.text, ref, this, incremental=True) if "is_incremental" in model.text else ""
+        if sql is None or more is None:
+            return None
         parts: dict[str, Text] = {}
         for short in dict.fromkeys(used):
-            part = text(short, (*inside, name))
+            part = self.text(short, (*inside, name))
             if part is None:
-                sql = None
-                break
+                return None
             parts |= {**part.parts, short: part}
-        if more is None:
-            sql = None
-        shown = model.path.relative_to(root).as_posix() if model.path.is_relative_to(root) else str(model.path)
-        source = model.path.read_text(encoding="utf-8")
-        done[name] = (
-            None
-            if sql is None
-            else Text(sql=_bare(sql), path=shown, source=source, parts=parts, incremental=_bare(more or ""))
+        shown = (
+            model.path.relative_to(self.root).as_posix() if model.path.is_relative_to(self.root) else str(model.path)
         )
-        return done[name]
-
-    return {name: text(name) for name in models}
+        source = model.path.read_text(encoding="utf-8")
+        return Text(sql=_bare(sql), path=shown, source=source, parts=parts, incremental=_bare(more))
 
 
 def _bare(sql: str) -> str:
     return sql.rstrip().rstrip(";")
 
 
-def _rendered(
-    body: str,
-    macros: list[str],
-    ref,  # noqa: ANN001 - a closure
-    this: str,
-    *,
-    incremental: bool = False,
-) -> str | None:
-    """A model's text with its Jinja put in; None where only dbt could."""
-    import jinja2
-    from jinja2.sandbox import SandboxedEnvironment
+class _Jinja:
+    """A model's text with its Jinja put in, by what dbt's own names mean here and the project's macros."""
 
-    environment = SandboxedEnvironment(undefined=jinja2.StrictUndefined, extensions=["jinja2.ext.do"])
-    # As many lines as in the file: what is set over several lines is set on one.
-    flat = re.sub(r"\{\{.*?\}\}|\{%.*?%\}", lambda found: _on_its_lines(found.group()), body, flags=re.DOTALL)
+    FAILURES = (TypeError, ValueError, AttributeError, ArithmeticError, LookupError)
 
-    def var(name: str, default: object = None) -> object:
-        if default is None:
-            raise jinja2.UndefinedError(name)
-        return default
+    def __init__(self, macros: Iterable[str]) -> None:
+        import jinja2
+        from jinja2.sandbox import SandboxedEnvironment
 
-    known = {
-        "ref": ref,
-        "source": lambda domain, table: f'"{domain}"."{table}"',
-        "config": lambda *_, **__: "",
-        "is_incremental": lambda: incremental,
-        "this": this,
-        "var": var,
-        "execute": True,
-    }
-    failures = (jinja2.TemplateError, TypeError, ValueError, AttributeError, ArithmeticError, LookupError)
-    for text in macros:
-        # What dbt alone can read (its own tags, packages) is left out: a model that needs it cannot be rendered either.
-        with suppress(*failures):
-            module = environment.from_string(text).make_module(known)
-            known |= {name: value for name, value in vars(module).items() if not name.startswith("_")}
-    try:
-        return environment.from_string(flat).render(known)
-    except failures:
-        return None
+        self.undefined = jinja2.UndefinedError
+        self.failures = (jinja2.TemplateError, *self.FAILURES)
+        self.environment = SandboxedEnvironment(undefined=jinja2.StrictUndefined, extensions=["jinja2.ext.do"])
+        self.macros = []
+        for text in macros:
+            # What dbt alone can read (its own tags, packages) is left out: a model that needs it cannot be rendered either.
+            with suppress(*self.failures):
+                self.macros.append(self.environment.from_string(text))
+
+    def rendered(self, body: str, ref: Callable[..., str], this: str, *, incremental: bool = False) -> str | None:
+        """The text; None where only dbt could."""
+        # As many lines as in the file: what is set over several lines is set on one.
+        flat = re.sub(r"\{\{.*?\}\}|\{%.*?%\}", lambda found: _on_its_lines(found.group()), body, flags=re.DOTALL)
+
+        def var(name: str, default: object = None) -> object:
+            if default is None:
+                raise self.undefined(name)
+            return default
+
+        known = {
+            "ref": ref,
+            "source": lambda domain, table: f'"{domain}"."{table}"',
+            "config": lambda *_, **__: "",
+            "is_incremental": lambda: incremental,
+            "this": this,
+            "var": var,
+            "execute": True,
+        }
+        for macro in self.macros:
+            with suppress(*self.failures):
+                module = macro.make_module(known)
+                known |= {name: value for name, value in vars(module).items() if not name.startswith("_")}
+        try:
+            return self.environment.from_string(flat).render(known)
+        except self.failures:
+            return None
 
 
 def _on_its_lines(code: str) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from enum import StrEnum
+from functools import lru_cache
 
 ALIASES = {
     "INT": "INTEGER", "INT4": "INTEGER", "SIGNED": "INTEGER", "INT32": "INTEGER", "INT8": "BIGINT", "LONG": "BIGINT",
@@ -27,6 +28,7 @@ class Width(StrEnum):
     OTHER = "other"
 
 
+@lru_cache(maxsize=10_000)
 def canonical(type_: str) -> str:
     """DuckDB's own name of a type."""
     word = re.sub(r"\s+", " ", type_.strip().upper())

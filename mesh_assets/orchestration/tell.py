@@ -63,7 +63,8 @@ def role_tags(table: Table) -> dict[str, str]:
 
 def column_lineage(env: "Environment", table: Table, columns: Sequence[Sequence[str]]) -> Metadata:
     """What each column is made of, where the table's SQL tells it; nothing where it does not."""
-    from mesh_assets.changes.judge import cache_of, known_columns
+    from mesh_assets.changes.judge import cache_of
+    from mesh_assets.changes.known import known_columns
     from mesh_assets.changes.lineage import lineage
 
     known = known_columns(env)

@@ -9,7 +9,7 @@ import pytest
 from mesh_assets.build import build
 from mesh_assets.changes.ask import ask, told
 from mesh_assets.changes.compatible import compatible
-from mesh_assets.changes.judge import known_columns
+from mesh_assets.changes.known import known_columns
 from mesh_assets.changes.pages import listed, shown
 from mesh_assets.changes.proposed import asked, between, mesh_at, steps
 from mesh_assets.changes.record import Answer, ChangeRecord

@@ -7,6 +7,8 @@ import dagster as dg
 import pytest
 
 from mesh_assets import order
+from mesh_assets.changes import record as records
+from mesh_assets.changes.record import ChangeRecord
 from mesh_assets.orchestration import sensors
 from mesh_assets.orchestration.instance import open_instance
 from mesh_assets.orchestration.load import load
@@ -121,6 +123,24 @@ def test_a_schema_change_asks_for_the_readers_own_checks_once_also_transitively(
     assert tick(place, "last__schema_changes", cursor, only=only)[0] == []
     other = "base" if only else None
     assert tick(place, "middle__schema_changes", cursor, only=other and "middle")[0] == []
+
+
+@pytest.mark.long
+def test_ten_thousand_events_that_arrived_while_nothing_ran_are_one_run(place):
+    place.run()
+    _, cursor = tick(place, "middle__schema_changes")
+    env = place.env()
+    record, head = ChangeRecord(env), env.lake.head()
+    change = {"kind": "column_added", "columns": ["note"], "before": "", "after": "VARCHAR", "name": ""}
+    told = {"port": "base.items", "moment": "publishing", "old": "", "new": "", "at": "2026-01-01", "changes": [change]}
+    with env.ledger.store.writing() as db:
+        rows = [{**told, "id": f"{number:016}", "version": head + number} for number in range(1, 10_001)]
+        env.ledger.store.put(db, records._events, rows)
+    (request,), after = tick(place, "middle__schema_changes", cursor)
+    assert {key.asset_key.to_user_string() for key in request.asset_check_keys} >= {"middle/items"}
+    assert json.loads(after)["after"] == head + 10_000
+    assert tick(place, "middle__schema_changes", after)[0] == []
+    assert len(record.told()) == 10_000
 
 
 def test_the_checks_that_it_asks_for_run_without_building_anything(place):
