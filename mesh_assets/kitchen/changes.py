@@ -9,6 +9,7 @@ from mesh_assets import graph, order, provenance
 from mesh_assets.domain import Mesh
 from mesh_assets.environment import Environment
 from mesh_assets.kitchen.place import Site
+from mesh_assets.lake import Features
 
 BASE = "base.json"
 PACKAGES_FILE = "packages.json"
@@ -95,6 +96,22 @@ def rebuilt(env: Environment, site: Site) -> dict[str, int]:
     }
 
 
+def features(env: Environment, site: Site) -> dict[str, Features]:
+    """Tables whose comments or partitioning differ from the base, and views that do; without a query they are gone.
+
+    What was made in the kitchen's lake by hand and is no table of the mesh is not among them, nor is what is gone with its table.
+    """
+    before, after = env.lake.features(site.snapshot), env.lake.features()
+    there = set(env.lake.tables())
+    views = {name for told in (before, after) for name, each in told.items() if each.view}
+    names = [*after, *sorted(before.keys() - after.keys())]
+    return {
+        name: after.get(name, Features())
+        for name in names
+        if before.get(name) != after.get(name) and (name in views or name in there & env.mesh.tables.keys())
+    }
+
+
 def state(env: Environment, site: Site) -> str:
     """A hash of everything that a test depends on: it is out of date when this is another one."""
     told = {
@@ -103,6 +120,7 @@ def state(env: Environment, site: Site) -> str:
         "versions": rebuilt(env, site),
         "snapshot": site.snapshot,
         "variables": sorted(site.variables.items()),
+        **({"features": {name: each.told() for name, each in told.items()}} if (told := features(env, site)) else {}),
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
 

@@ -64,6 +64,9 @@ def unpromoted(env: Environment, site: Site, records: Records) -> list[str]:
     lost = sorted(set(changes.rebuilt(env, site)) - promoted - masked)
     if lost and (changed or not site.has_code):
         found.append(f"{len(lost)} built table{'s' * (len(lost) > 1)} ({', '.join(map(spelt, lost[:3]))})")
+    replayed = {name for each in standing for name in each.record.get("replayed", ()) if each.at > site.opened}
+    if beside := sorted(changes.features(env, site).keys() - replayed - masked):
+        found.append(f"comments, partitioning or views ({', '.join(map(spelt, beside[:3]))})")
     return found
 
 
