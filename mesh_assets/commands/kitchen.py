@@ -132,7 +132,7 @@ def diff(
     if as_json:
         print_json(report)
         return
-    for word in ("files", "code", "contracts", "added", "removed", "variables"):
+    for word in ("files", "code", "contracts", "sources", "added", "removed", "variables"):
         if report[word]:
             typer.echo(f"{word}: {', '.join(report[word])}")
     for row in report["features"]:

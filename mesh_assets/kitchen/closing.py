@@ -59,7 +59,7 @@ def unpromoted(env: Environment, site: Site, records: Records) -> list[str]:
         if theirs and not theirs.is_ancestor(repository.head(), "HEAD"):
             found.append(f"commits of branch {site.branch}")
     promoted = {name for each in standing for name in each.record["tables"] if each.at > site.opened}
-    changed = changes.changes(changes.base(site), env.mesh)
+    changed = changes.against_base(site, env.mesh)
     masked = changes.affected(env.mesh, site.masked, "all")  # production builds these anew
     lost = sorted(set(changes.rebuilt(env, site)) - promoted - masked)
     if lost and (changed or not site.has_code):

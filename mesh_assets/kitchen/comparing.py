@@ -25,7 +25,7 @@ def diff(
         tables: Only these; default: all that were built in the kitchen or are gone.
         tested: What is known of its last test.
     """
-    found = changes.changes(changes.base(site), env.mesh)
+    found = changes.against_base(site, env.mesh)
     mine = changes.rebuilt(env, site)
     wanted = [name for name in env.mesh.tables if name in (set(tables) or mine)]
     repository = git.repository(site.root) if site.has_code else None
@@ -40,6 +40,7 @@ def diff(
         "contracts": list(map(spelt, found.contracts)),
         "added": list(map(spelt, found.added)),
         "removed": list(map(spelt, found.removed)),
+        "sources": list(map(spelt, found.sources)),
         "variables": sorted(site.variables),
         "features": features(env, site),
         "tests": _summary(tested or {}),

@@ -95,7 +95,7 @@ def plan(env: Environment, kitchen: Environment, site: Site, row: Row, *, waive:
     masked = changes.affected(kitchen.mesh, site.masked, "all")
     left = tuple(name for name in kitchen.mesh.tables if name in mine and name in masked)
     tables = {name: newest[name] for name in kitchen.mesh.tables if name in mine and name not in masked}
-    found = changes.changes(changes.base(site), kitchen.mesh)
+    found = changes.against_base(site, kitchen.mesh)
     base = env.ledger.versions(upto=site.snapshot)
     dropped = tuple(name for name in found.removed if name in base)
     confirmed = {name: attempt for name, attempt in _confirmed(kitchen, site, tables).items() if name not in masked}
@@ -111,6 +111,7 @@ def plan(env: Environment, kitchen: Environment, site: Site, row: Row, *, waive:
         *_not_tested(kitchen, site, row, waive, [*tables, *left, *features], found),
         *_moved(env, site, {*tables, *confirmed, *inputs, *dropped}, base),
         *_moved_beside(env, site, features),
+        *_not_in_git(kitchen, site, tables),
         *([] if pr else _code(env, site)),
     ]
     return Plan(
@@ -254,6 +255,20 @@ def _moved_beside(env: Environment, site: Site, features: Mapping[str, Features]
         )
         for name in sorted(features)
         if now.get(name, Features()) != before.get(name, Features())
+    ]
+
+
+def _not_in_git(kitchen: Environment, site: Site, tables: Mapping[str, Version]) -> list[Refusal]:
+    """Raw files that production would not get, so that its next run would undo the promotion."""
+    files = {name: told for name, told in changes.sources(kitchen.mesh, site).items() if name in tables}
+    repository = git.repository(site.root) if files else None
+    ignored = repository.ignored(f"{repository.prefix}domains") if repository else frozenset()
+    return [
+        Refusal(
+            reason=f"its raw file {file} is ignored by git, so production would not have it: add it with -f", table=name
+        )
+        for name, told in sorted(files.items())
+        for file in sorted(ignored & {*told})[:1]
     ]
 
 

@@ -219,6 +219,38 @@ def test_comments_partitions_and_views_are_promoted(place):
 
 
 @pytest.mark.long
+def test_raw_files_of_the_work_tree_are_a_change(small):
+    """New, changed and deleted ones: their table is built with all that rests on it, and they come with the code."""
+    with open_(small) as kitchen:
+        assert kitchen.test()["domains"] == [], "nothing has changed"
+        raw = kitchen.root / "domains/shop/raw/orders"
+        (raw / "2.csv").write_text("id,amount,mail\n5,50,e@x.org\n")
+        told = kitchen.test()
+        assert told["changed"] == ["shop/raw_orders"]
+        assert told["rebuilt"] == ["shop/raw_orders", "shop/orders", "finance/revenue"]
+        assert kitchen.sql("from finance.revenue") == [(150,)]
+        assert kitchen.diff()["sources"] == ["shop/raw_orders"]
+        (raw / "2.csv").write_text("id,amount,mail\n5,60,e@x.org\n")
+        assert "since the last test" in kitchen.promote()["refused"][0]["reason"]
+        assert kitchen.test()["ok"]
+        assert len(kitchen.promote()["promoted"]) == 3
+        assert revenue(small) == 160
+        assert set(small.statuses().values()) == {"unchanged"}, "production has the file, too"
+        assert kitchen.rebase()["domains"] == []
+        (raw / "1.csv").unlink()
+        assert kitchen.test()["changed"] == ["shop/raw_orders"]
+        assert kitchen.sql("from finance.revenue") == [(60,)]
+    small.write(".gitignore", ".mesh/\n__pycache__/\n9.csv\n")
+    git(small.root, "commit", "-qam", "ignored")
+    with open_(small) as kitchen:
+        (kitchen.root / "domains/shop/raw/orders/9.csv").write_text("id,amount,mail\n9,9,\n")
+        assert kitchen.test()["ok"]
+        (told,) = kitchen.promote()["refused"]
+        assert told["table"] == "shop/raw_orders"
+        assert "ignored by git" in told["reason"]
+
+
+@pytest.mark.long
 def test_rows_come_on_top_of_a_table_with_partitions(small):
     """DuckLake itself writes them into its partitions, in production and in a kitchen; promoted, they are all there."""
     small.domain("shop", "outputs: [{port: kept}]\ntables: {kept: {load: upsert, key: [id]}}\n")
