@@ -311,7 +311,7 @@ def _publish(
         return None
     run = str(promotion["run"])
     publications: list[Publication] = []
-    lease = env.ledger.lease([*planned.tables, *planned.dropped], run, wait=30.0)
+    lease = env.ledger.lease(sorted({*planned.tables, *planned.dropped, *planned.features}), run, wait=30.0)
     try:
         with lease, env.lake.session() as con, kitchen.lake.session() as theirs:
             publications += _publications(env, kitchen, site, planned, theirs)
@@ -361,7 +361,8 @@ def _publications(
         staged, mode = made
         base = site.snapshot if mode is not Mode.REPLACE else None
         record = _in_production(version.record, site, planned.tables, staged.files)
-        found.append(Publication(staged=staged, record=cast("Mapping[str, object]", record), mode=mode, base=base))
+        told = cast("Mapping[str, object]", record)
+        found.append(Publication(staged=staged, record=told, mode=mode, base=base, anew=True))
     return found
 
 

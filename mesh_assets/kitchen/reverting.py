@@ -106,14 +106,14 @@ def put_back(
     back = {name: version for name, version in targets.items() if version is not None}
     gone = [name for name, version in targets.items() if version is None]
     publications: list[Publication] = []
-    with env.ledger.lease(sorted(targets), run, wait=30.0), env.lake.session() as con:
+    with env.ledger.lease(sorted({*targets, *(features or {})}), run, wait=30.0), env.lake.session() as con:
         try:
             head = env.lake.head()
             for name, version in sorted(back.items()):
                 staged = env.lake.as_it_was(con, name, version)
                 names = [Path(file).name for file in staged.files]
                 record = {**recorded(env, name, version).record, "files": names, "reverted_to": version}
-                publications.append(Publication(staged=staged, record=record))
+                publications.append(Publication(staged=staged, record=record, anew=True))
             beside, emptied = _waiting_then(env, con, targets)
             publications += beside
             version = env.lake.publish(

@@ -253,7 +253,10 @@ def _register(con: "duckdb.DuckDBPyConnection", publication: Publication, had: F
     # would not find the rows of files that it has not put there itself.
     is_divided = bool(had.partitions) and staged.rows > 0
     inserts = is_divided and (publication.mode is not Mode.REPLACE or had.is_hashed)
-    if old is None or (publication.mode is Mode.REPLACE and (old != staged.columns or (is_divided and not inserts))):
+    if old is None or (
+        publication.mode is Mode.REPLACE
+        and (old != staged.columns or ((publication.anew or is_divided) and not inserts))
+    ):
         had, inserts = beside.NONE, False
         con.execute(f"CREATE SCHEMA IF NOT EXISTS mesh.{quoted(domain)}")
         columns = ", ".join(f"{quoted(column)} {kind}" for column, kind in staged.columns)

@@ -251,6 +251,24 @@ def test_raw_files_of_the_work_tree_are_a_change(small):
 
 
 @pytest.mark.long
+def test_a_comment_alone_is_promoted_and_reverted(small):
+    with open_(small) as kitchen:
+        con = kitchen.environment().lake.connect()
+        con.execute("COMMENT ON TABLE mesh.quiet.one IS 'Just one'")
+        con.close()
+        assert "comments" in kitchen.unpromoted()[0]
+        assert "never tested" in kitchen.promote()["refused"][0]["reason"]
+        assert kitchen.test()["ok"]
+        done = kitchen.promote()
+        assert (done["promoted"], done["replayed"], done["refused"]) == ([], ["quiet/one"], [])
+        assert kitchen.unpromoted() == []
+        assert small.env().lake.features()["quiet.one"].comment == "Just one"
+        assert set(small.statuses().values()) == {"unchanged"}
+        kitchen.revert()
+        assert small.env().lake.features() == {}
+
+
+@pytest.mark.long
 def test_rows_come_on_top_of_a_table_with_partitions(small):
     """DuckLake itself writes them into its partitions, in production and in a kitchen; promoted, they are all there."""
     small.domain("shop", "outputs: [{port: kept}]\ntables: {kept: {load: upsert, key: [id]}}\n")
