@@ -1,21 +1,29 @@
 """What a kitchen costs, by size and by number of files, against copying the data; and the difference of two tables.
 
     python bench/kitchen.py [--large MB] [--files N] [--rows N] [--runs N] [--postgres CONNECTION STRING]
+                            [--peers [--sqlmesh PROGRAM]]
 
 Medians of CPU seconds, children included (on PostgreSQL without the server's), wall seconds beside them; every ratio is of one run.
+
+With `--peers` also, each as one command with the start of its program, a new environment of the same ten tables at each size:
+`mesh kitchen open`, a copy of the DuckDB file, `dbt clone` on DuckDB, and SQLMesh's `plan`, installed into a virtual environment
+of its own.
 """
 
 import argparse
+import os
 import resource
 import shutil
 import statistics
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from mesh_assets.environment import Environment
@@ -27,6 +35,7 @@ from mesh_assets.settings import Settings
 
 TABLES = 10
 BYTES_PER_ROW = 10
+PEERS = ("mesh kitchen open", "copy the DuckDB file", "dbt clone", "sqlmesh plan")
 _MORE_FILES = """
 import sqlite3, sys
 path, wanted = sys.argv[1], int(sys.argv[2])
@@ -60,14 +69,15 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=200_000, help="of the two tables compared; 10000000 is named")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--postgres", default="", help="a connection string; default: the catalog is SQLite")
+    parser.add_argument("--peers", action="store_true", help="also what others take for a new environment")
+    parser.add_argument("--sqlmesh", type=Path, help="SQLMesh's program, where it is installed already")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         small = mesh(Path(folder, "small"), 1, given.postgres)
         large = mesh(Path(folder, "large"), given.large, given.postgres)
         sizes = {"1 MB": small, f"{given.large} MB": large}
         many = f"{given.files:,} files"
-        if not given.postgres:
-            sizes[many] = mesh(Path(folder, "many"), 1, files=given.files)
+        sizes[many] = mesh(Path(folder, "many"), 1, given.postgres, files=given.files)
         spent: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
         extra: dict[str, int] = {}
         for number in range(given.runs):
@@ -85,6 +95,8 @@ def main() -> None:
             more = median(spent[many, "open"]) - median(spent["1 MB", "open"])
             print(f"open, more per 10,000 files: {more / given.files * 10_000:.3f} CPU s")
         compare(small[0], given.rows)
+        if given.peers:
+            peers(Path(folder, "peers"), {1: small, given.large: large}, given.runs, given.sqlmesh)
 
 
 def median(costs: list[tuple[float, float]]) -> float:
@@ -119,6 +131,35 @@ def measured(
     shutil.rmtree(target)
 
 
+def select(number: int, megabytes: int) -> str:
+    """What one of the ten tables is made of."""
+    count = megabytes * 1_000_000 // BYTES_PER_ROW // TABLES
+    return f"SELECT i, (hash(i + {number}) % 1000000007)::DOUBLE / 1000000007 AS x FROM range({count}) AS r(i)\n"
+
+
+def more_files(conninfo: str, schema: str, wanted: int) -> None:
+    """As `_MORE_FILES`, in a catalog on PostgreSQL."""
+    import psycopg
+
+    with psycopg.connect(conninfo) as con:
+        con.execute(f'SET search_path = "{schema}"')
+        (top, one) = con.execute("SELECT max(data_file_id), min(data_file_id) FROM ducklake_data_file").fetchone()
+        for table, path in (("ducklake_data_file", "path, "), ("ducklake_file_column_stats", "")):
+            names = ", ".join(
+                name
+                for (name,) in con.execute(
+                    "SELECT column_name FROM information_schema.columns WHERE table_schema = %s AND table_name = %s",
+                    [schema, table],
+                )
+                if name not in ("data_file_id", "path")
+            )
+            made_up = "'made-up-' || i || '.parquet', " if path else ""
+            con.execute(
+                f"INSERT INTO {table} (data_file_id, {path}{names}) SELECT {top} + i, {made_up}{names} "
+                f"FROM generate_series(1, {wanted}) AS n(i), {table} WHERE data_file_id = {one}"
+            )
+
+
 def mesh(root: Path, megabytes: int, postgres: str = "", *, files: int = 0) -> tuple[Environment, Settings]:
     """Ten tables, all of them made by `mesh run`."""
     sql = root / "domains" / "bench" / "sql"
@@ -128,11 +169,8 @@ def mesh(root: Path, megabytes: int, postgres: str = "", *, files: int = 0) -> t
     (root / "domains/bench/domain.yaml").write_text(
         "domain: bench\ntitle: Bench\npurpose: Bench.\nteam: {name: bench, owner: bench@example.com}\n"
     )
-    count = megabytes * 1_000_000 // BYTES_PER_ROW // TABLES
     for number in range(TABLES):
-        (sql / f"t{number}.sql").write_text(
-            f"SELECT i, (hash(i + {number}) % 1000000007)::DOUBLE / 1000000007 AS x FROM range({count}) AS r(i)\n"
-        )
+        (sql / f"t{number}.sql").write_text(select(number, megabytes))
     for words in (
         ["init", "-q"],
         ["add", "-A"],
@@ -146,11 +184,93 @@ def mesh(root: Path, megabytes: int, postgres: str = "", *, files: int = 0) -> t
     env = Environment.open(read_mesh(root), used)
     rows_ = run_mesh(env, (), settings=used, progress=Quiet())["tables"]
     assert {row["status"] for row in rows_} == {"published"}, rows_
-    if files:
+    if files and postgres:
+        env.lake.close()
+        more_files(postgres, used.lake_schema, files)
+    elif files:
         env.lake.close()
         path = root / ".mesh" / "lake" / "catalog.sqlite"
         subprocess.run([sys.executable, "-c", _MORE_FILES, path, str(files)], check=True)
     return env, used
+
+
+def peers(folder: Path, sizes: dict[int, tuple[Environment, Settings]], runs: int, sqlmesh: Path | None = None) -> None:
+    """A new environment of the same ten tables, as each of them makes it."""
+    sqlmesh = sqlmesh or with_sqlmesh(folder / "venv")
+    spent: dict[tuple[int, str], list[tuple[float, float]]] = defaultdict(list)
+    for megabytes, (env, used) in sizes.items():
+        root = folder / str(megabytes)
+        dbt(root / "dbt", megabytes)
+        if sqlmesh:
+            made_with_sqlmesh(sqlmesh, root / "sqlmesh", megabytes)
+        for number in range(runs):
+            plan = [sqlmesh, "plan", f"dev{number}", "--auto-apply", "--no-prompts", "--include-unmodified"]
+            for name, (work, *words) in {
+                PEERS[0]: (mesh_command, env, used, "open", f"peer{number}"),
+                PEERS[1]: (shutil.copy2, root / "dbt" / "lake.duckdb", root / "copy.duckdb"),
+                PEERS[2]: (dbt_command, root / "dbt", "clone", "--state", "state", "--target", "dev"),
+                PEERS[3]: (said, plan, root / "sqlmesh"),
+            }.items():
+                if sqlmesh or name != PEERS[3]:
+                    spent[megabytes, name].append(timed(partial(work, *words))[1:])
+            mesh_command(env, used, "close", f"peer{number}")
+    print(f"{'CPU s (wall s)':>22}" + "".join(f"{f'{size} MB':>18}" for size in sizes))
+    for name in PEERS:
+        print(f"{name:>22}" + "".join(f"{told(spent[size, name]):>18}" for size in sizes))
+
+
+def mesh_command(env: Environment, used: Settings, word: str, name: str) -> None:
+    words = [sys.executable, "-m", "mesh_assets.cli", "kitchen", word, name]
+    settings = {"MESH_HOME": str(used.home), "MESH_LAKE_CATALOG": used.lake_catalog, "MESH_LAKE_DATA": used.lake_data}
+    said(words, env.mesh.root, {**settings, "MESH_LAKE_SCHEMA": used.lake_schema})
+
+
+def said(words: list, folder: Path, environment: dict[str, str] | None = None) -> None:
+    """Run a program to its end; what it says is shown when it fails."""
+    told_ = {name: value for name, value in (environment or {}).items() if value}
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, env={**os.environ, **told_})
+    if done.returncode:
+        raise SystemExit(f"{' '.join(map(str, words[:4]))} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+
+
+def dbt(folder: Path, megabytes: int) -> None:
+    """Ten tables in a DuckDB file, by dbt."""
+    (folder / "models").mkdir(parents=True)
+    (folder / "dbt_project.yml").write_text("name: bench\nprofile: bench\nmodels: {bench: {+materialized: table}}\n")
+    outputs = "".join(
+        f"    {name}: {{type: duckdb, path: lake.duckdb, schema: {name}, threads: 1}}\n" for name in ("prod", "dev")
+    )
+    (folder / "profiles.yml").write_text(f"bench:\n  target: prod\n  outputs:\n{outputs}")
+    for number in range(TABLES):
+        (folder / "models" / f"t{number}.sql").write_text(select(number, megabytes))
+    dbt_command(folder, "run", "--target-path", "state")
+
+
+def dbt_command(folder: Path, *words: str) -> None:
+    said([Path(sysconfig.get_path("scripts"), "dbt"), *words, "--profiles-dir", "."], folder, {"DO_NOT_TRACK": "1"})
+
+
+def with_sqlmesh(folder: Path) -> Path | None:
+    """SQLMesh's program; None where it cannot be installed."""
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    done = subprocess.run([folder / "bin/pip", "install", "-q", "sqlmesh"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(f"SQLMesh cannot be installed here: {(done.stderr.strip().splitlines() or [''])[-1]}")
+        return None
+    return folder / "bin/sqlmesh"
+
+
+def made_with_sqlmesh(program: Path, folder: Path, megabytes: int) -> None:
+    """Ten tables in a DuckDB file, by SQLMesh."""
+    (folder / "models").mkdir(parents=True)
+    (folder / "config.yaml").write_text(
+        "gateways: {local: {connection: {type: duckdb, database: lake.duckdb}}}\ndefault_gateway: local\n"
+        "model_defaults: {dialect: duckdb, start: '2025-01-01'}\ndisable_anonymized_analytics: true\n"
+    )
+    for number in range(TABLES):
+        head = f"MODEL (name bench.t{number}, kind FULL, columns (i BIGINT, x DOUBLE));\n"
+        (folder / "models" / f"t{number}.sql").write_text(head + select(number, megabytes))
+    said([program, "plan", "--auto-apply", "--no-prompts"], folder)
 
 
 def timed(work: Callable) -> tuple:

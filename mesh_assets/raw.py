@@ -1,6 +1,7 @@
 """Raw files of operational systems: which are there, what is in them, how DuckDB reads them."""
 
 import hashlib
+import re
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,17 @@ def files(folder: Path, source: Source) -> tuple[Path, ...]:
     home = folder.resolve()
     found = sorted(path for path in folder.glob(source.pattern) if path.is_file())
     return tuple(path for path in found if path.resolve().is_relative_to(home))
+
+
+def pattern(source: Source) -> re.Pattern[str]:
+    """What matches the paths, relative to the folder, of the source's files, also of those that are gone."""
+    words = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^]]+\])", source.pattern)
+    return re.compile("".join(words.get(part) or _literal(part) for part in parts))
+
+
+def _literal(part: str) -> str:
+    return part.replace("[!", "[^", 1) if part.startswith("[") and part.endswith("]") else re.escape(part)
 
 
 def content(folder: Path, source: Source, known: Mapping[str, tuple[str, str]]) -> tuple[str, Hashes]:

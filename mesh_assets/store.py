@@ -70,7 +70,7 @@ class Store:
         try:
             with engine.begin() as db:
                 yield db
-        except exc.OperationalError as error:
+        except (exc.OperationalError, exc.InterfaceError) as error:
             raise _unusable(error) from None
 
     def copy(self, home: Path, config: LakeConfig, *, without: Iterable[str]) -> None:
@@ -90,7 +90,7 @@ class Store:
     def remove_copy(self, config: LakeConfig) -> None:
         """Delete what `copy` has made in the same database; a copy that is a file goes with its folder."""
         if self._engine.dialect.name == "postgresql":
-            with self._engine.begin() as db:
+            with self.writing() as db:
                 db.execute(sa.schema.DropSchema(f"{config.schema}_ledger", cascade=True, if_exists=True))
 
     def allow(self, config: LakeConfig, role: str) -> None:
@@ -98,7 +98,7 @@ class Store:
         from mesh_assets.lake.catalog import allowing
 
         if self._engine.dialect.name == "postgresql":
-            with self._engine.begin() as db:
+            with self.writing() as db:
                 for statement in allowing(f"{config.schema}_ledger", role):
                     db.exec_driver_sql(statement)
 

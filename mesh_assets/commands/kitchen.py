@@ -133,9 +133,11 @@ def diff(
     if as_json:
         print_json(report)
         return
-    for word in ("files", "code", "contracts", "added", "removed", "variables"):
+    for word in ("files", "code", "contracts", "sources", "added", "removed", "variables"):
         if report[word]:
             typer.echo(f"{word}: {', '.join(report[word])}")
+    for row in report["features"]:
+        typer.echo(f"{row['table']}: other {' and '.join(row['what'])}")
     _print_differences(report["tables"])
 
 
@@ -316,7 +318,9 @@ def _print_promotion(report: "Json") -> None:
             typer.echo(f"    {file['sha256']} {file['file']} {'as tested' if file['tested'] else 'REWRITTEN'}")
     for name in report["left_to_production"]:
         typer.echo(f"{name} was made from masked values: production builds it, by the promoted code")
-    if not report["promoted"] and not report["left_to_production"]:
+    for name in report["replayed"]:
+        typer.echo(f"{name}: its comments and partitioning, or the view")
+    if not report["promoted"] and not report["left_to_production"] and not report["replayed"]:
         note("no table to promote")
     if report["commit"]:
         note(f"code: {report['commit'][:12]}")

@@ -175,7 +175,12 @@ class Kitchen:
             if found is None:
                 planned = promoting.plan(target, kitchen, self.site, row, waive=waive, pr=pr)
                 foreseen = promoting.foreseen(planned)
-                found = promoting.Promoted(refused=planned.refused, tables=foreseen, left=planned.left)
+                found = promoting.Promoted(
+                    refused=planned.refused,
+                    tables=foreseen,
+                    left=planned.left,
+                    replayed=tuple(sorted(planned.features)),
+                )
         else:
             found = promoting.promote(target, kitchen, self.site, records, waive=waive, pr=pr)
             if not found.refused:
@@ -191,6 +196,7 @@ class Kitchen:
             "finished_an_earlier_one": found.finished,
             "already": found.already,
             "left_to_production": list(map(spelt, found.left)),
+            "replayed": list(map(spelt, found.replayed)),
             "rows_recomputed": 0,
             "rows_rewritten": found.rewritten,
             "seconds": round(time.monotonic() - started, 3),

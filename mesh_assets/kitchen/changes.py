@@ -3,12 +3,14 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from mesh_assets import graph, order, provenance
+from mesh_assets import graph, order, provenance, raw
 from mesh_assets.domain import Mesh
 from mesh_assets.environment import Environment
+from mesh_assets.kitchen import git
 from mesh_assets.kitchen.place import Site
+from mesh_assets.lake import Features
 
 BASE = "base.json"
 PACKAGES_FILE = "packages.json"
@@ -25,17 +27,19 @@ class Changes:
         contracts: Tables whose contract, or whose input ports' contracts, differ.
         added: Tables that the base does not have.
         removed: Tables that only the base has.
+        sources: Tables of which raw files differ.
     """
 
     code: tuple[str, ...] = ()
     contracts: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
 
     @property
     def tables(self) -> frozenset[str]:
         """Every table that is changed or new."""
-        return frozenset((*self.code, *self.contracts, *self.added))
+        return frozenset((*self.code, *self.contracts, *self.added, *self.sources))
 
     def __bool__(self) -> bool:
         return bool(self.tables or self.removed)
@@ -55,6 +59,11 @@ def keep_base(site: Site, mesh: Mesh) -> None:
 def base(site: Site) -> Mapping[str, list[str]]:
     """With what the kitchen began."""
     return json.loads((site.folder / BASE).read_text(encoding="utf-8"))
+
+
+def against_base(site: Site, mesh: Mesh) -> Changes:
+    """What a kitchen has changed since it was opened, raw files in its work tree included."""
+    return replace(changes(base(site), mesh), sources=tuple(sorted(sources(mesh, site))))
 
 
 def changes(before: Mapping[str, list[str]], mesh: Mesh) -> Changes:
@@ -95,6 +104,45 @@ def rebuilt(env: Environment, site: Site) -> dict[str, int]:
     }
 
 
+def sources(mesh: Mesh, site: Site) -> dict[str, tuple[str, ...]]:
+    """Sources of which raw files in the kitchen's work tree differ from the commit that it began with, with these files.
+
+    Files elsewhere are production's as much as the kitchen's.
+    """
+    repository = git.repository(site.root) if site.has_code else None
+    patterns = {
+        name: raw.pattern(table.source)
+        for name, table in mesh.tables.items()
+        if table.source is not None and table.source.folder is None
+    }
+    if repository is None or not patterns:
+        return {}
+    home = f"{repository.prefix}domains/"
+    changed = [file.removeprefix(home).partition("/")[::2] for file in repository.unlike(site.commit, home)]
+    found = {}
+    for name, pattern in patterns.items():
+        domain = name.partition(".")[0]
+        if told := tuple(f"{home}{domain}/{file}" for of, file in changed if of == domain and pattern.fullmatch(file)):
+            found[name] = told
+    return found
+
+
+def features(env: Environment, site: Site) -> dict[str, Features]:
+    """Tables whose comments or partitioning differ from the base, and views that do; without a query they are gone.
+
+    What was made in the kitchen's lake by hand and is no table of the mesh is not among them, nor is what is gone with its table.
+    """
+    before, after = env.lake.features(site.snapshot), env.lake.features()
+    there = set(env.lake.tables())
+    views = {name for told in (before, after) for name, each in told.items() if each.view}
+    names = [*after, *sorted(before.keys() - after.keys())]
+    return {
+        name: after.get(name, Features())
+        for name in names
+        if before.get(name) != after.get(name) and (name in views or name in there & env.mesh.tables.keys())
+    }
+
+
 def state(env: Environment, site: Site) -> str:
     """A hash of everything that a test depends on: it is out of date when this is another one."""
     told = {
@@ -103,6 +151,12 @@ def state(env: Environment, site: Site) -> str:
         "versions": rebuilt(env, site),
         "snapshot": site.snapshot,
         "variables": sorted(site.variables.items()),
+        **(
+            {"raw": {name: env.raw(env.mesh.tables[name]) for name in files}}
+            if (files := sources(env.mesh, site))
+            else {}
+        ),
+        **({"features": {name: each.told() for name, each in told.items()}} if (told := features(env, site)) else {}),
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
 

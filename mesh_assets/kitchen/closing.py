@@ -59,11 +59,14 @@ def unpromoted(env: Environment, site: Site, records: Records) -> list[str]:
         if theirs and not theirs.is_ancestor(repository.head(), "HEAD"):
             found.append(f"commits of branch {site.branch}")
     promoted = {name for each in standing for name in each.record["tables"] if each.at > site.opened}
-    changed = changes.changes(changes.base(site), env.mesh)
+    changed = changes.against_base(site, env.mesh)
     masked = changes.affected(env.mesh, site.masked, "all")  # production builds these anew
     lost = sorted(set(changes.rebuilt(env, site)) - promoted - masked)
     if lost and (changed or not site.has_code):
         found.append(f"{len(lost)} built table{'s' * (len(lost) > 1)} ({', '.join(map(spelt, lost[:3]))})")
+    replayed = {name for each in standing for name in each.record.get("replayed", ()) if each.at > site.opened}
+    if beside := sorted(changes.features(env, site).keys() - replayed - masked):
+        found.append(f"comments, partitioning or views ({', '.join(map(spelt, beside[:3]))})")
     return found
 
 

@@ -7,6 +7,7 @@ from mesh_assets.catalog import Json, plain, spelt
 from mesh_assets.environment import Environment
 from mesh_assets.kitchen import changes, git, rows
 from mesh_assets.kitchen.place import Site
+from mesh_assets.lake import Features
 from mesh_assets.ledger import Version
 
 MEMORY = "1500MB"
@@ -24,7 +25,7 @@ def diff(
         tables: Only these; default: all that were built in the kitchen or are gone.
         tested: What is known of its last test.
     """
-    found = changes.changes(changes.base(site), env.mesh)
+    found = changes.against_base(site, env.mesh)
     mine = changes.rebuilt(env, site)
     wanted = [name for name in env.mesh.tables if name in (set(tables) or mine)]
     repository = git.repository(site.root) if site.has_code else None
@@ -39,11 +40,22 @@ def diff(
         "contracts": list(map(spelt, found.contracts)),
         "added": list(map(spelt, found.added)),
         "removed": list(map(spelt, found.removed)),
+        "sources": list(map(spelt, found.sources)),
         "variables": sorted(site.variables),
+        "features": features(env, site),
         "tests": _summary(tested or {}),
         # `readers` of each table is where the verdict of its change per reader goes.
         "tables": compare(env, site, wanted),
     }
+
+
+def features(env: Environment, site: Site) -> list[Json]:
+    """Tables and views of which something beside the rows differs from the base, and what that is."""
+    before = env.lake.features(site.snapshot)
+    return [
+        {"table": spelt(name), "what": list(each.unlike(before.get(name, Features())))}
+        for name, each in changes.features(env, site).items()
+    ]
 
 
 def tables(env: Environment, site: Site, names: Iterable[str], *, sampled: int) -> list[Json]:

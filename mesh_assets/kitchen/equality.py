@@ -8,6 +8,7 @@ from mesh_assets.environment import Environment
 from mesh_assets.kitchen import changes, git
 from mesh_assets.kitchen.place import Site
 from mesh_assets.kitchen.records import Row
+from mesh_assets.lake import Features
 
 
 def status(parent: Environment, kitchen: Environment, site: Site, row: Row | None) -> Json:
@@ -36,6 +37,7 @@ def status(parent: Environment, kitchen: Environment, site: Site, row: Row | Non
     differences = [
         *(f"production has published {spelt(name)} since (version {theirs[name].version})" for name in moved),
         *(f"{spelt(name)} holds other rows" for name in different if name not in moved),
+        *_beside(parent, kitchen),
         *(f"{spelt(name)} has other code" for name in code.code),
         *(f"{spelt(name)} has another contract" for name in code.contracts),
         *(f"{spelt(name)} is new" for name in code.added),
@@ -75,6 +77,15 @@ def status(parent: Environment, kitchen: Environment, site: Site, row: Row | Non
         "tested": bool(row and row.tested and row.tested.get("state") == changes.state(kitchen, site)),
         "test_ok": bool(row and row.tested and row.tested.get("ok")),
     }
+
+
+def _beside(parent: Environment, kitchen: Environment) -> list[str]:
+    theirs, mine = parent.lake.features(), kitchen.lake.features()
+    return [
+        f"{spelt(name)} has other {' and '.join(told)}" if told != ("view",) else f"{spelt(name)} is another view"
+        for name in sorted(theirs.keys() | mine.keys())
+        if (told := mine.get(name, Features()).unlike(theirs.get(name, Features())))
+    ]
 
 
 def _began(site: Site) -> dict[str, str]:

@@ -62,6 +62,17 @@ class Repository:
         out = _git(self.top, "diff", "--name-only", "-z", one, other, "--").stdout
         return tuple(sorted(filter(None, out.split("\0"))))
 
+    def unlike(self, commit: str, folder: str) -> tuple[str, ...]:
+        """Files below a folder of the work tree that differ from a commit, also those that git ignores or does not know."""
+        known = _git(self.top, "diff", "--name-only", "--no-renames", "-z", commit, "--", folder).stdout
+        others = _git(self.top, "ls-files", "--others", "-z", "--", folder).stdout
+        return tuple(sorted(filter(None, {*known.split("\0"), *others.split("\0")})))
+
+    def ignored(self, folder: str) -> frozenset[str]:
+        """Files below a folder of the work tree that git ignores."""
+        words = ("ls-files", "--others", "--ignored", "--exclude-standard", "-z")
+        return frozenset(filter(None, _git(self.top, *words, "--", folder).stdout.split("\0")))
+
     def patch(self, since: str) -> str:
         """What the mesh's files have become since a commit, as a patch; new files that are not added are only named."""
         return _git(self.top, "diff", since, "--", self.prefix or ".").stdout

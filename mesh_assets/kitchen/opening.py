@@ -81,6 +81,8 @@ def open_kitchen(
     folder = env.home / FOLDER / name
     masked = parent.masked if parent else _to_mask(env.mesh)
     records = Records(env.ledger)
+    if (left := records.get(name)) and left.is_abandoned:
+        remove(env, records, replace_state(records, left))  # what a kill, or a server that went away, has left of it
     row = Row(
         name=name,
         state="opening",

@@ -3,7 +3,7 @@
 import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,7 +13,7 @@ from mesh_assets.errors import RunError, Superseded, UsageError
 from mesh_assets.kitchen import changes, git
 from mesh_assets.kitchen.place import Site
 from mesh_assets.kitchen.records import Promotion, Records, Row
-from mesh_assets.lake import Commit, Mode, Publication, quarantine
+from mesh_assets.lake import Commit, Features, Mode, Publication, quarantine
 from mesh_assets.lake.sqltext import in_lake
 from mesh_assets.ledger import Attempt, Record, Version
 from mesh_assets.store import now
@@ -44,6 +44,7 @@ class Plan:
         dropped: Tables that the kitchen's code does not have any more.
         inputs: Everything else that was read: it must not have moved either.
         left: Tables that were made from masked values: production builds them, by the code that is promoted.
+        features: Comments, partitioning and views that the kitchen has made others.
     """
 
     tables: Mapping[str, Version]
@@ -51,6 +52,7 @@ class Plan:
     dropped: tuple[str, ...]
     inputs: frozenset[str]
     left: tuple[str, ...] = ()
+    features: Mapping[str, Features] = field(default_factory=dict)
     refused: tuple[Refusal, ...] = ()
 
 
@@ -61,6 +63,7 @@ class Promoted:
     Attributes:
         finished: What a kill had left half done was finished.
         already: Nothing was done: all of it was promoted before, and still stands.
+        replayed: Names of tables whose comments or partitioning, and of views that, were promoted.
     """
 
     version: int | None = None
@@ -71,6 +74,7 @@ class Promoted:
     left: tuple[str, ...] = ()
     finished: bool = False
     already: bool = False
+    replayed: tuple[str, ...] = ()
 
 
 def plan(env: Environment, kitchen: Environment, site: Site, row: Row, *, waive: str = "", pr: bool = False) -> Plan:
@@ -91,18 +95,34 @@ def plan(env: Environment, kitchen: Environment, site: Site, row: Row, *, waive:
     masked = changes.affected(kitchen.mesh, site.masked, "all")
     left = tuple(name for name in kitchen.mesh.tables if name in mine and name in masked)
     tables = {name: newest[name] for name in kitchen.mesh.tables if name in mine and name not in masked}
-    found = changes.changes(changes.base(site), kitchen.mesh)
+    found = changes.against_base(site, kitchen.mesh)
     base = env.ledger.versions(upto=site.snapshot)
     dropped = tuple(name for name in found.removed if name in base)
     confirmed = {name: attempt for name, attempt in _confirmed(kitchen, site, tables).items() if name not in masked}
     read = {name for version in (*tables.values(), *confirmed.values()) for name in version.record.get("inputs", {})}
     inputs = frozenset(read - tables.keys() - set(dropped))
+    there = {*tables, *env.lake.tables()} - set(left) - set(dropped)
+    features = {
+        name: each
+        for name, each in changes.features(kitchen, site).items()
+        if name in there or name not in kitchen.mesh.tables
+    }
     refused = [
-        *_not_tested(kitchen, site, row, waive, [*tables, *left], found),
+        *_not_tested(kitchen, site, row, waive, [*tables, *left, *features], found),
         *_moved(env, site, {*tables, *confirmed, *inputs, *dropped}, base),
+        *_moved_beside(env, site, features),
+        *_not_in_git(kitchen, site, tables),
         *([] if pr else _code(env, site)),
     ]
-    return Plan(tables=tables, confirmed=confirmed, dropped=dropped, inputs=inputs, left=left, refused=tuple(refused))
+    return Plan(
+        tables=tables,
+        confirmed=confirmed,
+        dropped=dropped,
+        inputs=inputs,
+        left=left,
+        features=features,
+        refused=tuple(refused),
+    )
 
 
 def promote(
@@ -142,6 +162,8 @@ def promote(
         "left": list(planned.left),
         "tables": _before(env, [*planned.tables, *planned.dropped]),
         "confirmed": {name: dict(attempt.record) for name, attempt in planned.confirmed.items()},
+        "features": _features_before(env, planned),
+        "replayed": sorted(planned.features),
     }
     records.update(site.name, promotion=promotion)
     try:
@@ -216,6 +238,40 @@ def _moved(env: Environment, site: Site, tables: set[str], base: Mapping[str, Ve
     return refused
 
 
+def _moved_beside(env: Environment, site: Site, features: Mapping[str, Features]) -> list[Refusal]:
+    before, now = env.lake.features(site.snapshot), env.lake.features()
+    buckets = "DuckLake 1.5.5 does not find the rows of a table that was divided into buckets later: take another partitioning"
+    return [
+        *(
+            Refusal(reason=buckets, table=name)
+            for name, each in sorted(features.items())
+            if each.is_hashed and each.partitions != now.get(name, Features()).partitions
+        ),
+    ] + [
+        Refusal(
+            reason=f"{' and '.join(now.get(name, Features()).unlike(before.get(name, Features())))} changed in production "
+            f"since the kitchen was opened: mesh kitchen rebase {site.name}",
+            table=name,
+        )
+        for name in sorted(features)
+        if now.get(name, Features()) != before.get(name, Features())
+    ]
+
+
+def _not_in_git(kitchen: Environment, site: Site, tables: Mapping[str, Version]) -> list[Refusal]:
+    """Raw files that production would not get, so that its next run would undo the promotion."""
+    files = {name: told for name, told in changes.sources(kitchen.mesh, site).items() if name in tables}
+    repository = git.repository(site.root) if files else None
+    ignored = repository.ignored(f"{repository.prefix}domains") if repository else frozenset()
+    return [
+        Refusal(
+            reason=f"its raw file {file} is ignored by git, so production would not have it: add it with -f", table=name
+        )
+        for name, told in sorted(files.items())
+        for file in sorted(ignored & {*told})[:1]
+    ]
+
+
 def _code(env: Environment, site: Site) -> list[Refusal]:
     """What keeps the kitchen's code from being merged; asked before anything is published."""
     mine, theirs = git.repository(site.root), git.repository(env.mesh.root)
@@ -251,11 +307,11 @@ def _matters(file: str, prefix: str) -> bool:
 def _publish(
     env: Environment, kitchen: Environment, site: Site, row: Row, planned: Plan, promotion: Mapping[str, Any]
 ) -> Commit | None:
-    if not planned.tables and not planned.dropped:
+    if not planned.tables and not planned.dropped and not planned.features:
         return None
     run = str(promotion["run"])
     publications: list[Publication] = []
-    lease = env.ledger.lease([*planned.tables, *planned.dropped], run, wait=30.0)
+    lease = env.ledger.lease(sorted({*planned.tables, *planned.dropped, *planned.features}), run, wait=30.0)
     try:
         with lease, env.lake.session() as con, kitchen.lake.session() as theirs:
             publications += _publications(env, kitchen, site, planned, theirs)
@@ -267,7 +323,9 @@ def _publish(
                 publications,
                 run=run,
                 pin=env.lake.head(),
-                message=f"Kitchen {site.name}: {', '.join(map(spelt, sorted(planned.tables)))}"[:500],
+                message=f"Kitchen {site.name}: {', '.join(map(spelt, sorted({*planned.tables, *planned.features})))}"[
+                    :500
+                ],
                 about={
                     "kitchen": {
                         "name": site.name,
@@ -279,6 +337,7 @@ def _publish(
                 },
                 unmoved={name: site.snapshot if name in there else None for name in sorted(touched)},
                 dropped=planned.dropped,
+                features=planned.features,
                 audit=lambda inside: _audit(inside, publications),
             )
     except BaseException:
@@ -302,7 +361,8 @@ def _publications(
         staged, mode = made
         base = site.snapshot if mode is not Mode.REPLACE else None
         record = _in_production(version.record, site, planned.tables, staged.files)
-        found.append(Publication(staged=staged, record=cast("Mapping[str, object]", record), mode=mode, base=base))
+        told = cast("Mapping[str, object]", record)
+        found.append(Publication(staged=staged, record=told, mode=mode, base=base, anew=True))
     return found
 
 
@@ -388,6 +448,8 @@ def _finish(
                 "commit": {**promotion["commit"], "after": commit},
                 "waived": promotion["waived"],
                 "state": promotion.get("state", ""),
+                "features": promotion.get("features", {}),
+                "replayed": promotion.get("replayed", []),
             },
         )
     )
@@ -400,6 +462,7 @@ def _finish(
         rewritten=sum(row["rows"] for row in told if not row["hash_equal"]),
         left=tuple(promotion.get("left", ())),
         finished=finished,
+        replayed=tuple(promotion.get("replayed", ())),
     )
 
 
@@ -420,6 +483,9 @@ def _told(env: Environment, site: Site, table: str, version: int) -> Json:
     files = []
     for name in cast("dict[str, Any]", record).get("files", ()):
         path = env.lake.folder(table) / name
+        if not path.is_file():  # DuckLake has written its rows into the table's partitions
+            files.append({"file": name, "sha256": "", "tested": False})
+            continue
         hash_ = sha256(path)
         if path.stat().st_ino not in kitchens and not by_hash:
             by_hash |= {sha256(file) for file in kitchens.values()}
@@ -458,6 +524,16 @@ def _before(env: Environment, tables: Sequence[str]) -> dict[str, int | None]:
     versions = env.ledger.versions()
     there = set(env.lake.tables())
     return {name: versions[name].version if name in versions and name in there else None for name in sorted(tables)}
+
+
+def _features_before(env: Environment, planned: Plan) -> dict[str, Json]:
+    """What a revert puts back: a table that was not there goes with all that it has."""
+    there, now = env.lake.tables(), env.lake.features()
+    return {
+        name: now.get(name, Features()).told()
+        for name, each in planned.features.items()
+        if name in there or each.view or name in now
+    }
 
 
 def _commit_of(env: Environment, site: Site, run: str) -> Commit | None:

@@ -11,7 +11,7 @@ from mesh_assets.environment import Environment
 from mesh_assets.errors import UsageError
 from mesh_assets.kitchen import git
 from mesh_assets.kitchen.records import Promotion, Records
-from mesh_assets.lake import Publication, quarantine
+from mesh_assets.lake import Features, Publication, quarantine
 from mesh_assets.ledger import Version
 
 if TYPE_CHECKING:
@@ -77,14 +77,22 @@ def revert(
     if dry_run:
         return Reverted(tables=targets)
     done = _commit_of(env, promotion)  # a kill between the lake's commit and git's left this
-    version = done or put_back(env, targets, run=f"revert {promotion.run}", message=message)
+    features = {name: Features.read(told) for name, told in promotion.record.get("features", {}).items()}
+    version = done or put_back(env, targets, run=f"revert {promotion.run}", message=message, features=features)
     commit = repository.merge(undone, message) if repository and undone else ""
     records.reverted(promotion.run, version)
     return Reverted(tables=targets, version=version, commit=commit)
 
 
-def put_back(env: Environment, targets: Mapping[str, int | None], *, run: str = "", message: str) -> int:
-    """Publish versions of before again, in one commit; None: the table goes.
+def put_back(
+    env: Environment,
+    targets: Mapping[str, int | None],
+    *,
+    run: str = "",
+    message: str,
+    features: Mapping[str, Features] | None = None,
+) -> int:
+    """Publish versions of before again, in one commit; None: the table goes. Comments, partitioning and views, too.
 
     Returns:
         The new version.
@@ -92,20 +100,20 @@ def put_back(env: Environment, targets: Mapping[str, int | None], *, run: str = 
     Raises:
         UsageError: A version is not there any more.
     """
-    if not targets:
+    if not targets and not features:
         return env.lake.head()
     run = run or f"revert {uuid.uuid4()}"
     back = {name: version for name, version in targets.items() if version is not None}
     gone = [name for name, version in targets.items() if version is None]
     publications: list[Publication] = []
-    with env.ledger.lease(sorted(targets), run, wait=30.0), env.lake.session() as con:
+    with env.ledger.lease(sorted({*targets, *(features or {})}), run, wait=30.0), env.lake.session() as con:
         try:
             head = env.lake.head()
             for name, version in sorted(back.items()):
                 staged = env.lake.as_it_was(con, name, version)
                 names = [Path(file).name for file in staged.files]
                 record = {**recorded(env, name, version).record, "files": names, "reverted_to": version}
-                publications.append(Publication(staged=staged, record=record))
+                publications.append(Publication(staged=staged, record=record, anew=True))
             beside, emptied = _waiting_then(env, con, targets)
             publications += beside
             version = env.lake.publish(
@@ -117,6 +125,7 @@ def put_back(env: Environment, targets: Mapping[str, int | None], *, run: str = 
                 about={"revert": dict(targets)},
                 unmoved=dict.fromkeys(targets, head),
                 dropped=[*gone, *emptied],
+                features={name: each for name, each in (features or {}).items() if name not in gone},
             )
         except BaseException:
             if not any(commit.run == run for commit in env.lake.commits(after=head)):

@@ -22,7 +22,7 @@ def moment() -> str:
 
 def scope(env: Environment, site: Site, downstream: str) -> frozenset[str]:
     """What is to be tested: what has changed, what was built in the kitchen already, and what rests on either."""
-    found = changes.changes(changes.base(site), env.mesh)
+    found = changes.against_base(site, env.mesh)
     mine = {name for name in changes.rebuilt(env, site) if name in env.mesh.tables}
     return changes.affected(env.mesh, found.tables | mine, downstream)
 
@@ -45,7 +45,7 @@ def report(env: Environment, site: Site, tables: frozenset[str], rows: Sequence[
         for name in sorted({table.partition(".")[0] for table in tables})
     ]
     domains += [_broken(name, told) for name, told in sorted(env.mesh.broken.items())]
-    found = changes.changes(changes.base(site), env.mesh)
+    found = changes.against_base(site, env.mesh)
     return {
         "schema_version": 1,
         "kitchen": site.name,

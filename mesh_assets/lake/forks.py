@@ -171,7 +171,8 @@ def harvest(
     )
     reshaped = rows(
         f"SELECT 1 FROM {p}ducklake_column WHERE table_id = {table_id} "
-        f"AND (begin_snapshot > {base} OR end_snapshot > {base})"
+        f"AND (begin_snapshot > {base} OR end_snapshot > {base}) UNION ALL SELECT 1 FROM {p}ducklake_partition_info "
+        f"WHERE table_id = {table_id} AND (begin_snapshot > {base} OR end_snapshot > {base})"
     )
     made = rows(f"SELECT min(begin_snapshot) FROM {p}ducklake_table WHERE table_id = {table_id}")[0][0] > base
     folder = _folder(fork, table_id)

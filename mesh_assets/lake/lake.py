@@ -15,8 +15,9 @@ from mesh_assets.audit.contents import Contents
 from mesh_assets.contract import QUARANTINE, Column
 from mesh_assets.domain import LakeConfig
 from mesh_assets.errors import RunError, UsageError
-from mesh_assets.lake import databases, files, forks, masking, publishing, reading, staging
+from mesh_assets.lake import databases, features, files, forks, masking, publishing, reading, staging
 from mesh_assets.lake.catalog import FORMAT, METADATA, PostgresCatalog, SqliteCatalog, no_lake, open_catalog
+from mesh_assets.lake.features import Features
 from mesh_assets.lake.reading import NOT_SHOWN, stopped
 from mesh_assets.lake.sqltext import dotted, in_lake, quoted, text
 from mesh_assets.lake.trouble import explained, mend_of, trouble, without_passwords
@@ -180,6 +181,10 @@ class Lake:
             )
         )
         return tuple(sorted(f"{schema}.{table}" for schema, table in rows if schema.endswith(QUARANTINE) is quarantine))
+
+    def features(self, version: int | None = None) -> dict[str, Features]:
+        """Comments and partitioning of tables, and the views, at a version (default: now), by `domain.name`."""
+        return features.read(self, version)
 
     def relation(self, table: str, version: int) -> str:
         """A version of a table, as SQL that can stand after `FROM`, with an alias too."""
@@ -350,6 +355,7 @@ class Lake:
         about: Mapping[str, object] | None = None,
         unmoved: Mapping[str, int | None] | None = None,
         dropped: Sequence[str] = (),
+        features: Mapping[str, Features] | None = None,
         audit: "Callable[[duckdb.DuckDBPyConnection], None] | None" = None,
     ) -> int:
         """Publish candidates together: readers see all of them or none.
@@ -363,6 +369,7 @@ class Lake:
             about: More for the commit's record.
             unmoved: Tables that nobody may have changed since a version; None: that nobody may have made.
             dropped: Tables that go, in the same commit.
+            features: Tables and views that get others in the same commit; a view without a query goes. Others keep theirs.
             audit: Asked within the transaction, when everything is registered; what it raises undoes all of it.
 
         Returns:
@@ -383,6 +390,7 @@ class Lake:
             about=about or {},
             unmoved=unmoved or {},
             dropped=dropped,
+            features=features or {},
             audit=audit,
         )
 
@@ -528,7 +536,10 @@ class Lake:
     # Within
 
     def moved(self, table: str) -> int | None:
-        """The last version in which anything about a table changed, by whomever; None: there is no such table."""
+        """The last version in which a table's rows or columns changed, by whomever; None: there is no such table.
+
+        A comment does not count, but where the mesh has made a version of as many rows, none, with it.
+        """
         p, (domain, _, name) = self.catalog.native, table.partition(".")
         ids = (
             f"SELECT t.table_id FROM {p}ducklake_table t JOIN {p}ducklake_schema s ON s.schema_id = t.schema_id "
@@ -536,7 +547,11 @@ class Lake:
             "AND s.end_snapshot IS NULL"
         )
         changes = " UNION ALL ".join(
-            [f"SELECT begin_snapshot AS v FROM {p}ducklake_tag WHERE object_id IN ({ids})"]
+            [
+                f"SELECT x.begin_snapshot AS v FROM {p}ducklake_tag x JOIN {p}ducklake_snapshot_changes c "
+                f"ON c.snapshot_id = x.begin_snapshot AND c.commit_extra_info LIKE {text(f'%{json.dumps(table, ensure_ascii=False)}%')} "
+                f"WHERE x.object_id IN ({ids})"
+            ]
             + [
                 f"SELECT {when}_snapshot FROM {p}ducklake_{kind} WHERE table_id IN ({ids})"
                 for kind in ("table", "column", "data_file", "delete_file")

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mesh_assets.errors import RunError, Superseded, UsageError
+from mesh_assets.lake import features as beside
+from mesh_assets.lake.features import Features
 from mesh_assets.lake.sqltext import in_lake, parquet, quoted, text
 from mesh_assets.lake.staging import described
 from mesh_assets.lake.trouble import explained, trouble
@@ -59,6 +61,7 @@ def publish(
     about: Mapping[str, object],
     unmoved: Mapping[str, int | None],
     dropped: Sequence[str],
+    features: Mapping[str, Features],
     audit: "Callable[[duckdb.DuckDBPyConnection], None] | None",
 ) -> int:
     """See `Lake.publish`."""
@@ -80,17 +83,17 @@ def publish(
         default=str,
         ensure_ascii=False,
     )
-    doing = f"Publishing {', '.join(tables)}"
+    doing = f"Publishing {', '.join(tables or sorted(features))}"
     deadline = time.monotonic() + PATIENCE
     for attempt in range(1, ATTEMPTS + 1):
-        with explained(doing), lake.catalog.locked(sorted({*tables, *unmoved})):
+        with explained(doing), lake.catalog.locked(sorted({*tables, *unmoved, *features})):
             _refuse_when_moved(lake, unmoved)
             _refuse_when_overtaken(lake, publications, run, pin)
             _refuse_known_files(lake, publications)
-            before = lake.head()
+            before, had = lake.head(), beside.read(lake)
             try:
                 with lake._publisher(con) as safe:
-                    _transact(safe, lake, publications, info, message, dropped, audit)
+                    _transact(safe, lake, publications, info, message, dropped, had, features, audit)
             except Exception as error:
                 # A connection can break after the commit and before its answer: then it is published.
                 if version := _version_of(lake, info, before):
@@ -103,6 +106,9 @@ def publish(
                     raise
             else:
                 if version := _version_of(lake, info, before):
+                    for publication in publications:
+                        if had.get(publication.staged.table, beside.NONE).partitions and not _knows(lake, publication):
+                            lake.discard(publication.staged)
                     return version
                 raise trouble(doing, RuntimeError("the lake took the commit and made no version of it"))
         time.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 6)))  # noqa: S311 (jitter)
@@ -185,11 +191,16 @@ def _refuse_when_moved(lake: "Lake", unmoved: Mapping[str, int | None]) -> None:
 def _refuse_known_files(lake: "Lake", publications: Sequence[Publication]) -> None:
     # DuckLake would take a file twice, and its rows with it.
     for publication in publications:
-        names = [name for file in publication.staged.files for name in (file, Path(file).name)]
-        known = f"SELECT 1 FROM {lake.catalog.native}ducklake_data_file WHERE path IN ({', '.join(map(text, names))})"
-        if lake._rows(known, native=True):
+        if _knows(lake, publication):
             message = f"{publication.staged.table}: these files are published already.\n    Stage the result again."
             raise RunError(message)
+
+
+def _knows(lake: "Lake", publication: Publication) -> bool:
+    """Whether the lake names any of its files."""
+    names = [name for file in publication.staged.files for name in (file, Path(file).name)]
+    known = f"SELECT 1 FROM {lake.catalog.native}ducklake_data_file WHERE path IN ({', '.join(map(text, names))})"
+    return bool(lake._rows(known, native=True))
 
 
 def _transact(
@@ -199,6 +210,8 @@ def _transact(
     info: str,
     message: str,
     dropped: Sequence[str],
+    had: Mapping[str, Features],
+    features: Mapping[str, Features],
     audit: "Callable[[duckdb.DuckDBPyConnection], None] | None",
 ) -> None:
     con.execute("BEGIN")
@@ -206,11 +219,16 @@ def _transact(
         # As literals: the first parameter makes DuckDB import pandas, which takes a second.
         con.execute(f"CALL mesh.set_commit_message({text(lake.author)}, {text(message)}, extra_info => {text(info)})")
         for publication in publications:
-            if not _register(con, publication):
+            table = publication.staged.table
+            own = had.get(table, beside.NONE)
+            if not _register(con, publication, own, features.get(table, own)):
                 # Empty as before: without a change, DuckLake would make no version, and the record would be lost.
-                con.execute(
-                    f"COMMENT ON TABLE {in_lake(publication.staged.table)} IS {text(f'Empty again {uuid.uuid4()}')}"
-                )
+                said = text(own.comment) if own.comment else "NULL"
+                con.execute(f"COMMENT ON TABLE {in_lake(table)} IS {said}")
+        published = {publication.staged.table for publication in publications}
+        for name, wanted in features.items():  # in their order: a view may read another
+            if name not in published:
+                beside.put(con, name, had.get(name, beside.NONE), wanted)
         for table in dropped:
             con.execute(f"DROP TABLE IF EXISTS {in_lake(table)}")
         if audit is not None:
@@ -223,14 +241,23 @@ def _transact(
         raise
 
 
-def _register(con: "duckdb.DuckDBPyConnection", publication: Publication) -> bool:
-    """Put one candidate into the open transaction; whether that changes anything."""
+def _register(con: "duckdb.DuckDBPyConnection", publication: Publication, had: Features, features: Features) -> bool:
+    """Put one candidate into the open transaction, and give the table its features; whether that changes anything."""
     staged = publication.staged
     name, files = in_lake(staged.table), parquet(staged.files)
     domain, _, table = staged.table.partition(".")
     old = _columns(con, staged.table)
     changed = staged.rows > 0
-    if old is None or (publication.mode is Mode.REPLACE and old != staged.columns):
+    # DuckLake 1.5.5 takes no file of several partitions into a table that is divided into them, and dies when these are
+    # taken from it in the same transaction; a new table can be divided after it was given its files. Not into buckets: it
+    # would not find the rows of files that it has not put there itself.
+    is_divided = bool(had.partitions) and staged.rows > 0
+    inserts = is_divided and (publication.mode is not Mode.REPLACE or had.is_hashed)
+    if old is None or (
+        publication.mode is Mode.REPLACE
+        and (old != staged.columns or ((publication.anew or is_divided) and not inserts))
+    ):
+        had, inserts = beside.NONE, False
         con.execute(f"CREATE SCHEMA IF NOT EXISTS mesh.{quoted(domain)}")
         columns = ", ".join(f"{quoted(column)} {kind}" for column, kind in staged.columns)
         con.execute(f"CREATE OR REPLACE TABLE {name} ({columns})")
@@ -245,13 +272,15 @@ def _register(con: "duckdb.DuckDBPyConnection", publication: Publication) -> boo
             )
         if publication.mode is Mode.PARTITION:
             changed |= _delete(con, f"DELETE FROM {name} WHERE {within(publication)}")
-    if staged.rows:
+    if inserts:
+        con.execute(f"INSERT INTO {name} BY NAME FROM {files}")
+    elif staged.rows:
         for file in staged.files:
             con.execute(
                 f"CALL ducklake_add_data_files('mesh', {text(table)}, {text(file)}, "
                 f"schema => {text(domain)}, allow_missing => true)"
             )
-    return changed
+    return beside.put(con, staged.table, had, features) or changed
 
 
 def _delete(con: "duckdb.DuckDBPyConnection", statement: str) -> bool:

@@ -81,6 +81,8 @@ class Publication:
         partition: (column, start, end), start included and end not, as ISO text; for `PARTITION`.
         base: Version that the candidate was computed against; None: against no table. Anything but `REPLACE` is refused
             when the table has moved since.
+        anew: For `REPLACE`: as a new table of that name, with the comments and partitions of the old one. DuckLake does that at
+            once, while it counts every row of a table that it empties; but it does not list what changed between the two.
         aside: These are rows in quarantine: written by the same commit, and no version of a table that anybody reads.
     """
 
@@ -90,4 +92,5 @@ class Publication:
     key: tuple[str, ...] = ()
     partition: tuple[str, str, str] | None = None
     base: int | None = None
+    anew: bool = False
     aside: bool = False

@@ -4,6 +4,7 @@ Read are `ref`, `source` and `config(materialized=…, enabled=…)` with plain 
 in dbt_project.yml and `materialized` in the models' own YAML. Ephemeral models are followed to the tables behind them.
 """
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -58,6 +59,7 @@ def read_dbt(folder: Path, domain: str, shown: str) -> DbtRead:
             read_text(path, path.name)
             for path in (folder / "dbt_project.yml", *sorted((folder / "macros").rglob("*.sql")))
         ]
+        common += [hashlib.sha256(path.read_bytes()).hexdigest() for path in _beside(folder)]
         models = {model.name: model for model in _models(folder, shown, project, result.problems)}
     except ConfigError as error:
         result.problems += error.problems
@@ -74,6 +76,12 @@ def read_dbt(folder: Path, domain: str, shown: str) -> DbtRead:
             result.problems.append(Problem("M310", what, Place(model.shown), mend))
     result.problems = list(dict.fromkeys(result.problems))
     return result
+
+
+def _beside(folder: Path) -> list[Path]:
+    """What else of a project decides what its models hold: seeds, snapshots, packages."""
+    patterns = ("seeds/**/*.csv", "snapshots/**/*.sql", "packages.yml", "dependencies.yml")
+    return sorted(path for pattern in patterns for path in folder.glob(pattern) if path.is_file())
 
 
 def read_models(folder: Path) -> dict[str, "_Model"]:

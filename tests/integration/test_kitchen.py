@@ -163,6 +163,144 @@ def test_the_whole_way(place):
 
 
 @pytest.mark.long
+def test_comments_partitions_and_views_are_promoted(place):
+    """In the promoting commit, also where no row has changed; production builds on such a table, and a revert undoes it."""
+    con = place.env().lake.connect()
+    con.execute("COMMENT ON TABLE mesh.shop.orders IS 'As it was'")
+    con.execute("CREATE VIEW mesh.shop.old AS SELECT id FROM mesh.shop.orders")
+    con.close()
+    at_first = place.env().lake.features()
+    with open_(place) as kitchen:
+        assert kitchen.status()["matches_production"]
+        rule(kitchen, "select id, amount, mail, id % 2 as odd from shop.raw_orders where id < 4")
+        assert kitchen.test()["ok"]
+        con = kitchen.environment().lake.connect()
+        for statement in (
+            "COMMENT ON TABLE mesh.shop.orders IS 'It''s all that was ordered'",
+            "COMMENT ON COLUMN mesh.shop.orders.odd IS 'Whether the number is odd'",
+            "ALTER TABLE mesh.shop.orders SET PARTITIONED BY (odd, id)",
+            "COMMENT ON TABLE mesh.quiet.one IS 'Nobody has built it'",
+            "ALTER TABLE mesh.quiet.one SET PARTITIONED BY (n)",
+            "CREATE VIEW mesh.shop.z (what) AS SELECT amount FROM mesh.shop.orders WHERE id = 3",
+            "CREATE VIEW mesh.finance.a AS SELECT what * 2 AS twice FROM mesh.shop.z",
+            "COMMENT ON VIEW mesh.shop.z IS 'A view'",
+            "DROP VIEW mesh.shop.old",
+        ):
+            con.execute(statement)
+        con.close()
+        wanted = kitchen.environment().lake.features()
+        assert "since the last test" in kitchen.promote()["refused"][0]["reason"]
+        assert kitchen.test()["ok"]
+        told = {row["table"]: row["what"] for row in kitchen.diff()["features"]}
+        assert told["shop/orders"] == ["comments", "partitioning"]
+        assert told["shop/old"] == ["view"]
+        head = place.env().lake.head()
+        done = kitchen.promote()
+        assert done["refused"] == []
+        assert done["replayed"] == ["finance/a", "quiet/one", "shop/old", "shop/orders", "shop/z"]
+        assert all(row["hash_equal"] for row in done["promoted"])
+        assert kitchen.promote()["already"]
+        lake = place.env().lake
+        assert lake.head() == head + 1, "one commit"
+        assert lake.features() == wanted
+        con = lake.connect(read_only=True)
+        assert con.execute("SELECT twice FROM mesh.finance.a").fetchall() == [(60,)]
+        con.close()
+        # Production builds on it: all of the table anew, then with another column; what it has stays.
+        for query in ("select id, amount, mail, id % 2 as odd from shop.raw_orders", "select * from shop.raw_orders"):
+            place.sql("shop.orders", query)
+            assert place.statuses("shop")["shop/orders"] == "published"
+            assert lake.features()["shop.orders"].comment == "It's all that was ordered"
+        assert lake.features()["shop.orders"].partitions == (), "its column is gone"
+        git(place.root, "checkout", "-q", "domains")
+        kitchen.revert(downstream=True)
+        assert place.env().lake.features() == at_first
+        assert revenue(place) == 100
+
+
+@pytest.mark.long
+def test_raw_files_of_the_work_tree_are_a_change(small):
+    """New, changed and deleted ones: their table is built with all that rests on it, and they come with the code."""
+    with open_(small) as kitchen:
+        assert kitchen.test()["domains"] == [], "nothing has changed"
+        raw = kitchen.root / "domains/shop/raw/orders"
+        (raw / "2.csv").write_text("id,amount,mail\n5,50,e@x.org\n")
+        told = kitchen.test()
+        assert told["changed"] == ["shop/raw_orders"]
+        assert told["rebuilt"] == ["shop/raw_orders", "shop/orders", "finance/revenue"]
+        assert kitchen.sql("from finance.revenue") == [(150,)]
+        assert kitchen.diff()["sources"] == ["shop/raw_orders"]
+        (raw / "2.csv").write_text("id,amount,mail\n5,60,e@x.org\n")
+        assert "since the last test" in kitchen.promote()["refused"][0]["reason"]
+        assert kitchen.test()["ok"]
+        assert len(kitchen.promote()["promoted"]) == 3
+        assert revenue(small) == 160
+        assert set(small.statuses().values()) == {"unchanged"}, "production has the file, too"
+        assert kitchen.rebase()["domains"] == []
+        (raw / "1.csv").unlink()
+        assert kitchen.test()["changed"] == ["shop/raw_orders"]
+        assert kitchen.sql("from finance.revenue") == [(60,)]
+    small.write(".gitignore", ".mesh/\n__pycache__/\n9.csv\n")
+    git(small.root, "commit", "-qam", "ignored")
+    with open_(small) as kitchen:
+        (kitchen.root / "domains/shop/raw/orders/9.csv").write_text("id,amount,mail\n9,9,\n")
+        assert kitchen.test()["ok"]
+        (told,) = kitchen.promote()["refused"]
+        assert told["table"] == "shop/raw_orders"
+        assert "ignored by git" in told["reason"]
+
+
+@pytest.mark.long
+def test_a_comment_alone_is_promoted_and_reverted(small):
+    with open_(small) as kitchen:
+        con = kitchen.environment().lake.connect()
+        con.execute("COMMENT ON TABLE mesh.quiet.one IS 'Just one'")
+        con.close()
+        assert "comments" in kitchen.unpromoted()[0]
+        assert "never tested" in kitchen.promote()["refused"][0]["reason"]
+        assert kitchen.test()["ok"]
+        done = kitchen.promote()
+        assert (done["promoted"], done["replayed"], done["refused"]) == ([], ["quiet/one"], [])
+        assert kitchen.unpromoted() == []
+        assert small.env().lake.features()["quiet.one"].comment == "Just one"
+        assert set(small.statuses().values()) == {"unchanged"}
+        kitchen.revert()
+        assert small.env().lake.features() == {}
+
+
+@pytest.mark.long
+def test_rows_come_on_top_of_a_table_with_partitions(small):
+    """DuckLake itself writes them into its partitions, in production and in a kitchen; promoted, they are all there."""
+    small.domain("shop", "outputs: [{port: kept}]\ntables: {kept: {load: upsert, key: [id]}}\n")
+    for file in (small.root / "domains/shop").glob("*/*orders.*"):
+        file.unlink()
+    small.domain("finance", "")
+    (small.root / "domains/finance/contracts/revenue.odcs.yaml").unlink()
+    small.write("domains/shop/sql/kept.sql", "select 1::bigint as id, 'a' as kind union all select 2, 'b'")
+    (small.root / "domains/finance/sql/revenue.sql").unlink()
+    small.contract("shop.kept", {"id": "BIGINT; required: true", "kind": "VARCHAR"})
+    git(small.root, "add", "-A")
+    git(small.root, "commit", "-qm", "kept")
+    small.run()
+    con = small.env().lake.connect()
+    con.execute("ALTER TABLE mesh.shop.kept SET PARTITIONED BY (kind)")
+    con.close()
+    more = "select 2::bigint as id, 'c' as kind union all select 3, 'd'"
+    small.write("domains/shop/sql/kept.sql", more)
+    git(small.root, "commit", "-qam", "more")
+    assert [row["message"] for row in small.run("shop")["tables"]] == [""]
+    assert small.rows("from shop.kept order by id") == [(1, "a"), (2, "c"), (3, "d")]
+    with open_(small) as kitchen:
+        (kitchen.root / "domains/shop/sql/kept.sql").write_text(more.replace("3", "4"))
+        assert kitchen.test()["ok"]
+        assert kitchen.promote()["refused"] == []
+        assert small.rows("from shop.kept order by id") == [(1, "a"), (2, "c"), (3, "d"), (4, "d")]
+        assert small.env().lake.features()["shop.kept"].partitions == (("kind", "identity"),)
+        kitchen.revert()
+    assert small.rows("from shop.kept order by id") == [(1, "a"), (2, "c"), (3, "d")]
+
+
+@pytest.mark.long
 def test_promotion_is_refused_in_words(small):
     """Not tested; changed since; a test fails; production moved; then waived, then rebased."""
     kitchen = open_(small)

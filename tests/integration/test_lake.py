@@ -105,6 +105,55 @@ def test_a_table_that_becomes_empty_is_empty(lake):
     assert (read(lake, "a.t", full), read(lake, "a.t", empty)) == ([(1,)], [])
 
 
+def said(lake: Lake, *statements: str) -> list[tuple]:
+    """What somebody does in the lake by hand."""
+    con = lake.connect()
+    try:
+        return [con.execute(statement).fetchall() for statement in statements][-1]
+    finally:
+        con.close()
+
+
+def test_comments_and_partitions_outlive_a_publish(lake):
+    rows = "SELECT i, i % 2 AS odd FROM range(10) r(i)"
+    first = put(lake, "a.t", rows)
+    said(
+        lake,
+        "COMMENT ON TABLE mesh.a.t IS 'All of it'",
+        "COMMENT ON COLUMN mesh.a.t.i IS 'Its number'",
+        "ALTER TABLE mesh.a.t SET PARTITIONED BY (odd)",
+    )
+    there = lake.features()
+    assert there["a.t"].told() | {"view": ""} == {
+        "comment": "All of it",
+        "columns": (("i", "Its number"),),
+        "partitions": (("odd", "identity"),),
+        "view": "",
+        "names": "",
+    }
+    appended = put(lake, "a.t", "SELECT 10::BIGINT AS i, 0::BIGINT AS odd", mode=Mode.APPEND, base=first)
+    assert said(lake, "SELECT count(*), sum(odd) FROM mesh.a.t") == [(11, 5)]
+    put(lake, "a.t", "SELECT i, i % 3 AS odd FROM range(9) r(i)")
+    assert said(lake, "SELECT i FROM mesh.a.t WHERE odd = 2 ORDER BY i") == [(2,), (5,), (8,)]
+    assert lake.features() == there
+    assert len(read(lake, "a.t", first)) == len(read(lake, "a.t", appended)) - 1 == 10
+    put(lake, "a.t", "SELECT 1 AS i")
+    assert lake.features()["a.t"].told() == {**there["a.t"].told(), "partitions": ()}
+
+
+def test_rows_in_buckets_are_found(lake):
+    """DuckLake 1.5.5 does not find those of files that it has not put there itself."""
+    put(lake, "a.t", "SELECT i FROM range(10) r(i)")
+    said(lake, "ALTER TABLE mesh.a.t SET PARTITIONED BY (bucket(4, i))")
+    version = put(lake, "a.t", "SELECT i * 2 AS i FROM range(10) r(i)")
+    assert lake.features()["a.t"].is_hashed
+    put(lake, "a.t", "SELECT 19::BIGINT AS i", mode=Mode.APPEND, base=version)
+    assert said(lake, "SELECT i FROM mesh.a.t WHERE i = 18 OR i = 19 ORDER BY i") == [(18,), (19,)]
+    assert said(lake, "SELECT i FROM mesh.a.t WHERE i = 4") == [(4,)]
+    put(lake, "a.t", "SELECT i, 'x' AS more FROM range(10) r(i)")
+    assert said(lake, "SELECT more FROM mesh.a.t WHERE i = 4") == [("x",)]
+
+
 @pytest.mark.parametrize("mode", Mode)
 def test_publishing_nothing_over_nothing_is_recorded_too(lake, mode):
     nothing, how = "SELECT 1 AS i WHERE false", {"mode": mode, "key": ("i",), "partition": ("i", "0", "9")}
