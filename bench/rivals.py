@@ -3,7 +3,7 @@
     .venv/bin/python bench/rivals.py [--into FOLDER]
 
 The set is that of tests/unit/test_change_rightness.py: ports, their readers, changes, and whom each breaks. Every program
-is asked in the way that its documentation shows, by its own functions, with all that it can be told:
+is asked by its own functions, with what could be told to it here (docs/reference/benchmarks.md says what was not):
 
 - `datacontract breaking` gets the port's contract before and after. It knows no readers: its verdict counts for all of them.
 - dbt-data-contracts gets the contracts, and what every reader declares: the columns that it reads, and what it asks of them.
