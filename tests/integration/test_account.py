@@ -202,6 +202,7 @@ def test_watching_shows_only_what_is_new(place, monkeypatch, capsys):
     assert {row["state"] for row in json.loads(line)["tables"]} == {"upcoming", "input not ready"}
 
 
+@pytest.mark.long
 def test_the_portal_shows_it_on_the_home_page_the_tables_and_pages_of_its_own(place, tmp_path):
     place.run()
     sold(place, 1, -2)

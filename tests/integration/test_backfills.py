@@ -99,6 +99,7 @@ def contents(place):
     }
 
 
+@pytest.mark.long
 def test_a_day_and_what_is_made_from_it(place):
     """One day of a port, one week in the next domain, all of what has no partitions; schedules are not waited for."""
     events(place, 10, 20, 40)

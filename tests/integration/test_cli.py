@@ -261,6 +261,7 @@ def test_before_the_first_run(tmp_path):
     assert not (place.root / ".mesh").exists()
 
 
+@pytest.mark.long
 def test_wrong_use_is_told_in_words(ran, tmp_path):
     """Unknown names get the nearest one; there is no mesh where there is none; exit 2."""
     place, _ = ran

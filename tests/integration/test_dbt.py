@@ -79,6 +79,7 @@ def test_dbt_models_are_published_in_one_commit_and_grow(place):
     assert not list((place.root / ".mesh" / "forks").glob("*"))
 
 
+@pytest.mark.long
 def test_a_failed_contract_holds_the_whole_project(place):
     """Readers never see half a build."""
     place.run()

@@ -100,6 +100,7 @@ def test_a_partition_alone_does_not_settle_the_table(place):
     assert place.rows("select n from log.daily order by day") == [(7,), (7,)]
 
 
+@pytest.mark.long
 def test_todays_rows_are_in_the_open_partition(place):
     """A row of today is published, not left out until its day is over."""
     options(place, PARTITIONED)

@@ -64,6 +64,7 @@ def test_four_processes_publish_and_two_read_and_nobody_fails(lake, lake_config,
     assert all(answer["reads"] > 5 for answer in reading)
 
 
+@pytest.mark.long
 def test_reading_on_while_others_publish_new_tables_does_not_crash(lake, lake_config):
     (answer,) = answers(start("read_while_others_publish", lake, lake_config))
     assert answer["found"] == [[1]] * 3

@@ -90,6 +90,7 @@ def test_the_first_version_says_that_there_is_nothing_to_compare_with(tmp_path):
     assert "no earlier version" in told["within"]["message"]
 
 
+@pytest.mark.long
 def test_a_version_is_measured_once(place, monkeypatch):
     """The second time nothing but the version that is tested is read."""
     by_name(place)

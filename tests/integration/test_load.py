@@ -74,6 +74,7 @@ def test_nothing_heavy_is_imported(place):
     assert not {name.partition(".")[0] for name in told["modules"]} & set(HEAVY)
 
 
+@pytest.mark.long
 def test_a_chain_of_a_thousand_tables_loads(tmp_path):
     """However Dagster walks through it: by recursion, in the order of a set; and jobs do not grow with the square."""
     place = Place(tmp_path)

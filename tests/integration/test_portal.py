@@ -100,6 +100,7 @@ def test_nothing_is_on_a_page_that_must_not_be(client, built, path):
     assert all(link.startswith(("/mesh/", "#", "mailto:", "data:,")) for link in read.links)
 
 
+@pytest.mark.long
 def test_every_link_of_the_portal_leads_somewhere(client):
     todo, seen = ["/mesh/"], set()
     while todo:

@@ -419,6 +419,7 @@ def notebook(place, *cells, outputs=()):
     place.write("domains/shop/totals.ipynb", json.dumps(said))
 
 
+@pytest.mark.long
 def test_a_notebook_builds_a_table_and_is_kept_as_it_was_executed(place):
     pytest.importorskip("papermill")
     place.domain(

@@ -79,6 +79,7 @@ def test_suggested_tests_catch_more_than_nine_of_ten_without_a_false_alarm(place
     assert "id__unique" not in found.tests
 
 
+@pytest.mark.long
 def test_faults_hit_the_rows_that_they_say_and_the_same_ones_for_a_seed(place):
     env = place.env()
     table, version = env.mesh.tables["shop.sales"], place.version("shop.sales")

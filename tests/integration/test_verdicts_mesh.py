@@ -53,6 +53,7 @@ def verdicts(place: Place) -> dict[str, tuple[str, int]]:
     return said[0]
 
 
+@pytest.mark.long
 def test_verdicts_follow_other_tables_rules_and_hand_written_code(place):
     at_first = verdicts(place)
     assert set(at_first.values()) == {("pass", 0)}

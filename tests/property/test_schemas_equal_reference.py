@@ -185,6 +185,7 @@ SETTINGS = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 @example(
     ("VARCHAR", pl.DataFrame({"x": ["٣", "é"], "o": [1, 1]}), [("str_matches", {"pattern": r"\d"}, True)]), ppd, "arrow"
 )
+@pytest.mark.long
 def test_verdicts_and_counts_equal_the_reference(tmp_path_factory, case, library, form):
     from tests.property.test_audit_equals_reference import CON
 
