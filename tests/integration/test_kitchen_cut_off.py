@@ -76,7 +76,20 @@ def server():
 @pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("preloaded")
-def test_the_server_goes_away_in_the_middle(server, tmp_path):
+@pytest.mark.parametrize(
+    ("opening", "promoting", "closing_"),
+    [
+        pytest.param(("fork",), ("committing",), ("remove_copy",), id="once each"),
+        pytest.param(
+            ("copy", "fork", "keep_base"),
+            ("harvest", "committing", "merge"),
+            ("closing", "remove_copy", "forget"),
+            marks=pytest.mark.slow,
+            id="everywhere",
+        ),
+    ],
+)
+def test_the_server_goes_away_in_the_middle(server, tmp_path, opening, promoting, closing_):
     """Before the ledger is copied, before the fork, after it; before the files are taken, at the commit, before the merge, and more."""
     lake = {
         "lake_catalog": f"postgres:{server.conninfo}",
@@ -100,23 +113,23 @@ def test_the_server_goes_away_in_the_middle(server, tmp_path):
         assert PASSWORD not in message
         server.start()
 
-    for at in ("copy", "fork", "keep_base"):
+    for at in opening:
         cut_off("open", at)
         stage.agrees(BEFORE)
         children.do("open")
-        if at != "keep_base":
+        if at != opening[-1]:
             children.do("close", "closed")
     children.do("test")
-    for at in ("harvest", "committing", "merge"):
+    for at in promoting:
         cut_off("promote", at)
         stage.agrees(BEFORE, AFTER)
         children.do("promoted_again")
-        if at != "merge":
+        if at != promoting[-1]:
             children.do("revert", "close", "open", "test")
     children.do("revert")
-    for at in ("closing", "remove_copy", "forget"):
+    for at in closing_:
         cut_off("close", at)
         stage.agrees(BEFORE)
         children.do("close", "closed")
-        if at != "forget":
+        if at != closing_[-1]:
             children.do("open")
