@@ -15,7 +15,7 @@ from mesh_assets import provenance, raw
 from mesh_assets.address import parse
 from mesh_assets.catalog import SCHEMA_VERSION
 from mesh_assets.catalog.standing import version_of
-from mesh_assets.domain import LakeConfig, Load, Mesh, Table
+from mesh_assets.domain import LakeConfig, Load, Mesh, Table, Toolchain
 from mesh_assets.environment import Environment, inherit_parsed
 from mesh_assets.errors import MeshError, RunError, UsageError
 from mesh_assets.lake import Lake
@@ -161,7 +161,8 @@ def _fork(env: Environment, mesh: Mesh, version: Version) -> Generator[Environme
         address = _address(lake, mesh.lake)
         ledger = Ledger(home, address if not address.catalog.startswith("sqlite") else None)
         ledger.index(_seed(env, name, number, lake.head()) for name, number in versions.items())
-        inherit_parsed(env.home, home)
+        if table.toolchain is Toolchain.DBT:
+            inherit_parsed(env.home, home)
         yield Environment(replace(mesh, lake=address), home, lake, ledger)
         ledger.close()
     finally:

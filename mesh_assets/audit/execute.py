@@ -280,6 +280,8 @@ class _Audit:
 
     def gather(self, planned: Plan, found: Mapping[int, Counted | CannotAnswer]) -> None:
         """The failing rows that will be shown, in one statement: each one costs as much as a small table's audit."""
+        if planned.contents is None:
+            return
         failing = {
             number: one
             for number, one in found.items()
@@ -288,7 +290,7 @@ class _Audit:
         asked = [step.question for number in failing if (step := planned.steps[number]).question]
         names = dict.fromkeys(name for one in asked for name in columns_shown(one, self.types, self.contract))
         columns = [name for name in names if name not in self.contract.masked]
-        if planned.contents is None or not columns:
+        if not columns:
             return
         aside = f"mesh_shown_{uuid.uuid4().hex}"
         query, rows = shown_together(planned.contents, failing, columns, self.sample, f"temp.{aside}")

@@ -8,6 +8,8 @@ from mesh_assets.commands.common import AsJson, MeshDir, environment, me, note, 
 from mesh_assets.commands.tests import OnBranch, Table, ToCommit, Write, committed, finish, one_table, wanted
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mesh_assets.edits import Kept
 
 
@@ -65,13 +67,7 @@ def disable(
     as_json: AsJson = False,
 ) -> None:
     """Keep a rule in a table's contract without executing it."""
-    from mesh_assets import authoring
-
-    env, _ = environment(mesh)
-    chosen = one_table(env, table)
-    edit = authoring.switch(env.mesh, chosen, name, on=False)
-    what = f"switched {name} off"
-    finish(env, chosen, edit, what, dry_run=dry_run, commit=commit, branch=branch, as_json=as_json)
+    _switch(table, name, mesh, on=False, dry_run=dry_run, commit=commit, branch=branch, as_json=as_json)
 
 
 def enable(
@@ -85,12 +81,18 @@ def enable(
     as_json: AsJson = False,
 ) -> None:
     """Execute a rule again that was kept without being executed."""
+    _switch(table, name, mesh, on=True, dry_run=dry_run, commit=commit, branch=branch, as_json=as_json)
+
+
+def _switch(
+    table: str, name: str, mesh: "Path | None", *, on: bool, dry_run: bool, commit: bool, branch: str, as_json: bool
+) -> None:
     from mesh_assets import authoring
 
     env, _ = environment(mesh)
     chosen = one_table(env, table)
-    edit = authoring.switch(env.mesh, chosen, name, on=True)
-    what = f"switched {name} on"
+    edit = authoring.switch(env.mesh, chosen, name, on=on)
+    what = f"switched {name} {'on' if on else 'off'}"
     finish(env, chosen, edit, what, dry_run=dry_run, commit=commit, branch=branch, as_json=as_json)
 
 

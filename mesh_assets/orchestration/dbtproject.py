@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
+from mesh_assets.environment import MANIFEST, PARSED
 from mesh_assets.errors import ConfigError, Place, Problem, RunError
 from mesh_assets.lake import Lake
 from mesh_assets.lake.catalog import SqliteCatalog
 from mesh_assets.lake.extensions import extension_folder
 
-PARSED = "partial_parse.msgpack"
-"""What dbt keeps of a project that it has parsed, macros of its own included: with it seconds become half a second."""
 NOWHERE = SqliteCatalog(Path("..")).forked(Path("..")).uri
 """How dbt is told of an embedded fork, from a folder in it; there is none when a project is only parsed."""
 IGNORED = ("target", "logs", "dbt_packages", ".user.yml")
@@ -143,7 +142,7 @@ class DbtProject:
             ConfigError: dbt cannot read the project; its words are passed on.
         """
         kept = self.cache / self.content()
-        path = kept / "manifest.json"
+        path = kept / MANIFEST
         if not path.is_file():
             fresh = self.cache / f".{kept.name}.{os.getpid()}"
             self._start_from(self._last(), fresh)
@@ -208,7 +207,7 @@ class DbtProject:
 
     def _parse(self, target: Path) -> None:
         done = self._dbt(["parse"], None, target)
-        if done.code != 0 or not (target / "manifest.json").is_file():
+        if done.code != 0 or not (target / MANIFEST).is_file():
             where = Place(str(self.folder / "dbt_project.yml"))
             what = f"dbt cannot read this project:\n{_tail(done)}"
             raise ConfigError(problems=[Problem("M311", what, where, "`dbt parse` in its folder says the same.")])
