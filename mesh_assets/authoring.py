@@ -28,7 +28,7 @@ _LIST = re.compile(r"^( *)[\w-]+:[^\S\n]*(?:#[^\n]*)?\n( *)- ", re.MULTILINE)
 
 
 MANAGED = frozenset(
-    {"type", "engine", "implementation", "metric", "arguments", "unit", "severity", "description", *OPERATORS}
+    {"type", "engine", "implementation", "metric", "arguments", "query", "unit", "severity", "description", *OPERATORS}
 )
 """Keys of a rule that a form knows; others stay as they are when the rule is changed by one."""
 
@@ -192,7 +192,7 @@ def revise(mesh: Mesh, table: Table, name: str, rule: Rule) -> Edit:
         for key in [key for key in owner if key in MANAGED and key not in new]:
             owner.pop(key)
         for key, value in new.items():
-            if key not in owner or owner[key] != value:
+            if key not in owner or not _same(owner[key], value):
                 owner[key] = value
 
     return changed(mesh, table, change)
@@ -411,9 +411,15 @@ def _found(schema: Any, table: Table, name: str) -> tuple[Any, int]:  # noqa: AN
     raise UsageError(f"{table.name.replace('.', '/')} has no test `{name}`\n    {nearest(name, tests)}")
 
 
+def _same(old: object, new: object) -> bool:
+    """Whether a key need not be written anew; how a text ends depends on how it was written."""
+    return old == new or (isinstance(old, str) and isinstance(new, str) and old.strip() == new.strip())
+
+
 def plain(rule: Rule) -> Any:  # noqa: ANN401 - ruamel's
-    """As YAML that reads well: a block, with its parameters on one line."""
+    """As YAML that reads well: a block, with its parameters on one line, and a text of several lines as it is."""
     from ruamel.yaml.comments import CommentedMap, CommentedSeq
+    from ruamel.yaml.scalarstring import LiteralScalarString
 
     def flow(value: Any) -> Any:  # noqa: ANN401 - ruamel's
         if isinstance(value, Mapping):
@@ -425,4 +431,8 @@ def plain(rule: Rule) -> Any:  # noqa: ANN401 - ruamel's
         made.fa.set_flow_style()
         return made
 
-    return CommentedMap({key: flow(value) for key, value in rule.items()})
+    def block(value: Any) -> Any:  # noqa: ANN401 - ruamel's
+        lines = isinstance(value, str) and "\n" in value
+        return LiteralScalarString(value.rstrip("\n") + "\n") if lines else flow(value)
+
+    return CommentedMap({key: block(value) for key, value in rule.items()})

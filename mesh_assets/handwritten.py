@@ -3,7 +3,7 @@
 These are metrics and queries that somebody wrote by hand, and what columns say in their own keys: `required`, `pattern`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,6 +142,10 @@ def alter(
     """
     if one.key:
         _may(one, value=value is not UNSAID, severity=severity not in ("", one.severity))
+        if one.key == "enum" and value is not UNSAID:
+            if not isinstance(value, list | tuple) or not value:
+                raise UsageError(f"`{one.name}` lists values, and `{value}` is no list\n    Write them all: [A, B]")
+            value = tuple(value)
         edit = _say(mesh, table, one, value=one.value if value is UNSAID else value, severity=severity or one.severity)
     else:
         changes: dict[str, Any] = {}
@@ -222,11 +226,12 @@ def _said(test: Test, own: str) -> ByHand:
     elif test.kind in OPTIONS.values():
         label, elsewhere, asks = f"The column says `{key}`", "", {"value", "severity", "remove"}
     elif enum:
-        label, elsewhere = "The column lists its values", f"The list is changed in {where}."
-        asks, value = {"severity"}, ", ".join(map(str, arguments.get("valid_values", ())))  # ty: ignore
+        label, elsewhere, asks = "The column lists its values", "", {"value", "severity", "remove"}
+        value = tuple(arguments.get("valid_values", ()))  # ty: ignore
     else:  # the key of the table, references
         label, elsewhere = f"Said by `{key}`" if key else "Written by hand", f"It is changed in {where}."
-    said = f"{key}: {str(value).lower() if isinstance(value, bool) else value}" if value is not None else ""
+    shown = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    said = f"{key}: {shown.lower() if isinstance(value, bool) else shown}" if value is not None else ""
     column = test.columns[0] if len(test.columns) == 1 else ""
     return ByHand(
         name=test.name, column=column, key=key or str(test.kind), label=label, said=said, value=value,
@@ -243,7 +248,9 @@ def _may(one: ByHand, **wanted: bool) -> None:
 def _say(mesh: Mesh, table: Table, one: ByHand, *, value: Any, severity: str) -> Edit:  # noqa: ANN401 - of YAML
     def change(schema: Any) -> None:  # noqa: ANN401 - ruamel's
         column = owner_of(schema, one.column, table)
-        if value != one.value:
+        if value != one.value and one.key == "enum":
+            _list(column["enum"], value, one)
+        elif value != one.value:
             column["logicalTypeOptions"][one.key] = value
         if severity == one.severity:
             return
@@ -262,6 +269,21 @@ def _say(mesh: Mesh, table: Table, one: ByHand, *, value: Any, severity: str) ->
                 column.insert(len(column) - ends_with_comment(column), "customProperties", [extra])
 
     return changed(mesh, table, change)
+
+
+def _list(entries: Any, values: Sequence[object], one: ByHand) -> None:  # noqa: ANN401 - ruamel's
+    """An `enum` of these values: entries that stay keep what else they say, new ones come last."""
+    for place in reversed(range(len(entries))):
+        if entries[place].get("value") in values:
+            continue
+        if comment_follows(entries, place):
+            mend = f"Change the list by hand, or move the comment: {one.where}"
+            raise UsageError(f"a comment stands below `{entries[place].get('value')}`\n    {mend}")
+        entries.pop(place)
+    known = [entry.get("value") for entry in entries]
+    new = [authoring.plain({"entry": {"value": value}})["entry"] for value in values if value not in known]
+    at = len(entries) - ends_with_comment(entries)
+    entries[at:at] = new
 
 
 def _spelt(key: str) -> set[str]:

@@ -13,6 +13,7 @@ from mesh_assets.audit.library import TYPES
 from mesh_assets.audit.library.kinds import COMMON, TEXTS, VALUES, Form, Parameter, Scope, TestType
 from mesh_assets.audit.values import CannotAnswer, Family, column_type
 from mesh_assets.contract import Column, Contract
+from mesh_assets.errors import UsageError, nearest
 
 Values = Mapping[str, object]
 Rule = dict[str, Any]
@@ -41,6 +42,23 @@ class Offer:
     rule: Callable[[Values], Rule]
     values: Callable[[Rule], Values | None]
     example: str = ""
+
+    def written(self, values: Values) -> Rule:
+        """What stands under `quality:` for values that somebody has named.
+
+        Raises:
+            UsageError: One is not of this kind, or one that is needed is not there; all of them at once.
+        """
+        known = {one.name: one for one in self.parameters}
+        wrong = [f"`{self.name}` has no `{name}`\n    {nearest(name, known)}" for name in values if name not in known]
+        wrong += [
+            f"`{self.name}` needs `{one.name}`\n    {one.help}"
+            for one in self.parameters
+            if one.needed and one.name not in values
+        ]
+        if wrong:
+            raise UsageError("\n".join(wrong))
+        return self.rule(values)
 
     def fits(self, column: Column | None) -> bool:
         """Whether it can be asked of the column; of the table, when there is none."""
@@ -105,18 +123,17 @@ def _metric(name: str, arguments: Mapping[str, str] = MappingProxyType({})) -> t
     return rule, values
 
 
-def _row_count(values: Values) -> Rule:
-    least, most = values.get("least"), values.get("most")
+def _within(least: object, most: object) -> Rule:
+    """The operator of two limits; nothing without one."""
     if least is not None and most is not None:
-        return {"metric": "rowCount", "mustBeBetween": [least, most]}
+        return {"mustBeBetween": [least, most]}
     if most is not None:
-        return {"metric": "rowCount", "mustBeLessOrEqualTo": most}
-    return {"metric": "rowCount", "mustBeGreaterOrEqualTo": 1 if least is None else least}
+        return {"mustBeLessOrEqualTo": most}
+    return {} if least is None else {"mustBeGreaterOrEqualTo": least}
 
 
-def _row_count_values(rule: Rule) -> Values | None:
-    if rule.get("metric") != "rowCount":
-        return None
+def _limits(rule: Rule) -> Values | None:
+    """The limits of a rule with one operator of `_within`; None when it has others."""
     match {key: value for key, value in rule.items() if key.startswith("must")}:
         case {"mustBeBetween": [least, most], **rest} if not rest:
             return {"least": least, "most": most}
@@ -124,9 +141,36 @@ def _row_count_values(rule: Rule) -> Values | None:
             return {"most": most}
         case {"mustBeGreaterOrEqualTo": least, **rest} if not rest:
             return {"least": least}
-        case {"mustBeGreaterThan": least, **rest} if not rest and isinstance(least, int):
-            return {"least": least + 1}
     return None
+
+
+def _row_count(values: Values) -> Rule:
+    return {"metric": "rowCount", **(_within(values.get("least"), values.get("most")) or _within(1, None))}
+
+
+def _row_count_values(rule: Rule) -> Values | None:
+    if rule.get("metric") != "rowCount":
+        return None
+    more_than = rule.get("mustBeGreaterThan")
+    if isinstance(more_than, int) and sum(key.startswith("must") for key in rule) == 1:
+        return {"least": more_than + 1}
+    return _limits(rule)
+
+
+def _query(values: Values) -> Rule:
+    limits = _within(values.get("least"), values.get("most"))
+    exactly = values.get("exactly")
+    demanded = {} if exactly is None and limits else {"mustBe": exactly or 0}
+    return {"type": "sql", "query": values["query"], **demanded, **limits}  # both: the contract's reader says so
+
+
+def _query_values(rule: Rule) -> Values | None:
+    if not isinstance(rule.get("query"), str) or rule.get("type", "sql") != "sql":
+        return None
+    exactly = rule.get("mustBe")
+    alone = exactly is not None and sum(key.startswith("must") for key in rule) == 1
+    limits = {"exactly": exactly} if alone else _limits(rule)
+    return None if limits is None else {"query": rule["query"].strip(), **limits}
 
 
 def _of_library(kind: TestType) -> Offer:
@@ -191,6 +235,12 @@ STANDARD = (
     _of_standard("row_count", "How many rows", "There are too few rows, or too many.", "completeness", (_row_count, _row_count_values),
                  (Parameter(name="least", form=Form.WHOLE, help="So many at least; without a limit, one.", low=0),
                   Parameter(name="most", form=Form.WHOLE, help="So many at most.", low=0)), families=frozenset(), example="least: 1"),
+    _of_standard("query", "A query of its own", "The query's value is not what is demanded.", "consistency", (_query, _query_values),
+                 (Parameter(name="query", form=Form.QUERY, help="A `select` of one number; `{table}` is the table. It only reads.", needed=True),
+                  Parameter(name="exactly", form=Form.NUMBER, help="The number must be this one; without any limit, 0."),
+                  Parameter(name="least", form=Form.NUMBER, help="The number must be at least this."),
+                  Parameter(name="most", form=Form.NUMBER, help="The number must be at most this.")), families=frozenset(),
+                 example="query: select count(*) from {table} where ended < begun"),
 )  # fmt: skip
 """What ODCS has a word for."""
 OFFERS: Mapping[str, Offer] = MappingProxyType(

@@ -300,7 +300,7 @@ def add(
     env, _ = environment(mesh)
     chosen = one_table(env, table)
     rule: dict[str, Any] = {"id": name or "__".join(part for part in (column, test) if part)}
-    rule |= {**_offer(test).rule(_settings(set_ or [])), "severity": severity}
+    rule |= {**_offer(test).written(_settings(set_ or [])), "severity": severity}
     edit = authoring.add(env.mesh, chosen, [(column, rule)])
     finish(env, chosen, edit, f"added {rule['id']}", dry_run=dry_run, commit=commit, branch=branch, as_json=as_json)
 
@@ -378,7 +378,7 @@ def try_(
 
     env, _ = environment(mesh)
     chosen = one_table(env, table)
-    rule = {"id": "tried", **_offer(test).rule(_settings(set_ or []))} if test else None
+    rule = {"id": "tried", **_offer(test).written(_settings(set_ or []))} if test else None
     items = list(testing.tried(env, chosen, column, rule))
     if as_json:
         print_json(catalog.test_report(items))

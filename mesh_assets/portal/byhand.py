@@ -6,18 +6,19 @@ from typing import Any
 from mesh_assets import address as names
 from mesh_assets import handwritten, testing
 from mesh_assets.address import Address, NotFound
-from mesh_assets.authoring import Edit
+from mesh_assets.authoring import Edit, contract_of
 from mesh_assets.catalog.reports import SCHEMA_VERSION, Json
 from mesh_assets.domain import Table
 from mesh_assets.errors import ConfigError, UsageError
 from mesh_assets.handwritten import DEMANDS, PAIRS, TEXTS, UNSAID, ByHand
+from mesh_assets.offered import column_of
 from mesh_assets.portal import forms
 from mesh_assets.portal.forms import Sent
 from mesh_assets.portal.pages import Page
 from mesh_assets.portal.site import View
 
-LONGEST = 2_000
-"""Characters of a reason, and of a pattern."""
+LONGEST = {"value": 20_000, "why": 2_000}
+"""Characters of a pattern or a list, and of a reason."""
 
 
 def listed(view: View, table: Table) -> list[Json]:
@@ -81,18 +82,21 @@ def edited(view: View, table: Table, one: ByHand, sent: Sent) -> tuple[Edit | No
     Raises:
         UsageError: Nothing would be changed.
     """
-    texts = {key: values[0].strip()[:LONGEST] for key, values in sent.items() if values}
+    texts = {key: values[0].strip() for key, values in sent.items() if values}
     errors: dict[str, str] = {}
     severity = texts.get("severity", one.severity)
     if "severity" in one.asks and severity not in forms.SEVERITIES:
         errors["severity"] = "Choose what a failure does."
+    for key in ("value", "why"):
+        if len(texts.get(key, "")) > LONGEST[key]:
+            errors[key] = f"{len(texts[key]):,} characters are too many: {LONGEST[key]:,} at most."
     operator = texts.get("operator", one.operator)
     if "operator" in one.asks and operator not in DEMANDS:
         errors["operator"] = "Choose what is demanded."
     value: Any = UNSAID
     if one.asks & {"operator", "value"} and not errors:
         try:
-            value = _value(one, operator, texts.get("value", ""))
+            value = _value(table, one, operator, texts.get("value", ""))
         except ValueError as wrong:
             errors["value"] = str(wrong)
     if errors:
@@ -118,11 +122,13 @@ def tried(view: View, table: Table, name: str, edit: Edit) -> Json:
     return dict(found[0]) if found else {**nothing, "message": "This rule is not executed."}
 
 
-def _value(one: ByHand, operator: str, text: str) -> Any:  # noqa: ANN401 - of YAML
+def _value(table: Table, one: ByHand, operator: str, text: str) -> Any:  # noqa: ANN401 - of YAML
     if "operator" in one.asks:
         return forms.demanded(text, pair=operator in PAIRS)
     if not text:
         raise ValueError("Say it, or remove the rule.")
+    if one.key == "enum":
+        return tuple(dict.fromkeys(forms.listed(text, column_of(contract_of(table), one.column))))
     if one.key in TEXTS or not isinstance(one.value, int | float):
         return text
     return forms.number(text)
@@ -130,5 +136,5 @@ def _value(one: ByHand, operator: str, text: str) -> Any:  # noqa: ANN401 - of Y
 
 def _shown(value: object) -> str:
     if isinstance(value, list | tuple):
-        return " and ".join(map(str, value))
+        return ("\n" if isinstance(value, tuple) else " and ").join(map(str, value))
     return "" if value is None else str(value)

@@ -17,7 +17,7 @@ Sent = Mapping[str, Sequence[str]]
 """A form as a browser sends it."""
 PREFIX = "p_"
 SEVERITIES = {"error": "Stop the domains that use it", "warning": "Warn only"}
-_LONG = frozenset({Form.CONDITION, Form.EXPRESSION})
+_LONG = frozenset({Form.CONDITION, Form.EXPRESSION, Form.QUERY})
 _LISTS = frozenset({Form.VALUES, Form.DAYS})
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 
@@ -69,7 +69,7 @@ def read(offer: Offer, sent: Sent, column: Column | None) -> Read:
     """The values of a form; what cannot be a value is told, and left out."""
     found = Read()
     for one in offer.parameters:
-        texts = [text.strip() for text in sent.get(PREFIX + one.name, ()) if text.strip()]
+        texts = ["\n".join(text.strip().splitlines()) for text in sent.get(PREFIX + one.name, ()) if text.strip()]
         if one.form is Form.FLAG:
             if texts:
                 found.values[one.name] = True
@@ -166,7 +166,7 @@ def _value(one: Parameter, texts: Sequence[str], column: Column | None) -> objec
         case Form.COLUMNS:
             return list(texts)
         case Form.VALUES:
-            return [_scalar(line.strip(), column) for line in text.splitlines() if line.strip()]
+            return listed(text, column)
         case Form.VALUE:
             return _scalar(text, column)
         case Form.DAYS:
@@ -181,6 +181,15 @@ def number(text: str) -> int | float:
         ValueError: It is none.
     """
     return _number(text.strip(), whole=False, low=None, high=None)
+
+
+def listed(text: str, column: Column | None) -> list[object]:
+    """Values, one on each line, as the column's type has them.
+
+    Raises:
+        ValueError: One of them cannot be in the column.
+    """
+    return [_scalar(line.strip(), column) for line in text.splitlines() if line.strip()]
 
 
 def demanded(text: str, *, pair: bool) -> int | float | list[int | float]:

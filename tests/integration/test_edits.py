@@ -21,9 +21,16 @@ QUALITY = """
   metric: rowCount
   mustBeGreaterThan: 0
 - {id: nulls, metric: rowCount, mustNotBe: 7, description: Seven is bad luck.}  # kept
-- {id: query, type: sql, query: "select count(*) from {table} where amount > 10", mustBeBetween: [1, 20]}
+- {id: query, type: sql, query: "select count(*) from {table} where amount > 10", mustNotBe: 20}
+- id: asked
+  type: sql
+  query: |
+    select count(*)
+    from {table}
+  mustBeBetween: [1, 20]
 - {id: told, type: text, description: Ask the shop.}
 """
+NOTES = "[{value: a, description: Not sent.}, {value: b, description: Gone.}, {value: c, description: Refused.}]"
 
 
 @pytest.fixture
@@ -35,7 +42,7 @@ def place(tmp_path):
             "id": "BIGINT; required: true; unique: true",
             "amount": "BIGINT; logicalTypeOptions: {maximum: 1000, minimum: 0}",
             "buyer": "VARCHAR; classification: restricted",
-            "note": "VARCHAR; logicalTypeOptions: {pattern: '^[a-c]$'}",
+            "note": f"VARCHAR; logicalTypeOptions: {{pattern: '^[a-c]$'}}; enum: {NOTES}",
         },
         quality=QUALITY,
     )
@@ -94,18 +101,92 @@ def test_a_metric_written_by_hand_is_changed_and_tried(place, client):
     assert (test.arguments["operator"], test.arguments["threshold"], test.description) == ("mustBeLessThan", 2, EVIL)
 
 
-def test_of_a_query_the_numbers_are_changed_and_the_query_is_not(place, client):
-    assert client.post(f"{TESTS}/alter", rule_form(client, "query", value="2 and 30")).status_code == 303
-    assert "mustBeBetween: [2, 30]" in text_of(place)
-    assert "select count(*)" in text_of(place)
+def test_of_a_query_with_another_demand_the_numbers_are_changed_and_the_query_is_not(place, client):
+    sent = rule_form(client, "query", operator="mustNotBeBetween", value="2 and 30")
+    assert client.post(f"{TESTS}/alter", sent).status_code == 303
+    assert "mustNotBeBetween: [2, 30]" in text_of(place)
+    assert "select count(*) from {table} where amount > 10" in text_of(place)
+
+
+def query_form(place, was: str = "", name: str = "", **values: str) -> dict[str, str]:
+    revision = authoring.revision(text_of(place))
+    named = {"of": "", "test": "query", "was": was, "id": name or was, "severity": "error", "revision": revision}
+    return {**named, **{f"p_{key}": value for key, value in values.items()}}
+
+
+def test_a_query_is_written_tried_and_saved_without_code_around_it(place, client):
+    place.run()
+    assert 'name="p_query"' in client.get(f"{TESTS}/new?of=&test=query").text
+    sent = query_form(place, name="below", query="select count(*)\r\nfrom {table}\r\nwhere amount < 0", most="3")
+    tried = client.post(f"{TESTS}/try", sent)
+    assert tried.status_code == 200
+    assert 'class="pill pass"' in tried.text
+    assert client.post(f"{TESTS}/save", sent).status_code == 303
+    assert "query: |\n" in text_of(place)
+    tests = {one.name: one for one in place.env().mesh.tables["shop.orders"].contract.tests}
+    assert tests["below"].arguments["query"] == "select count(*)\nfrom {table}\nwhere amount < 0\n"
+
+
+def test_a_query_that_somebody_wrote_keeps_its_lines_when_its_number_is_changed(place, client):
+    before = text_of(place)
+    html = client.get(f"{TESTS}/change?name=asked").text
+    assert "select count(*)\nfrom {table}" in unescape(html)
+    sent = query_form(place, "asked", query="select count(*)\r\nfrom {table}", least="1", most="30")
+    assert client.post(f"{TESTS}/save", sent).status_code == 303
+    assert text_of(place) == before.replace("[1, 20]", "[1, 30]\n        severity: error")
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"query": "drop table orders"}, "select"),
+        ({"query": "select * from read_csv('/etc/passwd')"}, "read_csv"),
+        ({"query": "select 1 from {tabel}"}, "table"),
+        ({"query": "select count(*) from {table}", "exactly": "1", "most": "2"}, "only one of"),
+        ({"query": "select count(*) from {table}", "least": "9", "most": "2"}, "down to"),
+        ({"least": "9"}, "Say it"),
+    ],
+)
+def test_a_query_that_cannot_be_a_test_is_told_beside_the_form(place, client, values, says):
+    before = text_of(place)
+    answer = client.post(f"{TESTS}/save", query_form(place, name="made", **values))
+    assert answer.status_code == 422
+    assert says in unescape(answer.text)
+    assert text_of(place) == before
+
+
+def test_the_list_of_a_column_is_changed_tried_and_taken_out(place, client):
+    place.run()
+    html = client.get(f"{TESTS}/rule?name=note__enum").text
+    assert ">a\nb\nc</textarea>" in html
+    sent = rule_form(client, "note__enum", value="a\r\nd\r\nc")
+    tried = client.post(f"{TESTS}/check", sent)
+    assert tried.status_code == 200
+    assert client.post(f"{TESTS}/alter", sent).status_code == 303
+    assert "{value: a, description: Not sent.}" in text_of(place)
+    tests = {one.name: one for one in place.env().mesh.tables["shop.orders"].contract.tests}
+    assert tests["note__enum"].arguments["valid_values"] == ("a", "c", "d")
+    revision = hidden(client.get(TESTS).text, "revision")
+    assert client.post(f"{TESTS}/remove", {"name": "note__enum", "revision": revision}).status_code == 303
+    assert "enum" not in text_of(place)
+
+
+def test_the_list_of_a_column_is_changed_on_the_command_line_too(place):
+    env, table = table_of(place)
+    edit = handwritten.of_key(env.mesh, table, "note__enum", {"value": ["b"]})
+    assert "enum: [{value: b, description: Gone.}]" in edit.after
+    with pytest.raises(UsageError, match="is no list"):
+        handwritten.of_key(env.mesh, table, "note__enum", {"value": "b"})
 
 
 @pytest.mark.parametrize(
     ("name", "values", "says"),
     [
-        ("query", {"value": "2"}, "two numbers"),
-        ("query", {"value": "30 and 2"}, "down to"),
-        ("query", {"value": "a and b"}, "is no number"),
+        ("query", {"value": "2", "operator": "mustBeBetween"}, "two numbers"),
+        ("query", {"value": "30 and 2", "operator": "mustBeBetween"}, "down to"),
+        ("query", {"value": "a and b", "operator": "mustBeBetween"}, "is no number"),
+        ("note__enum", {"value": " "}, "or remove the rule"),
+        ("note__enum", {"value": "x" * 20_001}, "too many"),
         ("nulls", {"value": ""}, "one number"),
         ("nulls", {"value": "1", "operator": "mustFly"}, "Choose what is demanded"),
         ("nulls", {"value": "1", "severity": "fatal"}, "Choose what a failure does"),
@@ -478,8 +559,9 @@ def test_a_rule_without_an_id_is_found_by_where_it_stands_also_in_a_file_of_one_
     (place.root / FILE).write_text(json.dumps(contract))
     env, table = table_of(place)
     assert [one.name for one in authoring.written(env.mesh, table)] == ["row_count", "sql"]
-    authoring.edit(env.mesh, table, "sql", {"mustBeBetween": [3, 30]}).write()
+    authoring.edit(env.mesh, table, "sql", {"mustNotBe": 30}).write()
     env, table = table_of(place)
-    assert {one.name: one.rule.get("mustBeBetween") for one in authoring.written(env.mesh, table)} == {
-        "row_count": None, "sql": [3, 30],
-    }  # fmt: skip
+    assert {one.name: one.rule["mustNotBe"] for one in authoring.written(env.mesh, table)} == {
+        "row_count": 7,
+        "sql": 30,
+    }

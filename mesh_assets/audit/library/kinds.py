@@ -43,6 +43,7 @@ class Form(StrEnum):
     CHOICE = "one of the choices"
     CONDITION = "a condition in SQL"
     EXPRESSION = "an expression in SQL"
+    QUERY = "a query in SQL"
     DAYS = "a list of dates"
 
 
