@@ -153,6 +153,10 @@ def _fork(env: Environment, mesh: Mesh, version: Version) -> Generator[Environme
     if table.load is not Load.FULL:
         past[table.name] = _before(env, table.name, version.version - 1)
     versions |= {name: number for name, number in past.items() if number is not None}
+    if gone := [
+        f"{name.replace('.', '/', 1)}@{number}" for name, number in versions.items() if not env.lake.has(number)
+    ]:
+        raise RunError(f"what it was made of has expired, and its data is gone: {', '.join(gone)}")
     folder = Path(tempfile.mkdtemp(prefix="mesh_rebuild_", dir=env.home))
     lake = None
     try:

@@ -1,5 +1,7 @@
 """`mesh rebuild`: equal where everything is there, and otherwise what is not."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from mesh_assets.errors import UsageError
@@ -51,6 +53,17 @@ def test_an_older_version_is_made_of_its_own_inputs(place):
     gone = rebuild(place.env(), f"shop.raw_orders@{orders}", place.settings)
     assert gone.verdict is Verdict.IMPOSSIBLE
     assert gone.reasons == ("raw file raw/orders.csv is another now",)
+
+
+def test_an_input_that_has_expired_is_named(place):
+    first, orders = place.version("money.revenue"), place.version("shop.orders")
+    place.write("domains/shop/raw/orders.csv", "id,amount,buyer,note\n1,70,x,y\n")
+    place.run()
+    lake = place.env().lake
+    lake.expire(lake.snapshots(before=datetime.now(UTC) + timedelta(days=1)))
+    found = rebuild(place.env(), f"money.revenue@{first}", place.settings)
+    assert found.verdict is Verdict.IMPOSSIBLE
+    assert found.reasons == (f"what it was made of has expired, and its data is gone: shop/orders@{orders}",)
 
 
 def test_code_that_was_never_committed_is_said_to_be_gone(place):
