@@ -7,17 +7,21 @@ from pathlib import Path
 from mesh_assets import authoring, build
 from mesh_assets.admission import judge
 from mesh_assets.audit import plan as plans
+from mesh_assets.audit.guard import time_limit
+from mesh_assets.audit.result import Result
 from mesh_assets.audit.words import result_json
 from mesh_assets.contract import Contract
 from mesh_assets.domain import Table
 from mesh_assets.environment import Environment, contract_hash
-from mesh_assets.errors import UsageError
+from mesh_assets.errors import RunError, UsageError
 from mesh_assets.ledger import Attempt, Version
 from mesh_assets.order import Seen
 from mesh_assets.store import now
 
 TYPES = "types"
 """Name of the test that counts values which do not fit their column's type."""
+TRY_MEMORY, TRY_SECONDS = "1GB", 60.0
+"""What a test that is tried may take: others wait for the same process, such as Dagster's web server."""
 Item = dict[str, object]
 """One test's result: as `audit.words.result_json`, with `subject`: what was tested, in words."""
 
@@ -68,14 +72,30 @@ def _tried(env: Environment, table: Table, names: set[str] | None) -> tuple[Item
     version = env.ledger.versions().get(table.name)
     if version is None:
         raise UsageError(f"{table.name.replace('.', '/')} was never published\n    Build it first: mesh run")
-    with env.lake.session() as con:
-        results = build.test(env, table, con, version=version.version)
+    if names is None or table.contract is None:
+        with env.lake.session() as con:
+            results = build.test(env, table, con, version=version.version)
+    else:
+        alone = tuple(test for test in table.contract.tests if test.name in names)
+        table = replace(table, contract=replace(table.contract, tests=alone))
+        results = _bounded(env, table, version.version)
     subject = f"version {version.version}"
-    return tuple(
-        {**result_json(result, table.name), "subject": subject}
-        for result in results
-        if names is None or result.test.name in names
-    )
+    return tuple({**result_json(result, table.name), "subject": subject} for result in results)
+
+
+def _bounded(env: Environment, table: Table, version: int) -> tuple[Result, ...]:
+    """The tests of a version, by a database of its own that cannot take much."""
+    import duckdb
+
+    try:
+        with env.lake.bounded(TRY_MEMORY) as con, time_limit(con, TRY_SECONDS):
+            return build.test(env, table, con, version=version)
+    except duckdb.InterruptException:
+        mend = "Ask less of it, such as one column at a time, or let `mesh test` execute it once it is saved."
+        raise RunError(f"the test took longer than {TRY_SECONDS:g} seconds\n    {mend}") from None
+    except duckdb.OutOfMemoryException:
+        mend = "Ask less of it: `list` and `string_agg` of a whole table have to be held at once."
+        raise RunError(f"the test needs more than {TRY_MEMORY} of memory\n    {mend}") from None
 
 
 def is_failure(item: Mapping[str, object], *, fail_on: str = "error") -> bool:

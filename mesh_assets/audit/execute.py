@@ -462,7 +462,8 @@ class _Audit:
     def reason(self, error: duckdb.Error) -> str:
         """DuckDB's first line. Errors in the data quote values, so they are kept back where a column is masked."""
         if self.contract.masked and not isinstance(
-            error, duckdb.BinderException | duckdb.CatalogException | duckdb.ParserException
+            error,
+            duckdb.BinderException | duckdb.CatalogException | duckdb.ParserException | duckdb.OutOfMemoryException,
         ):
             return f"{type(error).__name__} (its words may hold masked values)"
         return str(error).splitlines()[0]

@@ -67,9 +67,7 @@ def tables(env: Environment, site: Site, names: Iterable[str], *, sampled: int) 
 def compare(env: Environment, site: Site, names: Iterable[str], *, sampled: int = rows.SAMPLED) -> list[Json]:
     """How tables differ from the base: columns, and rows by key."""
     before, after = env.ledger.versions(upto=site.snapshot), env.ledger.versions()
-    con = env.lake.connect(read_only=True)
-    try:
-        con.execute(f"SET memory_limit = '{MEMORY}'")
+    with env.lake.bounded(MEMORY) as con:
         con.execute("SET preserve_insertion_order = false")
         return [
             {
@@ -80,8 +78,6 @@ def compare(env: Environment, site: Site, names: Iterable[str], *, sampled: int 
             }
             for name in names
         ]
-    finally:
-        con.close()
 
 
 def _compared(

@@ -91,6 +91,19 @@ class Lake:
             raise
         return con
 
+    @contextmanager
+    def bounded(self, memory: str) -> Generator["duckdb.DuckDBPyConnection"]:
+        """A database of its own that only reads, and takes so much memory, such as `1GB`; what is more goes to disk."""
+        con = self.connect(read_only=True)
+        try:
+            con.execute(f"SET memory_limit = {text(memory)}")
+            yield con
+        except BaseException:
+            con.interrupt()
+            raise
+        finally:
+            con.close()
+
     def attachment(self) -> dict[str, object]:
         """How another DuckDB attaches this lake as `mesh`: its `path` and `options`; a password is in `environment`."""
         return {"path": f"ducklake:{self.catalog.uri}", "alias": "mesh", "options": dict(self.catalog.options)}

@@ -1,6 +1,6 @@
 """The form of a rule that somebody has written by hand, and of what a column says in its own keys."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mesh_assets import address as names
@@ -9,7 +9,7 @@ from mesh_assets.address import Address, NotFound
 from mesh_assets.authoring import Edit, contract_of
 from mesh_assets.catalog.reports import SCHEMA_VERSION, Json
 from mesh_assets.domain import Table
-from mesh_assets.errors import ConfigError, UsageError
+from mesh_assets.errors import ConfigError, RunError, UsageError
 from mesh_assets.handwritten import DEMANDS, PAIRS, TEXTS, UNSAID, ByHand
 from mesh_assets.offered import column_of
 from mesh_assets.portal import forms
@@ -114,12 +114,19 @@ def edited(view: View, table: Table, one: ByHand, sent: Sent) -> tuple[Edit | No
 
 def tried(view: View, table: Table, name: str, edit: Edit) -> Json:
     """What the rule says of the published version, changed like this; nothing is kept."""
-    nothing = {"status": "never ran", "sample": [], "query": ""}
+    return told(lambda: testing.tried_as(view.env, table, edit.contract, name))
+
+
+def told(ask: Callable[[], Sequence[testing.Item]]) -> Json:
+    """The one result of a try; or, in its place, why there is none."""
+    nothing = {"sample": [], "query": ""}
     try:
-        found = testing.tried_as(view.env, table, edit.contract, name)
+        found = ask()
     except UsageError as error:  # never published
-        return {**nothing, "message": str(error).split("\n", 1)[0]}
-    return dict(found[0]) if found else {**nothing, "message": "This rule is not executed."}
+        return {**nothing, "status": "never ran", "message": str(error).split("\n", 1)[0]}
+    except RunError as error:  # it wanted too much
+        return {**nothing, "status": "error", "message": ". ".join(line.strip() for line in str(error).splitlines())}
+    return dict(found[0]) if found else {**nothing, "status": "never ran", "message": "This rule is not executed."}
 
 
 def _value(table: Table, one: ByHand, operator: str, text: str) -> Any:  # noqa: ANN401 - of YAML

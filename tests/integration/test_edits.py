@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mesh_assets import authoring, edits, handwritten
+from mesh_assets import authoring, edits, handwritten, testing
 from mesh_assets.authoring import Overtaken
 from mesh_assets.committing import Wanted
 from mesh_assets.errors import ConfigError, MeshError, RunError, UsageError
@@ -565,3 +565,25 @@ def test_a_rule_without_an_id_is_found_by_where_it_stands_also_in_a_file_of_one_
         "row_count": 7,
         "sql": 30,
     }
+
+
+BOMB = "select len(list(repeat(range::varchar, 100))) from {table}, range(100000000)"
+
+
+def test_a_query_that_takes_all_memory_is_ended_and_the_server_stays(place, client, monkeypatch):
+    monkeypatch.setattr(testing, "TRY_MEMORY", "100MB")
+    place.run()
+    answer = client.post(f"{TESTS}/try", query_form(place, name="made", query=BOMB))
+    assert answer.status_code == 200
+    assert "Out of Memory" in answer.text
+    assert "95.3 MiB used" in answer.text
+    assert client.get(TESTS).status_code == 200
+
+
+def test_a_try_that_goes_on_for_too_long_is_ended(place, client, monkeypatch):
+    monkeypatch.setattr(testing, "TRY_SECONDS", 0.05)
+    place.run()
+    condition = "list_sum(list_transform(range(4000000 + id), x -> x % 7)) > 0"
+    sent = {"of": "", "test": "condition", "was": "", "id": "made", "severity": "error", "p_condition": condition}
+    answer = client.post(f"{TESTS}/try", {**sent, "revision": authoring.revision(text_of(place))})
+    assert "took longer than 0.05 seconds" in answer.text
