@@ -24,11 +24,12 @@ from mesh_assets.changes.shape import shape_of
 from mesh_assets.contract import Kind
 from mesh_assets.domain import Load, Table, Toolchain
 from mesh_assets.environment import Environment, contract_hash
-from mesh_assets.errors import RunError, Superseded
+from mesh_assets.errors import ConfigError, RunError, Superseded
 from mesh_assets.handover import unreadable
 from mesh_assets.lake import Mode, Publication, Staged, masking
 from mesh_assets.ledger import Input, Record
 from mesh_assets.partitions import Partition
+from mesh_assets.reading.source import read_text
 from mesh_assets.schemas.attached import audit
 from mesh_assets.step import (
     Outcome,
@@ -633,6 +634,7 @@ def _version_record(
         "made": provenance.of(mesh, table),
         "files": raw.hashes(raw.folder_of(mesh, table), table.source, step.env.ledger.hashes()),
         "contract_version": table.contract.version if table.contract else "",
+        "terms": _terms(step, table),
         "toolchain": table.toolchain.value,
         "fingerprint": fingerprint,
         "rows": rows,
@@ -642,6 +644,18 @@ def _version_record(
         "seconds": round(time.monotonic() - step.started, 3),
         **_replaced(step, candidate),
     }
+
+
+def _terms(step: Step, table: Table) -> str:
+    """The contract's text, kept for the pages of this version; empty where there is none."""
+    if table.contract is None:
+        return ""
+    shown = table.contract.where.path
+    try:
+        text = read_text(step.env.mesh.root / shown, shown)
+    except ConfigError:  # somebody has broken it, or taken it away, since the mesh was read
+        return ""
+    return step.env.ledger.keep_terms([text])[0]
 
 
 def _of_replay(step: Step, candidate: Candidate, results: Sequence[Result], fingerprint: str, rows: int) -> Record:

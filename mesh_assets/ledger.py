@@ -4,6 +4,7 @@ Versions are an index of the lake's commits and can be rebuilt from them (`Ledge
 is kept here alone. SQLite in WAL mode by default, PostgreSQL beside a PostgreSQL lake: one module, one set of tables.
 """
 
+import hashlib
 import os
 import socket
 import threading
@@ -86,6 +87,12 @@ _raw_files = sa.Table(
     sa.Column("stamp", sa.Text, nullable=False),
     sa.Column("sha256", sa.Text, nullable=False),
 )
+_terms = sa.Table(
+    "terms",
+    _schema,
+    sa.Column("hash", sa.Text, primary_key=True),
+    sa.Column("text", sa.Text, nullable=False),
+)
 
 
 class Input(TypedDict):
@@ -99,7 +106,8 @@ class Record(TypedDict, total=False):
     """What is kept of a build: in the lake's commit of a version, and in the ledger of every attempt.
 
     `tried`, `code`, `contract` and `raw` are what `due` compares; `inputs` is what was read, `tried` what was on offer.
-    `made` is what it was made with (`provenance`), `files` the raw files of a source with their hashes.
+    `made` is what it was made with (`provenance`), `files` the raw files of a source with their hashes. `terms` names the
+    contract's text, as the ledger keeps it.
     `days` is the half-open range of partitions that was asked for; `replaced` is what of the version `of` (a fingerprint)
     was replaced, where the rest was kept. `quarantined` says how many rows were staged, published and set aside.
     """
@@ -108,6 +116,7 @@ class Record(TypedDict, total=False):
     code: str
     contract: str
     contract_version: str
+    terms: str
     raw: str
     inputs: dict[str, Input]
     held: list[str]
@@ -181,6 +190,7 @@ class Ledger:
         self.store.ensure(_schema)
         self._versions: dict[tuple[str, int, str], Version] = {}  # rows never change: their JSON is read once
         self._attempts: dict[tuple[int, str], Attempt] = {}
+        self._kept_terms: set[str] = set()
 
     def close(self) -> None:
         """Give back every connection."""
@@ -504,6 +514,24 @@ class Ledger:
             return process_started(int(pid)) == started
         age = datetime.now(UTC) - datetime.fromisoformat(beat)
         return age.total_seconds() < self.lease_seconds
+
+    # -- the texts of contracts -------------------------------------------------------------------------------------------
+
+    def keep_terms(self, texts: Iterable[str]) -> tuple[str, ...]:
+        """Keep texts, each once; the name of each, which is its SHA-256."""
+        rows = {hashlib.sha256(text.encode()).hexdigest(): text for text in texts}
+        known = self._kept_terms & rows.keys()
+        if new := [{"hash": name, "text": text} for name, text in rows.items() if name not in known]:
+            with self.store.writing() as db:
+                self.store.put(db, _terms, new)
+            self._kept_terms |= rows.keys()
+        return tuple(rows)
+
+    def terms(self, names: Iterable[str]) -> dict[str, str]:
+        """Texts by name; those that are not here are left out."""
+        query = sa.select(_terms).where(_terms.c.hash.in_(tuple(names)))
+        with self.store.reading() as db:
+            return {row.hash: row.text for row in db.execute(query)}
 
     # -- raw files --------------------------------------------------------------------------------------------------------
 

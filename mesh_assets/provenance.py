@@ -19,12 +19,26 @@ def of(mesh: Mesh, table: Table) -> dict[str, Any]:
 
     Returns:
         `commit`: empty without git. `changed`: the domain's files are not as that commit has them. `packages`: by name.
+        `configuration`: how the table is loaded and started.
     """
     head = commit(mesh.root)
     return {
         "commit": head,
         "changed": bool(head) and changed(mesh.root, table.domain),
         "packages": dict(packages()),
+        "configuration": configuration(mesh, table),
+    }
+
+
+def configuration(mesh: Mesh, table: Table) -> dict[str, Any]:
+    """How a table is loaded and started, as its domain says."""
+    parts = table.partitions
+    return {
+        "load": str(table.load),
+        "key": list(table.key),
+        "partitions": f"{parts.every} by {parts.by}, from {parts.start}" if parts else "",
+        "automation": table.automation,
+        "executor": mesh.domains[table.domain].executor,
     }
 
 

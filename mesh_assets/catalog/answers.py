@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from mesh_assets import address as names
-from mesh_assets import deprecation, graph
+from mesh_assets import deprecation, graph, provenance
 from mesh_assets.account.look import look
 from mesh_assets.address import QUESTIONS, Address
-from mesh_assets.catalog import profile, words
+from mesh_assets.catalog import profile, terms, words
 from mesh_assets.catalog.access import readers_code, whereabouts
 from mesh_assets.catalog.reports import SCHEMA_VERSION, Json, spelt
 from mesh_assets.catalog.standing import Standing, version_of, worst
@@ -104,8 +104,9 @@ def _head(env: Environment, standing: Standing, address: Address, question: str)
         return head | {"title": found["title"], "status": found["status"], "reason": found["reason"]}
     table = env.mesh.tables[address.name]
     version, newest = version_of(env, address), standing.versions.get(table.name)
-    stands = standing.of(table)
-    contract = table.contract
+    pinned = address.version is not None
+    stands = {"status": _came_out(version), "reason": ""} if pinned and version else standing.of(table)
+    contract, own = _contract_of(env, address, version)
     return head | {
         "table": spelt(table.name),
         "name": table.short,
@@ -114,13 +115,28 @@ def _head(env: Environment, standing: Standing, address: Address, question: str)
         "kind": _kind(table),
         "version": version.version if version else None,
         "newest": newest.version if newest else None,
-        "pinned": address.version is not None,
+        "pinned": pinned,
+        "contract_of": "version" if own else "today",
         "expired": bool(version) and not env.lake.has(version.version),
         "status": stands["status"],
         "reason": stands["reason"],
         "deprecated": deprecation.to_json(deprecation.deprecated(env.mesh, table), standing.at.date()),
         "succeeds": spelt(deprecation.succeeds(env.mesh, table)) or None,
     }
+
+
+def _contract_of(env: Environment, address: Address, version: Version | None) -> tuple[Contract | None, bool]:
+    """The contract that an address is about, and whether it is the one that its version was published under."""
+    if address.version is None:
+        return env.mesh.tables[address.name].contract, True
+    table, own = terms.table_of(env, address.name, version)
+    return table.contract, own
+
+
+def _came_out(version: Version) -> str:
+    """How a version was published."""
+    tests = version.record.get("tests") or {}
+    return next((word for word in ("fail", "warn") if tests.get(word)), "pass")
 
 
 def _kind(table: Table) -> str:
@@ -134,7 +150,8 @@ def _kind(table: Table) -> str:
 
 def _what(env: Environment, standing: Standing, address: Address, *, readable: bool) -> Json:
     table = env.mesh.tables[address.name]
-    contract, version = table.contract, version_of(env, address)
+    version = version_of(env, address)
+    contract, _ = _contract_of(env, address, version)
     record = version.record if version else {}
     number = version.version if version and readable else None
     measured = (
@@ -144,7 +161,7 @@ def _what(env: Environment, standing: Standing, address: Address, *, readable: b
         "purpose": contract.description if contract else "",
         "rows": record.get("rows"),
         "since": version.at if version else None,
-        "columns": _columns(table, record.get("columns") or (), measured["columns"]),
+        "columns": _columns(table, contract, record.get("columns") or (), measured["columns"]),
         "sampled": measured["sampled"],
         "promises": [words.test_json(test) for test in (contract.tests if contract else ())],
         "service_levels": [words.level(item) for item in (contract.service_levels if contract else ())],
@@ -153,18 +170,24 @@ def _what(env: Environment, standing: Standing, address: Address, *, readable: b
         "readers": _readers(env.mesh, table),
         "sample_query": f"select * from {table.name} limit 10",
         "sample": profile.sample(env, table, number) if number is not None else {"columns": [], "rows": []},
-        "freshness": standing.of(table)["freshness"],
+        "freshness": standing.of(table)["freshness"] if address.version is None else None,
     }
 
 
-def _columns(table: Table, built: Sequence[Sequence[str]], measured: Mapping[str, Any]) -> list[Json]:
-    """As they are in the version; those that the contract alone knows come last."""
-    contract = table.contract
+def _columns(
+    table: Table, contract: Contract | None, built: Sequence[Sequence[str]], measured: Mapping[str, Any]
+) -> list[Json]:
+    """As they are in the version; those that the contract alone knows come last.
+
+    Masked is what the contract of today masks, whatever that of the version did: that decides what is shown.
+    """
+    shown = profile.visible(table.contract)
     known = {column.name: column for column in contract.columns} if contract else {}
     kinds = {pair[0]: pair[1] for pair in built} or {name: column.type for name, column in known.items()}
     found = {name: (kind, known.get(name)) for name, kind in kinds.items()}
     found |= {name: (column.type, column) for name, column in known.items() if name not in found}
-    return [_column(name, kind, column, contract, measured.get(name)) for name, (kind, column) in found.items()]
+    rows = [_column(name, kind, column, contract, measured.get(name)) for name, (kind, column) in found.items()]
+    return [{**row, "masked": row["name"] not in shown} for row in rows]
 
 
 def _column(name: str, kind: str, column: Column | None, contract: Contract | None, measured: Mapping | None) -> Json:
@@ -176,7 +199,6 @@ def _column(name: str, kind: str, column: Column | None, contract: Contract | No
         "unit": column.unit if column else "",
         "classification": column.classification if column else "",
         "tags": list(column.tags) if column else [],
-        "masked": column.masked if column else contract is None or column is None,
         "primary_key": column.primary_key if column else False,
         "required": column.required if column else False,
         "unique": column.unique if column else False,
@@ -308,7 +330,10 @@ def _why(env: Environment, table: Table) -> Json | None:
 
 def _version(env: Environment, table: Table, version: Version) -> Json:
     record, own = version.record, {test.name for test in (table.contract.tests if table.contract else ())}
-    results = env.ledger.results(table.name, version.version, contract_hash(table)) or ()
+    results = env.ledger.results(table.name, version.version, contract_hash(table))
+    if results is None:  # of the contract of then
+        results = env.ledger.said(table.name, version.version, version.run, others=True) or ()
+        own = {str(item["name"]) for item in results}
     return {
         "version": version.version,
         "at": version.at,
@@ -316,11 +341,7 @@ def _version(env: Environment, table: Table, version: Version) -> Json:
         "log": f"/runs/{version.run}",
         "seconds": record.get("seconds"),
         "rows": record.get("rows"),
-        "status": "fail"
-        if (record.get("tests") or {}).get("fail")
-        else "warn"
-        if (record.get("tests") or {}).get("warn")
-        else "pass",
+        "status": _came_out(version),
         "tests": record.get("tests") or {},
         "fingerprint": record.get("fingerprint"),
         "results": [
@@ -492,6 +513,7 @@ def _how(env: Environment, _standing: Standing, address: Address) -> Json:
     table, version = env.mesh.tables[address.name], version_of(env, address)
     record = version.record if version else {}
     made = record.get("made") or {}
+    contract, _ = _contract_of(env, address, version)
     return {
         "steps": steps(env.mesh, table),
         "toolchain": table.toolchain.value,
@@ -506,16 +528,8 @@ def _how(env: Environment, _standing: Standing, address: Address) -> Json:
         "commit": made.get("commit") or "",
         "commit_changed": bool(made.get("changed")),
         "packages": made.get("packages") or {},
-        "contract": {"version": record.get("contract_version") or "", **(_contract(table.contract) or {})},
-        "configuration": {
-            "load": str(table.load),
-            "key": list(table.key),
-            "partitions": f"{table.partitions.every} by {table.partitions.by}, from {table.partitions.start}"
-            if table.partitions
-            else "",
-            "automation": table.automation,
-            "executor": env.mesh.domains[address.domain].executor,
-        },
+        "contract": {"version": record.get("contract_version") or "", **(_contract(contract) or {})},
+        "configuration": made.get("configuration") or provenance.configuration(env.mesh, table),
         "dagster": f"/assets/{address.domain}/{address.table}",
         "rebuild": f"mesh rebuild {address.domain}/{address.table}@{version.version}" if version else "",
     }

@@ -6,37 +6,82 @@ from typing import Any
 
 from mesh_assets.account.expected import allowed
 from mesh_assets.account.expected import spoken as ago
-from mesh_assets.audit.words import demanded, meaning, named
+from mesh_assets.audit.words import demanded, named
 from mesh_assets.contract import Contract, Kind, ServiceLevel, Severity, Test
 
-_WHOLE = {
+_PROMISED = {
     Kind.COLUMNS: "every column of the contract is there",
     Kind.TYPES: "every value has the type that the contract says",
+    Kind.REQUIRED: "every row has its {columns}",
+    Kind.UNIQUE: "no two rows have the same {columns}",
+    Kind.PRIMARY_KEY: "every row has its {columns}, and no two rows the same",
+    Kind.MINIMUM: "no {columns} is below {value}",
+    Kind.MAXIMUM: "no {columns} is above {value}",
+    Kind.EXCLUSIVE_MINIMUM: "every {columns} is above {value}",
+    Kind.EXCLUSIVE_MAXIMUM: "every {columns} is below {value}",
+    Kind.MULTIPLE_OF: "every {columns} is a multiple of {value}",
+    Kind.PATTERN: "every {columns} matches `{pattern}`",
+    Kind.FORMAT: "every {columns} has the format `{format}`",
+    Kind.MIN_LENGTH: "no {columns} is shorter than {value} characters",
+    Kind.MAX_LENGTH: "no {columns} is longer than {value} characters",
+    Kind.REFERENCE: "every {columns} is in `{to_table}`",
+    Kind.PANDERA: "this check of its pandera schema passes",
 }
 _COUNTS = {
     Kind.ROW_COUNT: "the number of rows",
     Kind.NULL_VALUES: "the number of rows without {columns}",
     Kind.MISSING_VALUES: "the number of rows whose {columns} is missing",
-    Kind.INVALID_VALUES: "the number of rows whose {columns} is not valid",
+    Kind.INVALID_VALUES: "the number of rows whose {columns} {wrong}",
     Kind.DUPLICATE_VALUES: "the number of rows that share their {columns} with another",
-    Kind.SQL: "what its query returns",
+    Kind.SQL: "what `{query}` returns",
 }
+_LISTED, _LONGEST = 12, 160
+"""Values that are listed in a sentence, and characters of a query in it."""
 
 
 def sentence(test: Test) -> str:
-    """What a test promises, as one sentence."""
-    if test.kind in _WHOLE:
-        said = _WHOLE[test.kind]
+    """What a test promises, as one sentence with all that it was told."""
+    told = {**test.arguments, "columns": named(test.columns)}
+    if test.kind is Kind.LIBRARY:
+        said = _of_library(test)
     elif test.kind in _COUNTS:
-        columns, percent = named(test.columns), test.arguments.get("unit") == "percent"
-        said = _COUNTS[test.kind].format(columns=columns)
+        percent = told.get("unit") == "percent"
+        said = _COUNTS[test.kind].format_map({**told, "wrong": _wrong(told), "query": _short(str(told.get("query")))})
         said = said.replace("the number", "the share", 1) if percent else said
-        operator = test.arguments.get("operator")
-        must = demanded(str(operator), test.arguments.get("threshold")) if operator else "must be 0"
+        operator = told.get("operator")
+        must = demanded(str(operator), told.get("threshold")) if operator else "must be 0"
         said = f"{said} {must}{' %' if percent else ''}"
     else:
-        said = f"no rows {meaning(test)}"
+        said = _PROMISED[test.kind].format_map(told)
     return said[0].upper() + said[1:]
+
+
+def _of_library(test: Test) -> str:
+    """`amount`: Between two values (least 0, most 200)."""
+    from mesh_assets.audit.library import TYPES
+
+    known = TYPES.get(test.type)
+    told = ", ".join(f"{name.replace('_', ' ')} {_value(value)}" for name, value in test.arguments.items())
+    label = f"{known.label if known else test.type}{f' ({told})' if told else ''}"
+    return f"{named(test.columns)}: {label}" if test.columns else label
+
+
+def _wrong(told: Mapping[str, object]) -> str:
+    if values := told.get("valid_values"):
+        return f"is none of {_value(values)}"
+    return f"does not match `{told['pattern']}`" if "pattern" in told else "is not valid"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, list | tuple | frozenset):
+        shown = [f"`{item}`" for item in list(value)[:_LISTED]]
+        return ", ".join(shown) + (f" and {len(value) - _LISTED} more" if len(value) > _LISTED else "")
+    return f"`{_short(value)}`" if isinstance(value, str) else str(value)
+
+
+def _short(text: str) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= _LONGEST else f"{words[:_LONGEST]} …"
 
 
 def consequence(severity: Severity | str) -> str:

@@ -353,6 +353,8 @@ def _publications(
     env: Environment, kitchen: Environment, site: Site, planned: Plan, con: "duckdb.DuckDBPyConnection"
 ) -> list[Publication]:
     found = []
+    texts = kitchen.ledger.terms({version.record.get("terms") or "" for version in planned.tables.values()})
+    env.ledger.keep_terms(texts.values())
     for name, version in planned.tables.items():
         found += _beside(env, kitchen, site, con, name)
         made = kitchen.lake.harvest(con, name, into=env.lake, base=site.snapshot)

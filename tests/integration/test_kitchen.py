@@ -109,6 +109,8 @@ def test_the_whole_way(place):
             kitchen,
             "select id, case when id = 2 then 25 else amount end as amount, mail from shop.raw_orders where id < 4",
         )
+        terms = kitchen.root / "domains/shop/contracts/orders.odcs.yaml"
+        terms.write_text(f"# As agreed in spring.\n{terms.read_text()}")
         told = kitchen.test()
         assert told["ok"]
         assert told["rebuilt"] == ["shop/orders", "finance/revenue"]
@@ -139,6 +141,8 @@ def test_the_whole_way(place):
         assert "id < 4" in (place.root / "domains/shop/sql/orders.sql").read_text()
         assert git(place.root, "status", "--porcelain") == ""
         assert set(place.statuses().values()) == {"unchanged"}, "production need not build anything again"
+        named = place.env().ledger.versions()["shop.orders"].record["terms"]
+        assert place.env().ledger.terms([named])[named].startswith("# As agreed in spring.")
         commit = place.env().lake.commits()[-1]
         assert commit.info["kitchen"]["name"] == "k1"
         assert commit.info["kitchen"]["commit"] == git(place.root, "rev-parse", "HEAD")

@@ -181,6 +181,44 @@ def test_a_version_keeps_its_address(place):
     assert "The newest is" in client.get(f"/mesh/domains/money/revenue@{first}/what").text
 
 
+def test_a_version_keeps_what_its_contract_said_and_how_it_came_out(place):
+    first = place.version("shop.orders")
+    path = place.root / "domains/shop/contracts/orders.odcs.yaml"
+    place.contract(
+        "shop.orders",
+        {"id": "BIGINT; description: Of another system.", "amount": "BIGINT; logicalTypeOptions: {maximum: 5}",
+         "buyer": "VARCHAR", "note": "VARCHAR; classification: restricted"},
+    )  # fmt: skip
+    path.write_text(path.read_text().replace("version: 1.0.0", "version: 1.0.1"))
+    place.write("domains/shop/raw/orders.csv", f"id,amount,buyer,note\n1,70,{SECRET},y\n")
+    place.run()  # above 5: held
+    client = Client(app_of(place))
+    now = client.get("/mesh/domains/shop/orders/what.json").json()
+    then = client.get(f"/mesh/domains/shop/orders@{first}/what.json").json()
+    assert (now["status"], then["status"], then["reason"], then["contract_of"]) == ("fail", "pass", "", "version")
+    assert (now["contract"]["version"], then["contract"]["version"]) == ("1.0.1", "1.0.0")
+    assert "some_rows" in {one["name"] for one in then["promises"]}
+    assert "some_rows" not in {one["name"] for one in now["promises"]}
+    columns = {one["name"]: one for one in then["columns"]}
+    assert columns["id"]["meaning"] == ""
+    assert (columns["buyer"]["masked"], columns["note"]["masked"]) == (False, True)  # as the contract of today says
+    how = client.get(f"/mesh/domains/shop/orders@{first}/how.json").json()
+    assert how["contract"]["version"] == "1.0.0"
+    results = client.get(f"/mesh/domains/shop/orders@{first}/when.json").json()["versions"][0]["results"]
+    assert "some_rows" in {one["name"] for one in results}
+
+
+def test_where_the_contract_of_then_was_not_kept_the_page_says_so(place):
+    first = place.version("money.revenue")
+    place.write("domains/shop/raw/orders.csv", "id,amount,buyer,note\n1,70,x,y\n")
+    place.run()
+    with place.env().ledger.store.writing() as db:
+        db.exec_driver_sql("DELETE FROM terms")
+    client = Client(app_of(place))
+    assert "that of then was not kept" in client.get(f"/mesh/domains/money/revenue@{first}/what").text
+    assert "that of then was not kept" not in client.get("/mesh/domains/money/revenue/what").text
+
+
 def test_the_code_to_copy_reads_the_version_that_it_names(built, monkeypatch):
     found = Client(app_of(built)).get("/mesh/domains/money/revenue/where.json").json()
     (polars,) = [item["code"] for item in found["code"] if item["title"] == "polars"]

@@ -1,0 +1,47 @@
+"""What a test promises, in a sentence."""
+
+import pytest
+
+from mesh_assets.catalog.words import sentence
+from mesh_assets.contract import Kind, Test
+from mesh_assets.errors import Place
+
+
+def promise(kind: Kind, *columns: str, type_: str = "", **arguments: object) -> str:
+    made = Test(name="t", kind=kind, columns=columns, arguments=arguments, type=type_, where=Place("c.yaml", 1, 1))
+    return sentence(made)
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "says"),
+    [
+        (Kind.REQUIRED, {}, "Every row has its `a`"),
+        (Kind.UNIQUE, {}, "No two rows have the same `a`"),
+        (Kind.MAXIMUM, {"value": 20}, "No `a` is above 20"),
+        (Kind.REFERENCE, {"to_table": "shop.orders"}, "Every `a` is in `shop.orders`"),
+        (Kind.INVALID_VALUES, {"valid_values": ("x", "y"), "operator": "mustBe", "threshold": 0},
+         "The number of rows whose `a` is none of `x`, `y` must be 0"),
+        (Kind.INVALID_VALUES, {"pattern": "^x", "operator": "mustBeLessThan", "threshold": 5, "unit": "percent"},
+         "The share of rows whose `a` does not match `^x` must be less than 5 %"),
+        (Kind.SQL, {"query": "select 1\n  from {table}", "operator": "mustBe", "threshold": 1},
+         "What `select 1 from {table}` returns must be 1"),
+    ],
+)  # fmt: skip
+def test_a_promise_says_what_it_was_told(kind, arguments, says):
+    assert promise(kind, "a", **arguments) == says
+
+
+def test_a_promise_of_the_library_has_its_label_and_its_limits():
+    assert promise(Kind.LIBRARY, "a", type_="range", least=0, most=200) == "`a`: Between two values (least 0, most 200)"
+    assert promise(Kind.LIBRARY, type_="rows", least=7) == "Number of rows (least 7)"
+
+
+def test_a_long_list_is_cut_and_counted():
+    said = promise(Kind.INVALID_VALUES, "a", valid_values=tuple(range(40)), operator="mustBe", threshold=0)
+    assert "`11` and 28 more must be 0" in said
+
+
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.LIBRARY])
+def test_every_kind_has_a_promise(kind):
+    told = {"value": 1, "pattern": "x", "format": "x", "to_table": "a.b", "query": "select 1"}
+    assert promise(kind, "a", **told)
