@@ -16,6 +16,7 @@ from mesh_assets.catalog import words
 from mesh_assets.portal import pictures
 from mesh_assets.portal.navigation import MENU
 from mesh_assets.portal.pages import Page
+from mesh_assets.portal.prose import prose
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -57,6 +58,7 @@ def templates() -> Environment:
         "short": short,
         "ticks": ticks,
         "lines": lines,
+        "prose": prose,
     }
     shared: dict[str, Any] = {
         "questions": QUESTIONS,
