@@ -1,11 +1,15 @@
 """What people write in Markdown, as HTML that is safe and whose links lead somewhere."""
 
+from collections.abc import Sequence
 from functools import cache
 
 from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
+from markdown_it.utils import EnvType, OptionsDict
 from markupsafe import Markup
 
+Tokens = Sequence[Token]
 OUTSIDE = ("https://", "http://", "mailto:")
 DEEPER = 2
 """Headings of the text come below the page's own."""
@@ -25,22 +29,31 @@ def prose(text: str) -> Markup:
     return Markup(parser.renderer.render(tokens, parser.options, {}))  # noqa: S704 - what it renders is escaped
 
 
+class _Renderer(RendererHTML):
+    """Tables and code that are wider than the page can be scrolled, by keyboard too."""
+
+    def table_open(self, _tokens: Tokens, _index: int, _options: OptionsDict, env: EnvType) -> str:
+        return f"{_region('Table', env)}<table>"
+
+    def table_close(self, *_: object) -> str:
+        return "</table></div>\n"
+
+    def fence(self, tokens: Tokens, index: int, options: OptionsDict, env: EnvType) -> str:
+        return f"{_region('Code', env)}{super().fence(tokens, index, options, env)}</div>"
+
+    def code_block(self, tokens: Tokens, index: int, options: OptionsDict, env: EnvType) -> str:
+        return f"{_region('Code', env)}{super().code_block(tokens, index, options, env)}</div>"
+
+
+def _region(what: str, env: EnvType) -> str:
+    env["regions"] = env.get("regions", 0) + 1
+    return f'<div class="scroll" role="region" aria-label="{what} {env["regions"]}" tabindex="0">'
+
+
 @cache
 def _parser() -> MarkdownIt:
-    made = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["image", "html_block", "html_inline"])
-    for name, opening in (("table_open", "<table>"), ("fence", None), ("code_block", None)):
-        rule = made.renderer.rules.get(name)
-
-        def render(tokens, index, options, env, rule=rule, opening=opening):  # noqa: ANN001, ANN202 - markdown-it's own
-            inner = opening or rule(tokens, index, options, env)
-            env["regions"] = env.get("regions", 0) + 1
-            label = f"{'Table' if opening else 'Code'} {env['regions']}"
-            region = f'<div class="scroll" role="region" aria-label="{label}" tabindex="0">{inner}'
-            return region if opening else f"{region}</div>"
-
-        made.renderer.rules[name] = render
-    made.renderer.rules["table_close"] = lambda *_: "</table></div>\n"
-    return made
+    made = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable("table")
+    return made.disable(["image", "html_block", "html_inline"])
 
 
 def _linked(tokens: list[Token]) -> list[Token]:
