@@ -9,6 +9,8 @@ from urllib.parse import parse_qs
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import URL
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -92,7 +94,8 @@ def create(site: Site, *, hosts: tuple[str, ...] = ()) -> Guard:
         Route("/mesh/kitchens/{name}/{action}", portal.kitchen, methods=["POST"]),
         Route("/mesh/{path:path}", portal.page),
     ]
-    return Guard(Starlette(routes=routes), hosts=hosts, read_only=site.read_only)
+    zipped = Middleware(GZipMiddleware, minimum_size=2_000, compresslevel=5)
+    return Guard(Starlette(routes=routes, middleware=[zipped]), hosts=hosts, read_only=site.read_only)
 
 
 class _Portal:

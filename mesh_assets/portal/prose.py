@@ -32,17 +32,17 @@ def prose(text: str) -> Markup:
 class _Renderer(RendererHTML):
     """Tables and code that are wider than the page can be scrolled, by keyboard too."""
 
-    def table_open(self, _tokens: Tokens, _index: int, _options: OptionsDict, env: EnvType) -> str:
+    def table_open(self, _tokens: Tokens, _idx: int, _options: OptionsDict, env: EnvType) -> str:
         return f"{_region('Table', env)}<table>"
 
     def table_close(self, *_: object) -> str:
         return "</table></div>\n"
 
-    def fence(self, tokens: Tokens, index: int, options: OptionsDict, env: EnvType) -> str:
-        return f"{_region('Code', env)}{super().fence(tokens, index, options, env)}</div>"
+    def fence(self, tokens: Tokens, idx: int, options: OptionsDict, env: EnvType) -> str:
+        return f"{_region('Code', env)}{super().fence(tokens, idx, options, env)}</div>"
 
-    def code_block(self, tokens: Tokens, index: int, options: OptionsDict, env: EnvType) -> str:
-        return f"{_region('Code', env)}{super().code_block(tokens, index, options, env)}</div>"
+    def code_block(self, tokens: Tokens, idx: int, options: OptionsDict, env: EnvType) -> str:
+        return f"{_region('Code', env)}{super().code_block(tokens, idx, options, env)}</div>"
 
 
 def _region(what: str, env: EnvType) -> str:

@@ -1,40 +1,22 @@
 """The portal in a real browser: seen, read aloud, reached by the keyboard, without scripts, and as a steward uses it."""
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.conftest import free_port, missing
+from tests.browser.conftest import violations
+from tests.conftest import free_port
 from tests.making import Place
 from tests.portal_mesh import app_of, served, small
 
-ROOT = Path(__file__).parents[2]
-AXE = ROOT / ".venv" / "axe-4.14.1.min.js"
 PAGES = (
     "/mesh/", "/mesh/tables", "/mesh/status", "/mesh/changes", "/mesh/kitchens", "/mesh/backfills", "/mesh/quarantine", "/mesh/domains/shop", "/mesh/domains/shop/tests", "/mesh/domains/shop/none",
     "/mesh/domains/shop/orders/tests", *(f"/mesh/domains/shop/orders/tests/{step}" for step in (
         "new", "new?of=", "new?of=amount", "new?of=amount&test=range", "new?of=&test=unique_together", "suggest", "rule?name=amount__maximum")),
     *(f"/mesh/domains/{what}/{word}" for what in ("shop", "shop/orders") for word in ("what", "where", "when", "with", "how")),
 )  # fmt: skip
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-
-
-@pytest.fixture(scope="module")
-def browser(base) -> Iterator[Browser]:
-    """Started when the mesh is built: while Playwright's loop runs in this thread, Dagster could not use one."""
-    assert base
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        missing("Chromium")
-    with sync_playwright() as play:
-        started = play.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
@@ -50,50 +32,19 @@ def base(place) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture
-def open_page(browser, base):
-    """Opens pages; at the end nothing was asked of another host, and the console is empty."""
-    contexts, asked, said = [], [], []
-
-    def make(**options) -> Page:
-        context = browser.new_context(base_url=base, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        return page
-
-    yield make
-    for context in contexts:
-        context.close()
-    assert all(url.startswith((base, "data:")) for url in asked)
-    ours = ("status of 404", "status of 422")  # Chromium writes a line for each such answer
-    assert [text for text in said if not any(answer in text for answer in ours)] == []
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(open_page, scheme):
-    if not AXE.exists():
-        missing("axe-core")
     page = open_page(color_scheme=scheme, viewport={"width": 1200, "height": 900})
-    found = {}
-    for path in PAGES:
-        page.goto(path)
-        page.evaluate(AXE.read_text())
-        told = page.evaluate("rules => axe.run({runOnly: rules})", RULES)
-        for item in told["violations"]:
-            found[path, item["id"]] = [node["html"][:200] for node in item["nodes"]][:3]
-    assert found == {}
+    assert violations(page, PAGES) == {}
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_a_page_fits_a_narrow_window_and_80_kilobytes_uncompressed(open_page, path):
+def test_a_page_fits_a_narrow_window_and_60_kilobytes_on_the_wire(open_page, path):
     page = open_page(viewport={"width": 320, "height": 800})
     page.goto(path, wait_until="networkidle")
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     loaded = "['navigation', 'resource'].flatMap(kind => performance.getEntriesByType(kind))"
-    assert 2_000 < page.evaluate(f"{loaded}.reduce((sum, entry) => sum + entry.decodedBodySize, 0)") < 80 * 1024
+    assert 2_000 < page.evaluate(f"{loaded}.reduce((sum, entry) => sum + entry.transferSize, 0)") < 60 * 1024
 
 
 def test_the_keyboard_reaches_every_link(open_page):
