@@ -32,6 +32,7 @@ class Rung(StrEnum):
     SHARED = "shared scan"  # one pass for all, where reading is dear
     KEYS = "keys"  # a ladder of proofs that no two rows are equal
     QUERY = "query"  # a statement of its own
+    ENGINE = "engine"  # a query of the engine on which its rows stay
     NONE = "none"  # it cannot be executed
 
 
@@ -186,17 +187,20 @@ def _with_known_set(
 
 def explain(plan: Plan) -> list[dict[str, object]]:
     """The plan as JSON can hold it."""
-    return [
-        {
-            "name": step.test.name,
-            "type": str(step.test.kind),
-            "rung": str(step.rung),
-            "reads_files": step.reads,
-            "of_files": len(plan.contents.files) if plan.contents else None,
-            "how": step.how or step.why,
-        }
-        for step in plan.steps
-    ]
+    of = len(plan.contents.files) if plan.contents else None
+    return [explained(step, of) for step in plan.steps]
+
+
+def explained(step: Step, of_files: int | None = None) -> dict[str, object]:
+    """One step of a plan as JSON can hold it."""
+    return {
+        "name": step.test.name,
+        "type": str(step.test.kind),
+        "rung": str(step.rung),
+        "reads_files": step.reads,
+        "of_files": of_files,
+        "how": step.why or step.how,
+    }
 
 
 def _identified(known: Knowledge, contents: Contents | None) -> Mapping[str, tuple[str, ...]]:
