@@ -55,7 +55,7 @@ def asset(
     @dg.multi_asset(
         name=table.name.replace(".", "__"),
         specs=[spec(mesh, table)],
-        check_specs=tell.check_specs(key, table.contract),
+        check_specs=tell.check_specs(key, table.contract, partitions=partitions(table)),
         partitions_def=partitions(table),
         backfill_policy=dg.BackfillPolicy.single_run() if table.partitions else None,
         can_subset=True,
