@@ -93,6 +93,7 @@ class OutputPort:
     Attributes:
         successor: Bare name of the port of the same domain that is its next major version; readers are to move there.
         sunset: ISO date of the last day on which it is promised to be there; empty: no day is said.
+        engine: Where its rows stay and its tests are executed, `postgres` or `spark`; empty: in the lake.
     """
 
     table: str
@@ -100,7 +101,9 @@ class OutputPort:
     compatibility: str = "backward"
     successor: str = ""
     sunset: str = ""
+    engine: str = ""
     where: Place = Place("")
+    engine_where: Place = field(default=Place(""), compare=False, repr=False)
 
     @property
     def deprecated(self) -> bool:
@@ -252,6 +255,11 @@ class Table:
     database: Database | None = None
     path: Path = Path()
     where: Place = Place("")
+
+    @property
+    def engine(self) -> str:
+        """Where its rows stay: the mesh tests them there, and has none of its own. Empty: in the lake."""
+        return self.port.engine if self.port else ""
 
     @property
     def watched(self) -> bool:

@@ -12,7 +12,7 @@ from mesh_assets import graph, order, pipelines, raw
 from mesh_assets.audit.contents import Contents, Knowledge
 from mesh_assets.contract import Contract
 from mesh_assets.domain import InputPort, LakeConfig, Mesh, OnFailure, Table
-from mesh_assets.errors import RunError
+from mesh_assets.errors import RunError, UsageError
 from mesh_assets.lake import Commit, Lake, Publication
 from mesh_assets.launches import Backfill, Backfills, Launches
 from mesh_assets.ledger import Attempt, Ledger, Record, Version
@@ -314,7 +314,7 @@ class Environment:
             table: The source.
             known: Hashes of files seen before; default: the ledger's.
         """
-        if not table.watched:
+        if not table.watched or table.engine:
             return ""
         known = self.ledger.hashes() if known is None else known
         if table.database is not None:
@@ -332,6 +332,17 @@ class Environment:
 def home_of(mesh: Mesh, settings: Settings | None = None) -> Path:
     """Folder of everything that the mesh keeps."""
     return ((settings or Settings()).home or mesh.root / ".mesh").resolve()
+
+
+def never_published(*tables: Table) -> UsageError:
+    """What to say to who wants rows that the lake has not."""
+    names = [table.name.replace(".", "/", 1) for table in tables]
+    if away := next((table for table in tables if table.engine), None):
+        mend = "Ask there, or take `engine` out of its port: then it is copied."
+        return UsageError(
+            f"{away.name.replace('.', '/', 1)} stays on {away.engine}: its rows are not in the lake\n    {mend}"
+        )
+    return UsageError(f"{', '.join(names)} was never published\n    Build it first: mesh run {' '.join(names)}")
 
 
 def contract_hash(table: Table) -> str:

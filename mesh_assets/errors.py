@@ -194,4 +194,7 @@ PROBLEMS = {  # every code, and its heading in docs/problems.md
     "M803": "A password in a file",
     "M805": "A channel of Slack that leads nowhere",
     "M804": "A location that is not read",
+    "M806": "An engine that does not hold the table",
+    "M807": "What cannot be asked of an engine",
+    "M808": "Rows that stay elsewhere are read here",
 }

@@ -86,23 +86,28 @@ def connected(table: str, database: Database) -> Generator["duckdb.DuckDBPyConne
     """
     import duckdb
 
-    address = _address(table, database)
+    where = address(table, database)
     kind = f", TYPE postgres, SECRET {ALIAS}" if database.kind == "postgres" else ""
     con = databases.fresh(EXTENSIONS[database.kind])
     try:
         if database.kind == "postgres":  # an empty one: else it looks for those of the home folder
             con.execute(f"CREATE TEMPORARY SECRET {ALIAS} (TYPE postgres)")
-        con.execute(f"ATTACH {text(address)} AS {ALIAS} (READ_ONLY{kind})")
+        con.execute(f"ATTACH {text(where)} AS {ALIAS} (READ_ONLY{kind})")
         yield con
     except duckdb.Error as error:
-        told = without_passwords(" ".join(str(error).replace(address, database.kind).split()))[:300]
+        told = without_passwords(" ".join(str(error).replace(where, database.kind).split()))[:300]
         mend = "Is it up, does the user see the table, and does no other program hold the file open for writing?"
         raise RunError(f"{table} cannot be read where it is kept: {told}\n    {mend}") from None
     finally:
         con.close()
 
 
-def _address(table: str, database: Database) -> str:
+def address(table: str, database: Database) -> str:
+    """The path or connection string; of a variable, what it holds.
+
+    Raises:
+        RunError: The variable is not set.
+    """
     if not database.address.startswith("$"):
         return database.address
     name = database.address[1:]
@@ -125,7 +130,7 @@ def _stamp(database: Database) -> str:
 
 
 def _files(database: Database) -> list[os.stat_result]:
-    path = _address("the table", database)
+    path = address("the table", database)
     found = []
     for name in (path, f"{path}.wal"):
         with suppress(OSError):

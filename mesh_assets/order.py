@@ -45,6 +45,7 @@ class Standing(StrEnum):
     PAUSED = "paused"  # something changed, its domain is paused; it keeps its last version
     CANCELLED = "cancelled"  # somebody ended its step; it keeps its last version
     CURRENT = "current"
+    ELSEWHERE = "elsewhere"  # its rows stay on another engine: nothing of it is built
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +130,9 @@ def due(mesh: Mesh, state: State, *, retry_failed: bool = False, only: frozenset
     why: dict[str, Why] = {}
     unsettled: set[str] = set()
     for name, table in mesh.tables.items():
+        if table.engine:  # there is nothing to build
+            why[name] = Why(state=Standing.ELSEWHERE, sentence=f"stays on {table.engine}; `mesh test` tests it there")
+            continue
         why[name] = _why(mesh, table, state, generations, unsettled, retry_failed=retry_failed)
         if why[name].state in (Standing.DUE, Standing.RUNNING, Standing.WAITS):
             unsettled.add(name)

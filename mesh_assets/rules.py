@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
+from mesh_assets.audit.values import column_type
 from mesh_assets.contract import QUARANTINE, Test
 from mesh_assets.domain import Domain, Load, PartitionMapping, Table, Toolchain
 from mesh_assets.errors import Place, Problem, nearest
@@ -10,6 +11,10 @@ from mesh_assets.graph import cycles
 from mesh_assets.reading.draft import DOMAINS_TAKEN, TABLES_TAKEN, DomainDraft, Draft, Options, Reference, name_fault
 
 Rule = Callable[[Draft], Iterator[Problem]]
+ENGINES = ("postgres", "spark")
+"""Where the rows of a port may stay."""
+WATCHED = ("freshness", "frequency", "latency", "timeOfAvailability")
+"""Service levels that the account keeps watch over."""
 
 
 def domains_are_named_as_their_folders(draft: Draft) -> Iterator[Problem]:
@@ -407,6 +412,72 @@ def models_set_nothing_aside(draft: Draft) -> Iterator[Problem]:
                 )
 
 
+def engines_hold_their_tables(draft: Draft) -> Iterator[Problem]:
+    """A port with an engine is an external table that is kept there, and nothing that is for the lake is asked of it."""
+    for one in _read(draft):
+        for table in one.tables:
+            if (engine := table.engine) not in ENGINES or table.port is None:
+                continue
+            kept = table.database.kind if table.database else "spark" if table.source else ""
+            if table.toolchain is not Toolchain.EXTERNAL:
+                what = f"`{table.short}` is built here, so that its rows are in the lake and not on {engine}"
+                yield Problem(
+                    "M806", what, table.port.engine_where, "Take `engine` out, or make it `toolchain: external`."
+                )
+            elif kept not in ("", engine) or (table.source and not table.source.pattern.endswith(".parquet")):
+                location = "postgres:$WAREHOUSE" if engine == "postgres" else "/srv/events/*.parquet"
+                what = f"`{table.short}` is not kept where {engine} reads it"
+                mend = f"Write a `location:` such as `{location}`, or take `engine` out: then it is copied."
+                yield Problem("M806", what, table.port.engine_where, mend)
+
+
+def engines_do_what_is_asked(draft: Draft) -> Iterator[Problem]:
+    """Every test of a port that stays on an engine can be executed there, and means the same; nothing else is promised of it."""
+    for table in _tables(draft):
+        for what, where in _refused(table) if table.engine in ENGINES and table.contract else ():
+            yield Problem("M807", what, where, "Take it out, or take `engine` out of the port: then it is copied.")
+
+
+def _refused(table: Table) -> Iterator[tuple[str, Place]]:
+    from mesh_assets.engines.compile import refusal  # sqlglot is slow to import
+
+    contract, engine = table.contract, table.engine
+    if contract is None:
+        return
+    types = {column.name: column_type(column.type) for column in contract.columns}
+    for test in contract.tests:
+        if why := refusal(test, types, engine):
+            yield f"`{test.name}` cannot be executed on {engine}: {why}", test.where
+    for schema in contract.schemas:
+        yield f"schemas of `{table.short}` are executed in the lake only, not on {engine}", schema.where
+    for level in contract.service_levels:
+        if level.property in WATCHED:
+            yield f"nobody watches whether `{table.short}` keeps its `{level.property}` on {engine}", contract.where
+    if table.expected_by:
+        yield f"nobody watches whether `{table.short}` keeps its `expected_by` on {engine}", table.where
+
+
+def what_stays_elsewhere_is_not_read(draft: Draft) -> Iterator[Problem]:
+    """Rows of a port that stays on an engine are not in the lake: no code and no test here can read them."""
+    engines = {name: table.engine for name, table in draft.tables().items() if table.engine}
+    delivered = [(name, one.where) for one in draft.all_pipelines() for name in one.delivers]
+    for name, where in (*delivered, *(each for one in _read(draft) for each in _reads(one))):
+        if name in engines:
+            what = f"`{name}` stays on {engines[name]}: its rows are not in the lake"
+            yield Problem("M808", what, where, "Read it there, or take `engine` out of its port: then it is copied.")
+
+
+def _reads(one: DomainDraft) -> Iterator[tuple[str, Place]]:
+    """What a domain's inputs, code and contracts name."""
+    yield from ((port.table, port.where) for port in one.domain.inputs)
+    for reads in one.reads.values():
+        yield from ((each.table, each.where) for each in reads if each.table.startswith(f"{one.name}."))
+    for table in one.tables:
+        for test in table.contract.tests if table.contract and not table.engine else ():
+            if "to_table" in test.arguments:
+                yield str(test.arguments["to_table"]), test.where
+
+
 RULES: tuple[Rule, ...] = (
     domains_are_named_as_their_folders,
     no_two_domains_have_one_name,
@@ -428,6 +499,9 @@ RULES: tuple[Rule, ...] = (
     relationships_lead_somewhere,
     readers_set_nothing_aside,
     models_set_nothing_aside,
+    engines_hold_their_tables,
+    engines_do_what_is_asked,
+    what_stays_elsewhere_is_not_read,
 )
 
 

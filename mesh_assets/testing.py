@@ -9,11 +9,12 @@ from mesh_assets.admission import judge
 from mesh_assets.audit import plan as plans
 from mesh_assets.audit.guard import time_limit
 from mesh_assets.audit.result import Result
+from mesh_assets.audit.values import column_type
 from mesh_assets.audit.words import result_json
-from mesh_assets.contract import Contract
+from mesh_assets.contract import Contract, Kind
 from mesh_assets.domain import Table
-from mesh_assets.environment import Environment, contract_hash
-from mesh_assets.errors import RunError, UsageError
+from mesh_assets.environment import Environment, contract_hash, never_published
+from mesh_assets.errors import RunError
 from mesh_assets.ledger import Attempt, Version
 from mesh_assets.order import Seen
 from mesh_assets.store import now
@@ -39,6 +40,9 @@ def test(env: Environment, tables: Iterable[str], *, cached: bool = True) -> Ite
     wanted = [env.mesh.tables[name] for name in env.mesh.tables if name in set(tables)]
     versions, last = env.ledger.versions(), env.ledger.attempts(outcomes=("published", "unchanged", "held", "failed"))
     for table in wanted:
+        if table.engine:
+            yield from elsewhere(env, table)
+            continue
         yield from _table(env, table, versions.get(table.name), last.get(table.name), cached=cached)
     yield from _ports(env, wanted)
 
@@ -71,7 +75,7 @@ def _tried(env: Environment, table: Table, names: set[str] | None) -> tuple[Item
     env.sync()
     version = env.ledger.versions().get(table.name)
     if version is None:
-        raise UsageError(f"{table.name.replace('.', '/')} was never published\n    Build it first: mesh run")
+        raise never_published(table)
     if names is None or table.contract is None:
         with env.lake.session() as con:
             results = build.test(env, table, con, version=version.version)
@@ -125,6 +129,9 @@ def explain(env: Environment, tables: Iterable[str], *, cached: bool = True) -> 
     versions, last = env.ledger.versions(), env.ledger.attempts(outcomes=("published", "unchanged", "held", "failed"))
     items: list[Item] = []
     for table in (env.mesh.tables[name] for name in env.mesh.tables if name in set(tables)):
+        if table.engine:
+            items += _explained_elsewhere(table)
+            continue
         version, attempt = versions.get(table.name), last.get(table.name)
         files = _held(version, attempt)
         if not files and version is None:
@@ -137,6 +144,35 @@ def explain(env: Environment, tables: Iterable[str], *, cached: bool = True) -> 
         steps = plans.explain(plan) if plan else []
         items += [{"table": table.name.replace(".", "/", 1), "subject": subject, **step} for step in steps]
     return items
+
+
+def elsewhere(env: Environment, table: Table) -> tuple[Item, ...]:
+    """The tests of a port whose rows stay on another engine, executed there; nothing of it is kept here."""
+    from mesh_assets.engines.run import audit_elsewhere, unread
+    from mesh_assets.engines.there import opened
+
+    contract = table.contract
+    if contract is None:
+        return ()
+    try:
+        with opened(env.mesh, table) as there:
+            results = audit_elsewhere(there.ask, there.relation, contract, table.engine, there.columns)
+    except RunError as error:
+        results = unread(contract, str(error))
+    return tuple({**result_json(result, table.name), "subject": f"on {table.engine}"} for result in results)
+
+
+def _explained_elsewhere(table: Table) -> Iterator[Item]:
+    from mesh_assets.engines.compile import refusal
+
+    types = {column.name: column_type(column.type) for column in (table.contract.columns if table.contract else ())}
+    for test in table.contract.tests if table.contract else ():
+        why = refusal(test, types, table.engine)
+        by_names = test.kind in (Kind.COLUMNS, Kind.TYPES)
+        rung = plans.Rung.NONE if why else plans.Rung.SCHEMA if by_names else plans.Rung.ENGINE
+        how = "names and types of the columns" if by_names else f"a query of {table.engine}"
+        step = plans.Step(test=test, rung=rung, how=how, reads=None, why=why)
+        yield {"table": table.name.replace(".", "/", 1), "subject": f"on {table.engine}", **plans.explained(step)}
 
 
 def _table(

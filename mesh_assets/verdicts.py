@@ -7,10 +7,12 @@ files are written once and never changed, and a copy or a restored one of other 
 import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
+from operator import itemgetter
 from pathlib import Path
 
 import sqlalchemy as sa
 
+from mesh_assets.audit.contents import Found
 from mesh_assets.store import Store
 
 _schema = sa.MetaData()
@@ -27,6 +29,13 @@ _verdicts = sa.Table(
     sa.Column("rule", sa.Text, primary_key=True),
     sa.Column("file", sa.Text, primary_key=True),
     sa.Column("failing", sa.BigInteger, nullable=False),
+)
+_places = sa.Table(
+    "failing_places",
+    _schema,
+    sa.Column("rule", sa.Text, primary_key=True),
+    sa.Column("file", sa.Text, primary_key=True),
+    sa.Column("first", sa.JSON, nullable=False),
 )
 _proved = sa.Table(
     "proved_sets",
@@ -57,22 +66,29 @@ class Verdicts:
             found[path] = (both, whole) if deletes else (whole,)
         return found
 
-    def recall(self, rules: frozenset[str], files: frozenset[str]) -> Mapping[tuple[str, str], int]:
+    def recall(self, rules: frozenset[str], files: frozenset[str]) -> Mapping[tuple[str, str], Found]:
         """What was counted, by (rule, file)."""
-        found, listed = {}, sorted(files)
+        found, listed, c = {}, sorted(files), _verdicts.c
+        both = _verdicts.outerjoin(_places, (c.rule == _places.c.rule) & (c.file == _places.c.file))
+        query = sa.select(c.rule, c.file, c.failing, _places.c.first).select_from(both)
         with self._store.reading() as db:
             for start in range(0, len(listed), CHUNK):
-                c = _verdicts.c
-                query = sa.select(_verdicts).where(c.rule.in_(sorted(rules)), c.file.in_(listed[start : start + CHUNK]))
-                found.update({(row.rule, row.file): row.failing for row in db.execute(query)})
+                here = query.where(c.rule.in_(sorted(rules)), c.file.in_(listed[start : start + CHUNK]))
+                found.update(
+                    {(row.rule, row.file): Found(row.failing, tuple(row.first or ())) for row in db.execute(here)}
+                )
         return found
 
-    def keep(self, counts: Mapping[tuple[str, str], int]) -> None:
-        """Remember counts, by (rule, file)."""
-        rows = [{"rule": rule, "file": file, "failing": count} for (rule, file), count in sorted(counts.items())]
-        if rows:
+    def keep(self, found: Mapping[tuple[str, str], Found]) -> None:
+        """Remember what was counted, by (rule, file)."""
+        keyed = [({"rule": rule, "file": file}, one) for (rule, file), one in sorted(found.items(), key=itemgetter(0))]
+        counts = [{**key, "failing": one.failing} for key, one in keyed]
+        places = [{**key, "first": list(one.first)} for key, one in keyed if one.first]
+        if counts:
             with self._store.writing() as db:
-                self._store.put(db, _verdicts, rows, replace=True)
+                self._store.put(db, _verdicts, counts, replace=True)
+                if places:
+                    self._store.put(db, _places, places, replace=True)
 
     def recall_set(self, rule: str) -> frozenset[str]:
         """Files that together were proved to keep the rule."""

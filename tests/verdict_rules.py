@@ -1,6 +1,7 @@
 """Contracts and rows for tests that compare audits: with what is known, and without."""
 
 import random
+from collections import Counter
 
 from mesh_assets.contract import Column, Contract, Kind, Test
 
@@ -96,3 +97,11 @@ def told(results) -> list:
     return [
         (result.test.name, result.status, result.failing_rows, result.total_rows, result.message) for result in results
     ]
+
+
+def shows_failing_rows(found, full, limit: int) -> None:
+    """As many rows as there are to show, and each of them one of those that are found by reading everything."""
+    for one, other in zip(found, full, strict=True):
+        failing = Counter(map(repr, other.sample))
+        assert len(one.sample) == min(limit, len(other.sample)), one
+        assert Counter(map(repr, one.sample)) <= failing, one

@@ -94,6 +94,8 @@ def expectation(
         arrivals: When it was published or confirmed, oldest first.
         duration: How long it usually takes; a scheduled table may take three times as long.
     """
+    if table.engine:  # it is never published here
+        return None
     return promised(table.contract, table.expected_by) or scheduled(table, duration) or learned(arrivals)
 
 

@@ -13,7 +13,7 @@ from mesh_assets.account.causes import Blame, Causes, Kind
 from mesh_assets.domain import Mesh
 from mesh_assets.order import Standing
 
-SETTLED = (Standing.CURRENT, Standing.SCHEDULED)
+SETTLED = (Standing.CURRENT, Standing.SCHEDULED, Standing.ELSEWHERE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -87,6 +87,8 @@ def status_of(why: Why, facts: Facts, now: datetime) -> Status:
     What is wrong comes before what is late, and what is late before what is fine: of a table whose tests failed it is
     no news that it is late.
     """
+    if why.state is Standing.ELSEWHERE:
+        return Status(state=State.ON_TIME, sentence=why.sentence, since=None, due=None, late=False)
     expected = facts.expectation
     time = due(expected, facts.confirmed, facts.before, now) if expected else Due(by=None)
     for told in (_stopped(why, facts), _late(why, facts, time, now), _under_way(why, facts), _done(facts, time)):

@@ -89,8 +89,21 @@ class Contents:
         return sum(file.rows for file in self.files) if self.exact else None
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was counted in a file under a rule.
+
+    Attributes:
+        failing: Rows that count.
+        first: The first of them, as numbers within the file; fewer, or none, where they were not asked for.
+    """
+
+    failing: int
+    first: tuple[int, ...] = ()
+
+
 class Memory(Protocol):
-    """Verdicts on single files, kept by content: what was counted in a file under a rule."""
+    """Verdicts on single files, kept by content: what was counted in a file under a rule. No value of a row is kept."""
 
     def identify(self, files: Mapping[str, str]) -> Mapping[str, tuple[str, ...]]:
         """Content keys of files, by path, the closest one first; a file that cannot be read has none.
@@ -99,11 +112,11 @@ class Memory(Protocol):
             files: Path of a data file to the path of its deletes, or to the empty text.
         """
 
-    def recall(self, rules: frozenset[str], files: frozenset[str]) -> Mapping[tuple[str, str], int]:
+    def recall(self, rules: frozenset[str], files: frozenset[str]) -> Mapping[tuple[str, str], Found]:
         """What was counted, by (rule, file); both are keys."""
 
-    def keep(self, counts: Mapping[tuple[str, str], int]) -> None:
-        """Remember counts, by (rule, file)."""
+    def keep(self, found: Mapping[tuple[str, str], Found]) -> None:
+        """Remember what was counted, by (rule, file)."""
 
     def recall_set(self, rule: str) -> frozenset[str]:
         """Files that together were proved to keep a rule; so does every part of them."""

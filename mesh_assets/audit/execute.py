@@ -6,7 +6,6 @@ be executed is a result of its own, which says why and stops the version as a fa
 """
 
 import json
-import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -24,8 +23,8 @@ from mesh_assets.audit.plan import Plan, Rung, Step, plan
 from mesh_assets.audit.proofs import contiguous
 from mesh_assets.audit.questions import Question, Target, question
 from mesh_assets.audit.result import Result, Status
-from mesh_assets.audit.sample import MASK, columns_shown, plain, shown
-from mesh_assets.audit.scan import Counted, NotAsKnownError, scan, shown_rows, shown_together, types_of
+from mesh_assets.audit.sample import MASK, columns_shown, plain, shown, shown_at
+from mesh_assets.audit.scan import Counted, NotAsKnownError, places_shown, rows_at, scan, shown_rows, types_of
 from mesh_assets.audit.values import CannotAnswer, ColumnType, Family, column_type, quoted
 from mesh_assets.audit.words import broken, demanded, named
 from mesh_assets.audit.words import measured as told
@@ -157,6 +156,7 @@ class _Audit:
     types: Mapping[str, ColumnType] = field(default_factory=dict)
     total: int = 0
     samples: dict[str, str] = field(default_factory=dict)  # by test, what shows its failing rows
+    shown: dict[str, tuple[Mapping[str, object], ...]] = field(default_factory=dict)  # by test, the rows themselves
     aside: list[str] = field(default_factory=list)  # temporary tables
 
     def run(self, tests: Sequence[Test]) -> tuple[Result, ...]:
@@ -266,7 +266,7 @@ class _Audit:
             self.aside += [found.aside] if found.aside else []
             return found.total
         if isinstance(rows, Counted):
-            if planned.contents and step.rows and rows.total and step.test.name not in self.samples:
+            if planned.contents and step.rows and rows.total:
                 self.samples[step.test.name] = shown_rows(planned.contents, step.rows, rows, self.sample)
             return rows.total
         if rows is not None or step.question is None or step.rung is Rung.NONE:
@@ -279,7 +279,7 @@ class _Audit:
             return CannotAnswer(self.reason(error))
 
     def gather(self, planned: Plan, found: Mapping[int, Counted | CannotAnswer]) -> None:
-        """The failing rows that will be shown, in one statement: each one costs as much as a small table's audit."""
+        """The failing rows to show, in one statement: each one costs as much as a small table's audit."""
         if planned.contents is None:
             return
         failing = {
@@ -287,23 +287,17 @@ class _Audit:
             for number, one in found.items()
             if isinstance(one, Counted) and one.total and number >= 0 and not planned.steps[number].keys
         }
-        asked = [step.question for number in failing if (step := planned.steps[number]).question]
-        names = dict.fromkeys(name for one in asked for name in columns_shown(one, self.types, self.contract))
-        columns = [name for name in names if name not in self.contract.masked]
-        if not columns:
+        placed = places_shown(failing, self.sample)
+        asked = {number: question for number in placed if (question := planned.steps[number].question)}
+        if not asked:
             return
-        aside = f"mesh_shown_{uuid.uuid4().hex}"
-        query, rows = shown_together(planned.contents, failing, columns, self.sample, f"temp.{aside}")
-        if not query:
-            return
-        try:
-            self.con.execute(f"CREATE TEMP TABLE {aside} AS {query}")
-        except duckdb.InterruptException:
-            raise
-        except duckdb.Error:  # each on its own, then
-            return
-        self.aside.append(aside)
-        self.samples |= {planned.steps[number].test.name: sql for number, sql in rows.items()}
+        query = rows_at(planned.contents, placed.values())
+        rows = shown_at(self.con, query, list(asked.values()), self.types, self.contract)
+        for number, question in asked.items():
+            there = [(path, place) for path, places in placed[number].items() for place in places]
+            if all(place in rows for place in there):
+                names = columns_shown(question, self.types, self.contract)
+                self.shown[question.test.name] = tuple({name: rows[place][name] for name in names} for place in there)
 
     def keep(self, planned: Plan, found: Mapping[int, Counted]) -> None:
         """What was read for the first time, under the key of the file as it is."""
@@ -443,8 +437,9 @@ class _Audit:
         status = Status.PASS if ok else Status.FAIL if test.severity is Severity.ERROR else Status.WARN
         rows: tuple[Mapping[str, object], ...] = ()
         if asked and not ok and failing:
-            found = replace(asked, rows=self.samples.get(test.name) or asked.rows)
-            rows = shown(self.con, found, self.types, self.contract, self.sample)
+            question = replace(asked, rows=self.samples.get(test.name) or asked.rows)
+            found = self.shown.get(test.name)
+            rows = shown(self.con, question, self.types, self.contract, self.sample) if found is None else found
         return Result(
             test=test,
             status=status,

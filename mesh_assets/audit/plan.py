@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import duckdb
 
-from mesh_assets.audit.contents import Contents, DataFile, Knowledge, Layer
+from mesh_assets.audit.contents import Contents, DataFile, Found, Knowledge, Layer
 from mesh_assets.audit.proofs import Keys, checked
 from mesh_assets.audit.questions import Question, Types
 from mesh_assets.audit.values import CannotAnswer
@@ -32,6 +32,7 @@ class Rung(StrEnum):
     SHARED = "shared scan"  # one pass for all, where reading is dear
     KEYS = "keys"  # a ladder of proofs that no two rows are equal
     QUERY = "query"  # a statement of its own
+    ENGINE = "engine"  # a query of the engine on which its rows stay
     NONE = "none"  # it cannot be executed
 
 
@@ -41,7 +42,7 @@ class Rows:
 
     Attributes:
         rule: Its key in the memory; empty when it is not to be remembered.
-        known: Rows counted, by path.
+        known: What is counted of each file, by path.
         proved: Of how many files the statistics say it.
         remembered: Of how many the memory says it.
         scans: Files to read, by number of their layer.
@@ -49,7 +50,7 @@ class Rows:
 
     condition: str
     rule: str = ""
-    known: Mapping[str, int] = field(default_factory=dict)
+    known: Mapping[str, Found] = field(default_factory=dict)
     proved: int = 0
     remembered: int = 0
     scans: tuple[tuple[int, tuple[DataFile, ...]], ...] = ()
@@ -186,17 +187,20 @@ def _with_known_set(
 
 def explain(plan: Plan) -> list[dict[str, object]]:
     """The plan as JSON can hold it."""
-    return [
-        {
-            "name": step.test.name,
-            "type": str(step.test.kind),
-            "rung": str(step.rung),
-            "reads_files": step.reads,
-            "of_files": len(plan.contents.files) if plan.contents else None,
-            "how": step.how or step.why,
-        }
-        for step in plan.steps
-    ]
+    of = len(plan.contents.files) if plan.contents else None
+    return [explained(step, of) for step in plan.steps]
+
+
+def explained(step: Step, of_files: int | None = None) -> dict[str, object]:
+    """One step of a plan as JSON can hold it."""
+    return {
+        "name": step.test.name,
+        "type": str(step.test.kind),
+        "rung": str(step.rung),
+        "reads_files": step.reads,
+        "of_files": of_files,
+        "how": step.why or step.how,
+    }
 
 
 def _identified(known: Knowledge, contents: Contents | None) -> Mapping[str, tuple[str, ...]]:
@@ -243,7 +247,7 @@ def _content_key(known: Knowledge, table: str) -> str:
 
 def _recalled(
     known: Knowledge, parts: Iterable[Rows | None], ids: Mapping[str, tuple[str, ...]]
-) -> Mapping[tuple[str, str], int]:
+) -> Mapping[tuple[str, str], Found]:
     rules = frozenset(part.rule for part in parts if part and part.rule)
     files = frozenset(key for keys in ids.values() for key in keys)
     return known.memory.recall(rules, files) if known.memory and rules and files else {}
@@ -255,41 +259,41 @@ def _rows(
     contents: Contents | None,
     types: Types,
     ids: Mapping[str, tuple[str, ...]],
-    recalled: Mapping[tuple[str, str], int],
+    recalled: Mapping[tuple[str, str], Found],
 ) -> Rows:
     if contents is None:
         return part
     asked = replace(test, kind=Kind.REQUIRED) if test.kind is Kind.PRIMARY_KEY else test
     proved = checked(asked, part.condition, types, contents.files)
-    remembered: dict[str, int] = {}
+    remembered: dict[str, Found] = {}
     scans = []
     for number, layer in enumerate(contents.layers):
         left = []
         for file in layer.files:
             if file.path in proved:
                 continue
-            count = _remembered(part.rule, ids.get(file.path, ()), recalled)
-            if count is None:
+            found = _remembered(part.rule, ids.get(file.path, ()), recalled)
+            if found is None:
                 left.append(file)
             else:
-                remembered[file.path] = count
+                remembered[file.path] = found
         if left:
             scans.append((number, tuple(left)))
     return replace(
         part,
-        known={**remembered, **proved},
+        known={**remembered, **{path: Found(count) for path, count in proved.items()}},
         proved=len(proved),
         remembered=len(remembered),
         scans=tuple(scans),
     )
 
 
-def _remembered(rule: str, keys: Sequence[str], recalled: Mapping[tuple[str, str], int]) -> int | None:
+def _remembered(rule: str, keys: Sequence[str], recalled: Mapping[tuple[str, str], Found]) -> Found | None:
     """What was counted in the file as it is; or none, when there was none before some of its rows were deleted."""
     for number, key in enumerate(keys):
-        count = recalled.get((rule, key))
-        if count is not None and (number == 0 or count == 0):
-            return count
+        found = recalled.get((rule, key))
+        if found is not None and (number == 0 or not found.failing):
+            return found
     return None
 
 

@@ -2,11 +2,12 @@
 
 import datetime as dt
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 import duckdb
 
+from mesh_assets.audit.contents import VIRTUAL
 from mesh_assets.audit.questions import Question
 from mesh_assets.audit.values import ColumnType, Family, quoted
 from mesh_assets.contract import Contract, Kind
@@ -30,6 +31,36 @@ def shown(
     except duckdb.Error:
         return ()
     return tuple({name: plain(value) for name, value in zip(names, row, strict=True)} for row in rows)
+
+
+def shown_at(
+    con: duckdb.DuckDBPyConnection,
+    rows: str,
+    questions: Sequence[Question],
+    types: Mapping[str, ColumnType],
+    contract: Contract,
+) -> Mapping[tuple[str, int], dict[str, object]]:
+    """Rows by file and number within it, each with every column that one of the questions shows; none if they cannot be fetched.
+
+    Args:
+        con: A connection.
+        rows: What follows `SELECT …`, as `Question.rows`; it has the virtual columns too.
+        questions: That these rows are counted by.
+        types: Of the table's columns.
+        contract: Of the table.
+    """
+    names = list(dict.fromkeys(name for one in questions for name in columns_shown(one, types, contract)))
+    listed = ", ".join([*(_selected(name, types[name], contract) for name in names), *VIRTUAL])
+    try:
+        found = con.execute(f"SELECT {listed} {rows}").fetchall()
+    except duckdb.InterruptException:
+        raise
+    except duckdb.Error:  # each on its own, then
+        return {}
+    return {
+        (file, place): {name: plain(value) for name, value in zip(names, values, strict=True)}
+        for *values, file, place in found
+    }
 
 
 def _fewer(

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import duckdb
 
-from mesh_assets.audit.contents import VIRTUAL, Contents, DataFile
+from mesh_assets.audit.contents import VIRTUAL, Contents, DataFile, Found
 from mesh_assets.audit.plan import Plan, Rows, Rung, Step, layers_of
-from mesh_assets.audit.values import ColumnType, column_type, quoted, text
+from mesh_assets.audit.values import ColumnType, column_type, text
 
 
 class NotAsKnownError(Exception):
@@ -21,12 +21,12 @@ class Counted:
 
     Attributes:
         total: Rows that it counts.
-        files: Rows by path, whether or not they count for the table: this is what is remembered.
+        files: By path, whether or not its rows count for the table: this is what is remembered.
         places: Some of the rows, as numbers within a file.
     """
 
     total: int = 0
-    files: dict[str, int] = field(default_factory=dict)
+    files: dict[str, Found] = field(default_factory=dict)
     places: dict[str, list[int]] = field(default_factory=dict)
 
 
@@ -89,7 +89,7 @@ def _by_files(
         elif file not in there:
             raise NotAsKnownError
         else:
-            found[number].files[file], found[number].places[file] = count, where or []
+            found[number].files[file] = Found(count, tuple(where or ()))
     _fill(asked, found)
     _settle(con, contents, asked, found, places)
     found[-1] = Counted(total=_total(con, contents))
@@ -101,7 +101,7 @@ def _fill(asked: Mapping[int, Rows], found: Mapping[int, Counted]) -> None:
     for number, rows in asked.items():
         for _, files in rows.scans:
             for file in files:
-                found[number].files.setdefault(file.path, 0)
+                found[number].files.setdefault(file.path, Found(0))
 
 
 def _which(contents: Contents, layer: int, files: Sequence[DataFile]) -> str:
@@ -132,18 +132,24 @@ def _settle(
     """Totals. In a layer of which not all rows count, no row that is wrong means that none of those that count is."""
     branches = []
     for number, counted in found.items():
-        wrong = [path for path, count in counted.files.items() if count]
+        wrong = [path for path, one in counted.files.items() if one.failing]
         for layer, paths in layers_of(contents, wrong):
             if not layer.where:
-                counted.total += sum(counted.files[path] for path in paths)
+                counted.total += sum(counted.files[path].failing for path in paths)
+                counted.places |= {
+                    path: list(first) for path in paths if (first := _first(counted.files[path], places))
+                }
                 continue
-            for path in paths:
-                counted.places.pop(path, None)
             where = f"({layer.where}) AND ({asked[number].condition})"
             branches.append(_branch(number, layer.sql, among(paths), where, places))
     for number, file, count, where in con.execute(" UNION ALL ".join(branches)).fetchall() if branches else ():
         found[number].total += count
         found[number].places[file] = where or []
+
+
+def _first(found: Found, places: int) -> tuple[int, ...]:
+    """The first rows, if they are as many as are asked for; they may have been remembered when fewer were."""
+    return found.first if len(found.first) >= min(places, found.failing) else ()
 
 
 def _total(con: duckdb.DuckDBPyConnection, contents: Contents) -> int:
@@ -160,7 +166,7 @@ def shown_rows(contents: Contents, rows: Rows, counted: Counted, limit: int) -> 
     places, left = _shown_places(counted, limit)
     parts = [f"SELECT * {part}" for part in _at(contents, places)]
     if left:
-        wrong = [path for path, count in counted.files.items() if count and not counted.places.get(path)]
+        wrong = [path for path, one in counted.files.items() if one.failing and not counted.places.get(path)]
         parts += [
             f"SELECT * FROM {layer.sql} WHERE {among(paths)} AND ({rows.condition})"
             + (f" AND ({layer.where})" if layer.where else "")
@@ -169,35 +175,20 @@ def shown_rows(contents: Contents, rows: Rows, counted: Counted, limit: int) -> 
     return f"FROM ({' UNION ALL BY NAME '.join(parts)}) AS _r"
 
 
-def shown_together(
-    contents: Contents, counted: Mapping[int, Counted], columns: Iterable[str], limit: int, aside: str
-) -> tuple[str, dict[int, str]]:
-    """Rows of several tests, fetched at once: a query of them all, and for each test what follows `SELECT …`.
-
-    Args:
-        contents: The table.
-        counted: By number of the test; those of which a row to show has no known place are left out.
-        columns: Those to fetch.
-        limit: Rows of each test.
-        aside: The name of the table that will hold the answer.
-
-    Returns:
-        An empty query when that would be of no use.
-    """
+def places_shown(counted: Mapping[int, Counted], limit: int) -> dict[int, dict[str, list[int]]]:
+    """Where the rows to show are, by test and path; a test of which one of them has no known place is left out."""
     found = {number: _shown_places(one, limit) for number, one in counted.items()}
-    places = {number: there for number, (there, left) in found.items() if there and not left}
-    if len(places) < 2:  # noqa: PLR2004 - there is nothing to put together
-        return "", {}
+    return {number: there for number, (there, left) in found.items() if there and not left}
+
+
+def rows_at(contents: Contents, placed: Iterable[Mapping[str, Iterable[int]]]) -> str:
+    """What follows `SELECT …` to read the rows at all of these places; the table is called `_r`."""
     every: dict[str, set[int]] = defaultdict(set)
-    for there in places.values():
+    for there in placed:
         for path, numbers in there.items():
             every[path].update(numbers)
-    listed = ", ".join([*map(quoted, columns), *VIRTUAL])
-    query = " UNION ALL BY NAME ".join(f"SELECT {listed} {part}" for part in _at(contents, every))
-    return query, {
-        number: f"FROM (FROM {aside} WHERE {' OR '.join(_placed(*one) for one in there.items())}) AS _r"
-        for number, there in places.items()
-    }
+    listed = ", ".join(VIRTUAL)
+    return f"FROM ({' UNION ALL BY NAME '.join(f'SELECT *, {listed} {part}' for part in _at(contents, every))}) AS _r"
 
 
 def _shown_places(counted: Counted, limit: int) -> tuple[dict[str, list[int]], int]:

@@ -36,6 +36,7 @@ RULES = {
     Standing.CANCELLED: "not tried again until somebody asks or something changes",
     Standing.DUE: "is built at the next look",
     Standing.CURRENT: "is built when an input changes",
+    Standing.ELSEWHERE: "is tested where it is",
 }
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from mesh_assets import graph, order
 from mesh_assets.domain import Mesh, Table, Toolchain
-from mesh_assets.environment import Environment
+from mesh_assets.environment import Environment, never_published
 from mesh_assets.errors import UsageError, nearest
 from mesh_assets.ledger import Attempt, Version
 
@@ -159,11 +159,10 @@ def query(
         return env.lake.sql(sql, at=at, shown=shown, limit=limit, seconds=seconds)
     except UsageError:
         published = env.lake.tables()
-        missing = [name for name in env.mesh.tables if name in sql.lower() and name not in published]
+        missing = [table for name, table in env.mesh.tables.items() if name in sql.lower() and name not in published]
         if not missing:
             raise
-        mend = f"Build it first: mesh run {' '.join(map(spelt, missing))}"
-        raise UsageError(f"{', '.join(missing)} was never published\n    {mend}") from None
+        raise never_published(*missing) from None
 
 
 def query_report(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Json:

@@ -48,6 +48,19 @@ def count(test: Test, table: str, types: Types, dialect: str) -> str:
     return f"SELECT COUNT(*) AS n FROM {table} WHERE {_condition(test, types, dialect)}"
 
 
+def refusal(test: Test, types: Types, dialect: str) -> str:
+    """Why a test cannot be asked there; empty: it can. Names and types of columns are told by the engine itself."""
+    if test.kind in (Kind.COLUMNS, Kind.TYPES):
+        return ""
+    if test.quarantines:
+        return "failing rows can be set aside in the lake only"
+    try:
+        count(test, "t", types, dialect)
+    except CannotAnswer as why:
+        return str(why)
+    return ""
+
+
 def _condition(test: Test, types: Types, dialect: str) -> str:
     if test.kind in HOLDS and types[test.columns[0]].family is Family.TEXT:
         raise CannotAnswer(f"texts have another order on {dialect}")

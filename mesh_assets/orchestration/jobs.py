@@ -28,7 +28,7 @@ def jobs(mesh: Mesh, working: Collection[str], only: str | None = None) -> list:
     for name, tables in members(mesh).items():
         if only and any(mesh.tables[table].domain != only for table in tables):
             continue
-        present = [table for table in tables if mesh.tables[table].domain in working]
+        present = [table for table in tables if mesh.tables[table].domain in working and not mesh.tables[table].engine]
         if present and (name == REFRESH or name.removesuffix(DOWNSTREAM) in working):
             chosen = dg.AssetSelection.assets(*keys.selection(mesh, present))
             found.append(dg.define_asset_job(name, chosen, tags={CLOSURE: "retry"}, description=_description(name)))

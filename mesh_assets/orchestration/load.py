@@ -91,7 +91,7 @@ def loaded(mesh: Mesh, *, only: str | None = None, settings: Settings | None = N
 def _loaded(mesh: Mesh, only: str | None, settings: Settings | None) -> Loaded:
     open_environment = _opener(mesh, settings)
     chosen = [name for name in (*mesh.domains, *mesh.broken) if only in (None, name)]
-    parts: list[tuple[list[dg.AssetsDefinition], list[dg.AssetChecksDefinition]]] = []
+    parts: list[tuple[list[dg.AssetsDefinition | dg.AssetSpec], list[dg.AssetChecksDefinition]]] = []
     broken: dict[str, Sequence[object]] = dict(mesh.broken)
     for name in chosen:
         if name in broken:
@@ -123,7 +123,7 @@ def _loaded(mesh: Mesh, only: str | None, settings: Settings | None) -> Loaded:
 
 def domain_definitions(
     mesh: Mesh, domain: str, open_environment: tables.OpenEnvironment, settings: Settings | None = None
-) -> tuple[list[dg.AssetsDefinition], list[dg.AssetChecksDefinition]]:
+) -> tuple[list[dg.AssetsDefinition | dg.AssetSpec], list[dg.AssetChecksDefinition]]:
     """One domain's assets and its separate checks.
 
     Raises:
@@ -134,6 +134,9 @@ def domain_definitions(
     found = [*ports.assets(mesh, mesh.domains[domain], open_environment), *ordinary]
     for table in own:
         if table.toolchain is Toolchain.DBT or table in ordinary_tables:
+            continue
+        if table.engine:
+            found.append(tables.spec(mesh, table))
             continue
         if table.database is not None:
             found.append(watching.asset(mesh, table, open_environment))
@@ -150,7 +153,8 @@ def domain_definitions(
         from mesh_assets.orchestration import dbt
 
         found.append(dbt.asset(mesh, domain, models, open_environment, home_of(mesh, settings)))
-    reports = checks.reporting(domain, ordinary_tables, open_environment)
+    elsewhere = [table for table in own if table.engine]
+    reports = checks.reporting(domain, [*ordinary_tables, *elsewhere], open_environment)
     return found, [*reports, *compatible.reporting(mesh.domains[domain], own, open_environment)]
 
 

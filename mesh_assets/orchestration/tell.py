@@ -1,5 +1,6 @@
 """Outcomes and test results in Dagster's words: metadata, check specs, check results."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -106,14 +107,29 @@ def outcome_metadata(table: Table, outcome: "Outcome", uri: str) -> Metadata:
     return metadata
 
 
-def check_specs(key: dg.AssetKey, contract: Contract | None, *, blocking: bool = True) -> list[dg.AssetCheckSpec]:
-    """One asset check per test, by its name."""
+def check_specs(
+    key: dg.AssetKey,
+    contract: Contract | None,
+    *,
+    blocking: bool = True,
+    partitions: dg.PartitionsDefinition | None = None,
+) -> list[dg.AssetCheckSpec]:
+    """One asset check per test, by its name; of a table with partitions, one that knows which of them it was executed for."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.PreviewWarning)  # partitions of checks are new
+        return _check_specs(key, contract, blocking=blocking, partitions=partitions)
+
+
+def _check_specs(
+    key: dg.AssetKey, contract: Contract | None, *, blocking: bool, partitions: dg.PartitionsDefinition | None
+) -> list[dg.AssetCheckSpec]:
     return [
         dg.AssetCheckSpec(
             test.name,
             asset=key,
             description=test.description or IMPLIED.get(test.kind),
             blocking=blocking and test.severity is Severity.ERROR,
+            partitions_def=partitions,
         )
         for test in tests_of(contract)
     ]

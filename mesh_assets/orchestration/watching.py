@@ -74,8 +74,9 @@ def sensors(mesh: Mesh, domains: Sequence[str], open_environment: tables.OpenEnv
 
 
 def external_tables(mesh: Mesh, domains: Sequence[str]) -> list[Table]:
-    """The tables of these domains that others keep."""
-    return [t for t in mesh.tables.values() if t.toolchain is Toolchain.EXTERNAL and t.domain in domains]
+    """The tables of these domains that others keep, and that are copied."""
+    own = [table for table in mesh.tables.values() if table.domain in domains]
+    return [table for table in own if table.toolchain is Toolchain.EXTERNAL and not table.engine]
 
 
 def look(

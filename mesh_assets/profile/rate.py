@@ -11,7 +11,7 @@ from mesh_assets.audit.library.kinds import Earlier, Past, Values
 from mesh_assets.audit.result import Result, Status
 from mesh_assets.contract import Contract, Kind
 from mesh_assets.domain import Table
-from mesh_assets.environment import Environment
+from mesh_assets.environment import Environment, never_published
 from mesh_assets.errors import UsageError
 from mesh_assets.profile.faults import Seeded, Seeder
 from mesh_assets.profile.measure import profile
@@ -122,11 +122,10 @@ def rate(
     """
     env.sync()
     version = env.ledger.versions().get(table.name)
-    if table.contract is None or version is None:
-        missing = "has no contract" if table.contract is None else "was never published"
-        raise UsageError(
-            f"{spelt(table.name)} {missing}\n    Give it a contract, and build it: mesh run {spelt(table.name)}"
-        )
+    if table.contract is None:
+        raise UsageError(f"{spelt(table.name)} has no contract\n    Write one with its columns first.")
+    if version is None:
+        raise never_published(table)
     contract = _suggested(env, table, table.contract, today) if suggested else table.contract
     with env.lake.session() as con:
         ask = _Asked(env, table, con, contract)

@@ -14,7 +14,7 @@ from mesh_assets.audit.result import Status
 from mesh_assets.audit.values import NUMBERS, Family
 from mesh_assets.contract import Contract, Kind, Test
 from mesh_assets.domain import Table
-from mesh_assets.environment import Environment
+from mesh_assets.environment import Environment, never_published
 from mesh_assets.errors import ConfigError, UsageError
 from mesh_assets.profile.meaning import Meaning, meaning, shape
 from mesh_assets.profile.measure import Figures, Profile, profile
@@ -83,7 +83,7 @@ def suggest(env: Environment, table: Table, *, look_back: bool, today: date, at:
     if table.contract is None:
         raise UsageError(f"{table.name.replace('.', '/')} has no contract\n    Write one with its columns first.")
     if table.name not in versions:
-        raise UsageError(f"{table.name.replace('.', '/')} was never published\n    Build it first: mesh run")
+        raise never_published(table)
     version = versions[table.name].version if at is None else at
     with env.lake.session() as con:
         relation = env.lake.relation(table.name, version)

@@ -158,7 +158,9 @@ class _DomainFile:
             compatibility=text(entry, "compatibility", "backward"),
             successor=text(entry, "successor"),
             sunset=sunset,
+            engine=text(entry, "engine"),
             where=self.document.place(entry, "port"),
+            engine_where=self.document.place(entry, "engine"),
         )
 
     def options(self, tables: Map, name: str, entry: Map) -> tuple[Options, Partitions | None, str]:

@@ -256,7 +256,7 @@ def test_before_the_first_run(tmp_path):
     assert ask("test", "--json").json == {"schema_version": 1, "tests": []}
     unread = ask("sql", "from shop.orders")
     assert unread.code == 2
-    assert unread.err == "shop.orders was never published\n    Build it first: mesh run shop/orders\n"
+    assert unread.err == "shop/orders was never published\n    Build it first: mesh run shop/orders\n"
     assert (home / "ledger.sqlite").is_file()
     assert not (place.root / ".mesh").exists()
 

@@ -150,8 +150,10 @@ def test_a_sql_table_with_daily_partitions(place):
     assert place.rows("select count(*) from log.daily") == [(2,)]
     place.write("domains/log/raw/events/1.csv", "day,id,n\n2026-01-01,1,7\n2026-01-02,2,7\n")
     place.run("log/raw_events")
-    assert partition(place, "2026-01-02").success
+    done = partition(place, "2026-01-02")
+    assert done.success
     assert place.rows("select day::varchar, n from log.daily order by day") == [("2026-01-01", 1), ("2026-01-02", 7)]
+    assert {one.partition for one in done.get_asset_check_evaluations()} == {"2026-01-02"}
 
 
 @pytest.mark.long
@@ -183,3 +185,23 @@ def test_a_plain_asset_with_daily_partitions(place):
     assert place.rows("select id from log.daily order by id") == [(1,), (2,)]
     assert place.statuses()["log/daily"] == "unchanged", "the whole range is built, in one run"
     assert place.run()["runs"] == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("key", [None, "2026-01-02"])
+def test_checks_of_a_partitioned_table_run_alone_with_and_without_a_partition(place, key):
+    """A change upstream has them run for the whole table; a person may ask for the day that is looked at."""
+    options(place, PARTITIONED)
+    place.sql("log.daily", QUERY)
+    place.contract("log.daily", COLUMNS)
+    place.run()
+    job = load(place.root, settings=place.settings).definitions.resolve_implicit_global_asset_job_def()
+    checks = {
+        one for one in job.asset_layer.asset_graph.asset_check_keys if one.asset_key == dg.AssetKey(["log", "daily"])
+    }
+    with open_instance(place.root / ".mesh") as instance:
+        done = job.get_subset(asset_selection=set(), asset_check_selection=checks).execute_in_process(
+            instance=instance, partition_key=key, raise_on_error=False
+        )
+        assert done.success
+        assert {(one.passed, one.partition) for one in done.get_asset_check_evaluations()} == {(True, key)}
