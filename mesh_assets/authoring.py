@@ -344,6 +344,13 @@ def editor(text: str) -> Any:  # noqa: ANN401 - ruamel's
     return yaml
 
 
+def dumped(yaml: Any, tree: Any) -> str:  # noqa: ANN401 - ruamel's
+    """A document as text."""
+    stream = io.StringIO()
+    yaml.dump(tree, stream)
+    return stream.getvalue()
+
+
 def _put(owner: Any, rule: Any) -> None:  # noqa: ANN401 - ruamel's
     """The rule last; but before what a comment follows, for that comment belongs to what comes next in the file."""
     rules = owner.get("quality")

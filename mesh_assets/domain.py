@@ -366,6 +366,7 @@ class Mesh:
         left_out: What is wrong with the pipelines of mesh.yaml that could not be loaded: problems.
         channels: By name, how people are told of incidents; `notify` are those of a team that names none.
         openlineage: Where lineage is sent; None: nowhere.
+        drafts: Its domains as they were read, before the rules: for another mesh that has most of them in common.
     """
 
     name: str
@@ -383,6 +384,7 @@ class Mesh:
     channels: Mapping[str, Channel] = field(default_factory=dict)
     notify: tuple[str, ...] = ()
     openlineage: OpenLineage | None = None
+    drafts: tuple = field(default=(), repr=False, compare=False)
 
     def within(self, domain: str) -> tuple[str, ...]:
         """The domains that one is a sub-domain of, the outermost first; empty for most."""

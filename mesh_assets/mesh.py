@@ -10,7 +10,7 @@ from mesh_assets.domain import Channel, LakeConfig, Mesh
 from mesh_assets.errors import ConfigError, Place, Problem, UsageError, nearest
 from mesh_assets.graph import order
 from mesh_assets.reading import shape
-from mesh_assets.reading.draft import Draft
+from mesh_assets.reading.draft import DomainDraft, Draft
 from mesh_assets.reading.folders import read_folders
 from mesh_assets.reading.lineage import read as read_openlineage
 from mesh_assets.reading.pipelines import read as read_pipelines
@@ -20,6 +20,7 @@ from mesh_assets.rules import RULES
 FILE = "mesh.yaml"
 ASIDE = ("M860", "M861", "M862", "M880", "M881")
 """Problems of mesh.yaml with which everything else of the mesh can still be loaded."""
+NOTHING: Mapping[str, DomainDraft] = {}
 NO_MESH = "Go to the folder of a mesh, name it with `--mesh DIR`, or make one: `mesh init DIR`."
 
 
@@ -37,34 +38,39 @@ def find_mesh(start: Path) -> Path:
     raise UsageError(f"{what}\n    {NO_MESH}")
 
 
-def read_mesh(root: Path, *, tolerant: bool = False) -> Mesh:
+def read_mesh(root: Path, *, tolerant: bool = False, known: Mapping[str, DomainDraft] = NOTHING) -> Mesh:
     """The mesh in a folder.
 
     Args:
         root: The folder of mesh.yaml.
         tolerant: Load what can be loaded; domains with problems are in `Mesh.broken`. A table that reads one of theirs
             stays, and so does that name in its `inputs`: the lake may still hold the last version.
+        known: Domains that were read already, and whose files are the same here; from `Mesh.drafts`, by their folder's name.
 
     Raises:
         ConfigError: With every problem of every file; when `tolerant`, only if mesh.yaml itself cannot be read.
     """
-    mesh, problems = examine(root)
+    mesh, problems = examine(root, known)
     if mesh is None or (problems and not tolerant):
         raise ConfigError(problems=problems)
     return mesh
 
 
-def examine(root: Path) -> tuple[Mesh | None, tuple[Problem, ...]]:
+def examine(root: Path, known: Mapping[str, DomainDraft] = NOTHING) -> tuple[Mesh | None, tuple[Problem, ...]]:
     """The mesh in a folder as far as it can be loaded, and all problems of all files, in the order of files and lines.
+
+    Args:
+        root: The folder of mesh.yaml.
+        known: See `read_mesh`.
 
     Returns:
         None for the mesh when mesh.yaml itself cannot be read.
     """
     with no_collection():
-        return _examined(os.path.realpath(root))
+        return _examined(os.path.realpath(root), known)
 
 
-def _examined(real: str) -> tuple[Mesh | None, tuple[Problem, ...]]:
+def _examined(real: str, known: Mapping[str, DomainDraft]) -> tuple[Mesh | None, tuple[Problem, ...]]:
     if not os.path.exists(f"{real}/{FILE}"):
         return None, (Problem("M001", f"there is no {FILE} in this folder", Place(FILE), NO_MESH),)
     try:
@@ -72,7 +78,7 @@ def _examined(real: str) -> tuple[Mesh | None, tuple[Problem, ...]]:
     except ConfigError as error:
         return None, error.problems
     problems = shape.ours("mesh").problems(document)
-    draft = _read(real, problems)
+    draft = _read(real, problems, known)
     draft.pipelines, wrong = read_pipelines(document)
     problems += wrong
     problems += read_openlineage(document)[1]
@@ -81,6 +87,8 @@ def _examined(real: str) -> tuple[Mesh | None, tuple[Problem, ...]]:
     for rule in RULES:
         problems += rule(draft)
     found = ConfigError(problems=dict.fromkeys(problems)).problems
+    for one in draft.domains:
+        one.document = None  # the text, and a place for every word of it
     if any(problem.where.path == FILE and problem.code not in ASIDE for problem in found):
         return None, found
     return _mesh(document, draft, found), found
@@ -120,8 +128,10 @@ def no_collection() -> Generator[None]:
             gc.enable()
 
 
-def _read(root: str, problems: list[Problem]) -> Draft:
-    domains = read_folders(root, _folders(root, "domains", problems))
+def _read(root: str, problems: list[Problem], known: Mapping[str, DomainDraft]) -> Draft:
+    names = _folders(root, "domains", problems)
+    read = {one.name: one for one in read_folders(root, [name for name in names if name not in known])}
+    domains = [known.get(name) or read[name] for name in names]
     for one in domains:
         problems += one.problems
     projects = tuple(
@@ -173,6 +183,7 @@ def _mesh(document: Document, draft: Draft, problems: Iterable[Problem]) -> Mesh
         channels=_channels(document),
         notify=texts(child(document.root, "notifications"), "default"),
         openlineage=read_openlineage(document)[0],
+        drafts=tuple(draft.domains),
     )
 
 

@@ -117,7 +117,7 @@ def told(
         if port:
             change = proposals.asked(env.mesh, known_columns(env), port, drop=drop, rename=rename, retype=retype)
         else:
-            before = stack.enter_context(proposals.mesh_at(env.mesh.root, base or "HEAD"))
+            before = stack.enter_context(proposals.mesh_at(env.mesh, base or "HEAD"))
             known = known_columns(env, before)
             change = proposals.between(before, env.mesh, known, known.as_built)
         answered = ask(env, change, run=run, made=not port)

@@ -77,7 +77,7 @@ class KnownColumns(Mapping[str, Found]):
         wanted = {name, *self._tables[name].inputs}
         for reader in self._readers().get(name, ()):
             wanted |= {reader, *self._tables[reader].inputs}
-        self._take([one for one in self._tables if one in wanted and one not in self._found])
+        self._take(sorted(one for one in wanted if one in self._tables and one not in self._found))
 
     def _readers(self) -> dict[str, list[str]]:
         if self._around is None:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from mesh_assets import deprecation
-from mesh_assets.authoring import editor
+from mesh_assets.authoring import dumped, editor
+from mesh_assets.changes import dbtfiles
 from mesh_assets.changes.binding import Bench
 from mesh_assets.changes.impact import Moved, moved
 from mesh_assets.changes.judge import cache_of
@@ -14,19 +15,13 @@ from mesh_assets.changes.lineage import Columns, Over, lineage
 from mesh_assets.changes.rehearse import rehearse
 from mesh_assets.changes.serve import Files, Json, Tried, applied, compared, files_json, spelt, told, tried_json
 from mesh_assets.changes.shape import ColumnShape, Shape
-from mesh_assets.changes.shim import adapted, quoted
-from mesh_assets.changes.succession import dumped, word
+from mesh_assets.changes.shim import ALIAS, adapted, quoted
+from mesh_assets.changes.succession import word
 from mesh_assets.changes.texts import text_of
 from mesh_assets.domain import Domain, Mesh, Toolchain
 from mesh_assets.environment import Environment
 from mesh_assets.errors import UsageError, nearest
 from mesh_assets.reading.source import read_text
-
-ALIAS = (
-    r"\s+(?:as\s+)?(?!(?:as|where|join|left|right|inner|outer|full|cross|semi|anti|asof|positional|natural|on|using|group|order|limit|"
-    r"offset|union|except|intersect|having|qualify|window|tablesample|select|pivot|unpivot)\b)[a-z_]\w*"
-)
-"""What a table is called in a query, behind its name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +61,11 @@ def moving(env: Environment, reader: str, port: str) -> Move:
     _contracts(env.mesh, domain, ending, renamed, files)
     _code(env, domain, ending, renamed, columns, files)
     with applied(env, files) as after:
-        tables = [
-            table.name for table in after.tables.values() if table.domain == reader and ending.successor in table.inputs
-        ]
+        mine = [table for table in after.tables.values() if table.domain == reader]
+        if still := next((table for table in mine if name in table.inputs), None):
+            mend = f"Read `{ending.successor}` there."
+            raise UsageError(f"{spelt(still.name)} ({still.where}) would still read {spelt(name)}\n    {mend}")
+        tables = [table.name for table in mine if ending.successor in table.inputs]
         tried = _tried(env, after, tables)
         left = tuple(one.domain for one in (deprecation.deprecated(after, after.tables[name]) or ending).readers)
     return Move(
@@ -192,7 +189,7 @@ def _code(
     """SQL that reads the port, reading its successor."""
     mesh = env.mesh
     tables = [t for t in mesh.tables.values() if t.domain == domain.name and ending.table in t.inputs]
-    if by_hand := [t for t in tables if t.toolchain is not Toolchain.SQL]:
+    if by_hand := [t for t in tables if t.toolchain not in (Toolchain.SQL, Toolchain.DBT)]:
         listed = ", ".join(f"{spelt(t.name)} ({t.where})" for t in by_hand)
         mend = f"Read `{ending.successor}` there" + "".join(
             f", `{name}` for `{before}`" for before, name in renamed.items()
@@ -200,27 +197,36 @@ def _code(
         raise UsageError(
             f"{listed} {'is' if len(by_hand) == 1 else 'are'} not in SQL: a person has to change it\n    {mend}."
         )
+    kept = _kept(renamed)
+    if any(table.toolchain is Toolchain.DBT for table in tables):
+        project = mesh.root / "dbt_projects" / domain.name
+        files |= dbtfiles.reading(project, mesh.root, ending.table, ending.successor, kept, renamed)
     found = {ending.table: _difference(columns[ending.table], renamed, ending.table)}
     by_new_name = Over({ending.table: found[ending.table].columns}, columns)
     bench = Bench()
     try:
         for table in tables:
             text = text_of(mesh, table)
-            if text is None:
+            if text is None or table.toolchain is Toolchain.DBT:
                 continue
             read = lineage(mesh, table, columns)
             lines = adapted(bench, table, text, read, found, columns, by_new_name)
             named = ending.successor
-            if (
-                lines is None
-            ):  # what a `*` takes along, and what has to keep its name: the new names end where they come in
-                gone = ", ".join(quoted(name) for name in renamed.values())
-                back = ", ".join(f"{quoted(name)} as {quoted(before)}" for before, name in renamed.items())
+            if lines is None:
                 lines = text.source.splitlines(keepends=True)
-                named = f"(select * exclude ({gone}), {back} from {ending.successor})"
+                named = kept.replace("{}", ending.successor) or named
             files[text.path] = (text.source, _named("".join(lines), ending, named))
     finally:
         bench.close()
+
+
+def _kept(renamed: Mapping[str, str]) -> str:
+    """SQL in which the new names end where they come in: for what a `*` takes along, and what has to keep its name."""
+    if not renamed:
+        return ""
+    gone = ", ".join(quoted(name) for name in renamed.values())
+    back = ", ".join(f"{quoted(name)} as {quoted(before)}" for before, name in renamed.items())
+    return f"(select * exclude ({gone}), {back} from {{}})"
 
 
 def _difference(columns: tuple[tuple[str, str], ...], renamed: Mapping[str, str], port: str) -> Moved:

@@ -20,35 +20,77 @@ from mesh_assets.domain import Mesh, Table
 from mesh_assets.errors import Problem, UsageError, nearest
 from mesh_assets.mesh import read_mesh
 
+NOT_READ = frozenset({"raw", "__pycache__", "target", "logs", "dbt_packages"})
+"""Folders of which no file decides what a mesh is."""
 STOPS = "`git log` in the mesh's folder shows what there is."
 
 
 @contextmanager
-def mesh_at(root: Path, ref: str) -> Generator[Mesh]:
+def mesh_at(now: Mesh, ref: str) -> Generator[Mesh]:
     """The mesh as it was at a git ref; its files are there until the end of the block.
+
+    Only domains whose files differ are taken out of git and read: the others are as they have been read, and their folders are
+    links to those of the working tree.
 
     Raises:
         UsageError: There is no git here, no such ref, or no mesh at it.
     """
-    where = _git(root, "rev-parse", "--show-toplevel", why=f"{root} is in no git repository").strip()
+    root = now.root
+    where = Path(_git(root, "rev-parse", "--show-toplevel", why=f"{root} is in no git repository").strip())
     if ref.startswith("-"):
         raise UsageError(f"`{ref}` is no git ref\n    {STOPS}")
     _git(root, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", why=f"there is no git ref `{ref}`")
-    inner = root.resolve().relative_to(Path(where).resolve()).as_posix()
+    inner = root.resolve().relative_to(where.resolve()).as_posix()
+    at = "" if inner == "." else f"{inner}/"
+    then = {
+        top: _listed(where, "ls-tree", "-z", "--name-only", ref, "--", f"{at}{top}/")
+        for top in ("domains", "dbt_projects")
+    }
+    if not _listed(where, "ls-tree", "-z", "--name-only", ref, "--", f"{at}mesh.yaml"):
+        raise UsageError(f"there is no mesh.yaml at `{ref}`\n    {STOPS}")
+    differ = _differing(where, at, ref) | set(now.broken)
+    known = {draft.name: draft for draft in now.drafts if draft.name not in differ}
     with tempfile.TemporaryDirectory(prefix="mesh-base-") as folder:
-        place = Path(folder, "tree")
-        place.mkdir()
-        pack = Path(folder, "tree.tar")
-        paths = [f"{inner}/{name}" if inner != "." else name for name in ("mesh.yaml", "domains", "dbt_projects")]
-        known = _git(Path(where), "ls-tree", "--name-only", ref, "--", *paths).split()
-        if not any(name.endswith("mesh.yaml") for name in known):
-            raise UsageError(f"there is no mesh.yaml at `{ref}`\n    {STOPS}")
-        _git(Path(where), "archive", "--format=tar", "-o", str(pack), ref, "--", *known)
-        with tarfile.open(pack) as tar:
-            # Raw files are data: nothing is read of them here, and they may be large.
-            members = [one for one in tar.getmembers() if "/raw/" not in one.name or one.isdir()]
-            tar.extractall(place, members=members, filter="data")
-        yield read_mesh(place / inner, tolerant=True)
+        place = Path(folder, "tree", inner)
+        place.mkdir(parents=True)
+        taken = [f"{at}mesh.yaml"]
+        for top, paths in then.items():
+            (place / top).mkdir()
+            for path in paths:
+                name = path.rpartition("/")[2]
+                if name in known and (root / top / name).is_dir():
+                    (place / top / name).symlink_to(root.resolve() / top / name)
+                else:
+                    taken.append(path)
+        _take(where, ref, taken, Path(folder))
+        yield read_mesh(place, tolerant=True, known=known)
+
+
+def _differing(where: Path, at: str, ref: str) -> set[str]:
+    """Domains with a file that is another one than at a ref, or was not there; git knows most without reading them."""
+    paths = [f"{at}domains", f"{at}dbt_projects"]
+    found = _listed(where, "diff", "-z", "--name-only", "--no-renames", "--no-ext-diff", ref, "--", *paths)
+    found += [
+        path
+        for path in _listed(where, "ls-files", "-z", "--others", "--", *paths)  # what git ignores is read, too
+        if not NOT_READ.intersection(path.split("/"))
+    ]
+    return {path.removeprefix(at).split("/")[1] for path in found if path.removeprefix(at).count("/") > 1}
+
+
+def _take(where: Path, ref: str, paths: Sequence[str], folder: Path) -> None:
+    """Files as they were, below `tree`."""
+    pack = folder / "tree.tar"
+    _git(where, "archive", "--format=tar", "-o", str(pack), ref, "--", *paths)
+    with tarfile.open(pack) as tar:
+        # Raw files are data: nothing is read of them here, and they may be large.
+        members = [one for one in tar.getmembers() if "/raw/" not in one.name or one.isdir()]
+        tar.extractall(folder / "tree", members=members, filter="data")
+
+
+def _listed(where: Path, *words: str) -> list[str]:
+    """What git lists, relative to the repository."""
+    return [path for path in _git(where, *words).split("\0") if path]
 
 
 def _git(root: Path, *words: str, why: str = "") -> str:

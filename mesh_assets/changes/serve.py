@@ -18,7 +18,7 @@ from mesh_assets.changes.judge import SCHEMA_VERSION, cache_of
 from mesh_assets.changes.known import known_columns
 from mesh_assets.changes.rehearse import Rehearsed, rehearse
 from mesh_assets.changes.succession import Succession, succession
-from mesh_assets.domain import Mesh
+from mesh_assets.domain import Mesh, Partitions
 from mesh_assets.environment import Environment
 from mesh_assets.errors import ConfigError, UsageError
 from mesh_assets.mesh import FILE, read_mesh
@@ -193,8 +193,7 @@ def _tried(env: Environment, after: Mesh, plan: Succession, candidate: str, hit:
     """The new version's own code and tests; then the old one, made of it, and every table that reads the old one."""
     seen = env.seen()
     published = env.lake.relation(plan.port, seen[plan.port].version)
-    given = {plan.rows: published} if plan.rows else {}
-    new = rehearse(env, after, [plan.successor], given)[plan.successor]
+    new = _new(env, after, plan, candidate)
     counts: dict[str, tuple[int, int]] = {}
 
     def compare(name: str, relation: str) -> None:
@@ -207,11 +206,56 @@ def _tried(env: Environment, after: Mesh, plan: Succession, candidate: str, hit:
     same = (
         f"gives back {rows:,} published rows exactly" if not differ else f"gives {differ:,} of {rows:,} rows otherwise"
     )
-    tried = [_own(new, "runs on what is published"), _own(runs[plan.port], same)]
+    tried = [*new, _own(runs[plan.port], same)]
     for name in readers:
         verdict = Verdict.UNKNOWN if name in hit else Verdict.COMPATIBLE
         tried.append(_reader(runs[name], verdict, alike=plan.port in counts and not differ))
     return Serving(plan=plan, tried=tuple(tried), rows=rows, differ=differ)
+
+
+def _new(env: Environment, after: Mesh, plan: Succession, candidate: str) -> list[Tried]:
+    """The new version; a program that gets another name runs under it, for it is told its name. Other code is the same code."""
+    fine = "runs on what is published"
+    made: dict[str, tuple[int, int]] = {}
+
+    def look(name: str, relation: str) -> None:
+        if name == plan.successor:
+            made[name] = compared(env, candidate, relation)
+
+    if plan.rows and after.tables[plan.rows].program is not None:
+        both = (plan.rows, plan.successor)
+        runs = rehearse(env, after, both, {}, look, new=both)
+        rows, differ = made.get(plan.successor, (0, 0))
+        if differ and runs[plan.rows].ran and not runs[plan.rows].failed:
+            why = f"its program gives {differ:,} of {rows:,} published rows otherwise now: `mesh run {spelt(plan.port)}` first"
+            return [Tried(table=plan.successor, fine=False, why=why)]
+        return [_own(runs[plan.rows], f"runs under the name {spelt(plan.rows)}"), _own(runs[plan.successor], fine)]
+    if (parts := after.tables[plan.successor].partitions) is None:
+        given = {plan.rows: env.lake.relation(plan.port, env.seen()[plan.port].version)} if plan.rows else {}
+        return [_own(rehearse(env, after, [plan.successor], given, new=(plan.successor,))[plan.successor], fine)]
+    lost: list[str] = []
+
+    def parted(_: str, relation: str) -> None:
+        lost.extend(_lost(env, parts, candidate, relation))
+
+    run = rehearse(env, after, [plan.successor], {}, parted, new=(plan.successor,))
+    if lost:
+        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+        why = f"its SQL does not give the rows of {lost[0]}{more} again, which are published: what it reads holds them no longer"
+        return [Tried(table=plan.successor, fine=False, why=why)]
+    return [_own(run[plan.successor], fine)]
+
+
+def _lost(env: Environment, parts: Partitions, candidate: str, made: str) -> list[str]:
+    """The first days of partitions that hold rows as published, and none as they would be made."""
+    day = f"""CAST("{parts.by.replace('"', '""')}" AS DATE)"""
+    begin = {"weekly": f"date_trunc('week', {day} + 1) - INTERVAL 1 DAY", "monthly": f"date_trunc('month', {day})"}
+    first, second = (f"SELECT {begin.get(parts.every, day)} FROM {one}" for one in (candidate, made))
+    with env.lake.session() as con:
+        found = con.execute(
+            f"SELECT CAST(d AS DATE)::VARCHAR FROM ({first} EXCEPT {second}) AS t(d) ORDER BY 1"
+        ).fetchall()
+    return [str(row[0]) for row in found]
 
 
 def _own(run: Rehearsed, fine: str) -> Tried:

@@ -14,6 +14,12 @@ from mesh_assets.changes.texts import Text, text_of
 from mesh_assets.domain import Mesh, Table
 from mesh_assets.reading.columntype import RESERVED
 
+ALIAS = (
+    r"\s+(?:as\s+)?(?!(?:as|where|join|left|right|inner|outer|full|cross|semi|anti|asof|positional|natural|on|using|group|order|limit|"
+    r"offset|union|except|intersect|having|qualify|window|tablesample|select|pivot|unpivot)\b)[a-z_]\w*"
+)
+"""What a table is called in a query, behind its name."""
+
 
 def shim(port: str, found: Moved, successor: str) -> str | None:
     """SQL for the old version of a port, over its successor; None where a column cannot be had back.

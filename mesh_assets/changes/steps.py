@@ -18,7 +18,7 @@ def problems_since(
     """Version steps that are too small since a git ref, and warnings that tell new readers apart; in the order of the files."""
     env = Environment.open(mesh, settings)
     env.sync()
-    with mesh_at(mesh.root, base) as before:
+    with mesh_at(mesh, base) as before:
         known = known_columns(env, before)
         report = ask(env, between(before, mesh, known, known.as_built)).report
         found = tuple(sorted(steps(before, mesh, report.needed), key=lambda problem: problem.where))

@@ -1,7 +1,6 @@
 """The files of a port's next major version, and of the shim that keeps the one before it alive: texts to texts."""
 
 import ast
-import io
 import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -9,13 +8,18 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from mesh_assets.authoring import editor
+from mesh_assets.authoring import dumped, editor
+from mesh_assets.changes import dbtfiles
 from mesh_assets.changes.impact import Moved
 from mesh_assets.changes.shim import quoted, shim
 from mesh_assets.domain import Load, Mesh, Table, Toolchain
 from mesh_assets.errors import UsageError
+from mesh_assets.reading.programs import KEYS as BUILT_BY
 from mesh_assets.reading.source import read_text
 
+ELSEWHERE = (Toolchain.DOCKER, Toolchain.K8S, Toolchain.DATABRICKS)
+IN_QUERIES = (Toolchain.SQL, Toolchain.DBT)
+"""Toolchains whose code can stand inside a query; the result of others gets a name of its own."""
 PAGE = "`mesh impact --port {port} …` prints the shim; docs/how-to/change-a-port.md says how the rest is done by hand."
 LOGICAL = {
     "VARCHAR": "string",
@@ -69,10 +73,15 @@ def succession(mesh: Mesh, found: Moved, port: str, successor: str, sunset: date
     table = mesh.tables[port]
     major = _major(table)
     new = successor or f"{re.sub(r'_v[0-9]+$', '', table.short)}_v{major}"
-    rows = "" if table.toolchain is Toolchain.SQL else f"{table.short}_rows"
+    rows = "" if table.toolchain in IN_QUERIES else f"{table.short}_rows"
     for name in filter(None, (new, rows)):
         if f"{table.domain}.{name}" in mesh.tables:
             raise UsageError(f"there is a table {table.domain}/{name} already\n    Choose another name: `--as NAME`.")
+    if table.toolchain is Toolchain.DBT and (why := dbtfiles.by_hand(mesh, table, new)):
+        raise UsageError(f"{table.name.replace('.', '/', 1)} {why}\n    {PAGE.format(port=port.replace('.', '/', 1))}")
+    if table.partitions and table.partitions.by.lower() not in {name.lower() for name in _kept(found)}:
+        what = f"`{table.partitions.by}` says which part a row belongs to: without it the old version could not be made"
+        raise UsageError(f"{what}\n    Keep it in the new version until the sunset.")
     columns = _columns(found)
     old = shim(port, found, f"{table.domain}.{new}")
     if old is None:
@@ -102,18 +111,13 @@ def _by_hand(table: Table) -> str:
     """Why a person has to write the next version; empty where a program can."""
     if table.artifact:
         return "is an artefact: a file has no columns of which the old one could be made"
-    if table.partitions:
-        return "has partitions: the old version would have to be built part by part from the new one, as far as that has come"
+    if table.partitions and table.toolchain is not Toolchain.SQL:
+        return "has partitions and is not in SQL: whether its code still gives every part that is published cannot be tried here"
     if table.load is not Load.FULL:
-        return f"is incremental (`load: {table.load}`): its earlier rows are in the table alone, and its SQL does not give them again"
-    match table.toolchain:
-        case Toolchain.SQL | Toolchain.PYTHON:
-            return ""
-        case Toolchain.DBT:
-            return "is built by dbt: other models refer to it by its name, and dbt's own files describe it"
-        case Toolchain.SOURCE | Toolchain.EXTERNAL:
-            return "is a copy of what another system gives: only there can it have another version; make a table of it, and that the port"
-    return "is built by a program of its own, which writes the columns"
+        return f"is incremental (`load: {table.load}`): its earlier rows are in the table alone, and its code does not give them again"
+    if table.toolchain in ELSEWHERE:
+        return "is built by a program that runs elsewhere: whether it runs under another name cannot be tried here"
+    return ""
 
 
 def _columns(found: Moved) -> tuple[tuple[str, str], ...]:
@@ -179,17 +183,36 @@ class _Writer:
         )
         head = f"-- Version {self.version.partition('.')[0]} of {domain}/{short}, which is served from here until {self.sunset}.\n"
         shown = self.table.path.relative_to(self.mesh.root).as_posix()
-        text = read_text(self.table.path, shown)
         if self.rows:
-            after = _renamed_function(text, short, self.rows)
-            if after is None:
-                raise UsageError(f"`{short}` is used in {shown} elsewhere, or named in another way\n    {PAGE}")
-            self.files[shown] = (text, after)
-            made = f"{head}select\n{listed}\nfrom {domain}.{self.rows}\n"
-        else:
-            made = f"{head}select\n{listed}\nfrom (\n{text.rstrip().rstrip(';').rstrip()}\n) as made\n"
-        self.files[f"{self.domain}/sql/{self.new}.sql"] = ("", made)
-        self.files[f"{self.domain}/sql/{short}.sql"] = ("" if self.rows else text, old)
+            if self.table.toolchain is Toolchain.PYTHON:
+                text = read_text(self.table.path, shown)
+                after = _renamed_function(text, short, self.rows)
+                if after is None:
+                    raise UsageError(f"`{short}` is used in {shown} elsewhere, or named in another way\n    {PAGE}")
+                self.files[shown] = (text, after)
+            self.files[f"{self.domain}/sql/{self.new}.sql"] = (
+                "",
+                f"{head}select\n{listed}\nfrom {domain}.{self.rows}\n",
+            )
+            self.files[f"{self.domain}/sql/{short}.sql"] = ("", old)
+            return
+        text = read_text(self.table.path, shown)
+        made = f"{head}select\n{listed}\nfrom (\n{text.rstrip().rstrip(';').rstrip()}\n) as made\n"
+        if self.table.toolchain is Toolchain.DBT:
+            made, old = dbtfiles.model(made), dbtfiles.model(dbtfiles.over(old, f"{domain}.{self.new}", self.new))
+            self.notes.append(f"dbt's own tests and descriptions of {short} stay with it: write those of {self.new}")
+        elif self.table.partitions:
+            old += self._part(self.table.partitions.by)
+        self.files[shown.removesuffix(f"{short}.sql") + f"{self.new}.sql"] = ("", made)
+        self.files[shown] = (text, old)
+
+    def _part(self, by: str) -> str:
+        """The range of the old version that is asked for, in the words of the new one."""
+        before = self.found.old.names[by.lower()]
+        after = self.found.new.names[self.renamed.get(before.name, before.name).lower()]
+        name = quoted(after.name)
+        day = name if after.type == before.type else f"cast({name} as {before.type})"
+        return f"where {day} >= getvariable('partition_start')\n    and {day} < getvariable('partition_end')\n"
 
     # -- contracts -----------------------------------------------------------------------------------------------------
 
@@ -221,6 +244,23 @@ class _Writer:
         old = yaml.load(text)
         old["status"] = "deprecated"
         self.files[shown] = (text, dumped(yaml, old))
+        if self.rows and self.table.toolchain is not Toolchain.PYTHON:
+            self._rows_contract(yaml, yaml.load(text))
+
+    def _rows_contract(self, yaml: Any, tree: Any) -> None:  # noqa: ANN401 - ruamel's
+        """The types in which files are read; what is promised is promised by the versions that are made of them."""
+        tree["id"] = f"{tree['id']}_rows"
+        for key in ("name", "slaProperties", "description"):
+            tree.pop(key, None)
+        schema = tree["schema"][0]
+        for key in ("name", "physicalName"):
+            if schema.get(key) == self.table.short:
+                schema[key] = self.rows
+        kept = ("name", "physicalName", "logicalType", "physicalType", "customProperties")
+        schema["properties"] = [{key: column[key] for key in kept if key in column} for column in schema["properties"]]
+        for key in ("quality", "relationships"):
+            schema.pop(key, None)
+        self.files[f"{self.domain}/contracts/{self.rows}.odcs.yaml"] = ("", dumped(yaml, tree))
 
     def _properties(self, properties: Any) -> Any:  # noqa: ANN401 - ruamel's
         low = {name.lower() for name in self.dropped}
@@ -300,18 +340,41 @@ class _Writer:
         entry["successor"] = self.new
         entry["sunset"] = self.sunset
         outputs.insert(place, made)  # before the old one: a comment that follows it belongs to what comes next
-        said = (tree.get("tables") or {}).get(self.table.short)
-        if said is not None:
-            for name in filter(None, (self.new, self.rows)):
-                tree["tables"][name] = deepcopy(said)
+        if self.table.toolchain is Toolchain.SOURCE:
+            self._source(tree)
+        self._options(tree)
         self.files[shown] = (text, dumped(yaml, tree))
 
+    def _source(self, tree: Any) -> None:  # noqa: ANN401 - ruamel's
+        """The files become the private table."""
+        pattern = self.table.source.pattern if self.table.source else ""
+        entry = next(one for one in tree["inputs"] if one.get("source") == pattern)
+        if "contract" in entry:
+            mend = "Let the contract be the port's, `contracts/<table>.odcs.yaml`, or write the files by hand."
+            raise UsageError(f"the source `{pattern}` names a contract of its own\n    {mend}")
+        entry["as"] = self.rows
 
-def dumped(yaml: Any, tree: Any) -> str:  # noqa: ANN401 - ruamel's
-    """YAML as text."""
-    stream = io.StringIO()
-    yaml.dump(tree, stream)
-    return stream.getvalue()
+    def _options(self, tree: Any) -> None:  # noqa: ANN401 - ruamel's
+        """What domain.yaml says of the table goes for its versions, too; what says how it is built, for its rows alone."""
+        said = (tree.get("tables") or {}).get(self.table.short)
+        if said is None:
+            return
+        tables, old, new = tree["tables"], said, deepcopy(said)
+        if self.rows:
+            how = BUILT_BY.get(self.table.toolchain, frozenset()) | {"toolchain"}
+            tables.insert(list(tables).index(self.table.short), self.rows, deepcopy(said))
+            for one in (old, new):
+                for key in how.intersection(one):
+                    del one[key]
+        if self.table.partitions:
+            for owner, key in ((new, "partition_by"), (new.get("partitions"), "by")):
+                if isinstance(owner, Mapping) and key in owner:
+                    owner[key] = self.renamed.get(self.table.partitions.by, owner[key])
+            old["partition_mapping"] = {self.new: "same"}
+        tables[self.new] = new
+        for name in (self.table.short, self.new):
+            if not tables[name]:
+                del tables[name]
 
 
 def word(text: str, before: str, after: str) -> str:

@@ -1,5 +1,6 @@
 """A change that would hurt a reader is refused before anybody sees it; the reader's own tests are asked first."""
 
+import shutil
 import subprocess
 from dataclasses import replace
 from datetime import date
@@ -14,6 +15,7 @@ from mesh_assets.changes.pages import listed, shown
 from mesh_assets.changes.proposed import asked, between, mesh_at, steps
 from mesh_assets.changes.record import Answer, ChangeRecord
 from mesh_assets.changes.rehearse import rehearse
+from mesh_assets.changes.texts import text_of
 from mesh_assets.errors import UsageError
 from mesh_assets.mesh import read_mesh
 from mesh_assets.orchestration.tables import make_of
@@ -262,17 +264,17 @@ def test_a_new_name_is_told_from_the_code_and_with_the_rows_where_the_code_is_ne
 
 def test_the_working_tree_against_a_ref(place):
     git = ["git", "-C", str(place.root), "-c", "user.name=t", "-c", "user.email=t@example.com"]
-    with pytest.raises(UsageError, match="no git repository"), mesh_at(place.root, "HEAD"):
+    with pytest.raises(UsageError, match="no git repository"), mesh_at(place.env().mesh, "HEAD"):
         pass
     subprocess.run([*git, "init", "-q"], check=True)
     subprocess.run([*git, "add", "."], check=True)
     subprocess.run([*git, "commit", "-qm", "one"], check=True)
-    with pytest.raises(UsageError, match="no git ref `nope`"), mesh_at(place.root, "nope"):
+    with pytest.raises(UsageError, match="no git ref `nope`"), mesh_at(place.env().mesh, "nope"):
         pass
     place.sql("crm.people", f"select id, grade, cast(age as bigint) as years, age from {ROWS}")
     place.contract("crm.people", {name: COLUMNS[name] for name in ("id", "grade", "age")})
     env = place.env()
-    with mesh_at(place.root, "HEAD") as base:
+    with mesh_at(env.mesh, "HEAD") as base:
         proposed = between(base, env.mesh, known_columns(env, base))
         found = ask(env, proposed).report
         problems = steps(base, env.mesh, found.needed)
@@ -288,8 +290,44 @@ def test_the_working_tree_against_a_ref(place):
     assert "`version: 2.0.0`" in problems[0].mend
     place.sql("mail.letters", "select id, 'Dear ' || grade as greeting\nfrom crm.people")  # the reader goes along
     env = place.env()
-    with mesh_at(place.root, "HEAD") as base:
+    with mesh_at(env.mesh, "HEAD") as base:
         assert not ask(env, between(base, env.mesh, known_columns(env, base))).report.breaks
+
+
+@pytest.mark.parametrize("inner", ["", "deep/er"])
+def test_the_mesh_at_a_ref_is_the_one_that_was_committed(place, tmp_path, inner):
+    """Domains that have not changed are not read again; whatever has, in whatever way, is."""
+    root = tmp_path / "repository" / inner
+    here = place.copied(root)
+    here.write("domains/late/domain.yaml", "domain: late\n")
+    for name in ("project", "loose"):
+        here.domain(name, "outputs: [{port: rows}]\n")
+        here.write(
+            f"dbt_projects/{name}/dbt_project.yml", f"name: {name}\nmodels: {{{name}: {{+materialized: table}}}}\n"
+        )
+        here.write(f"dbt_projects/{name}/models/rows.sql", "select 1 as id")
+        here.contract(f"{name}.rows", {"id": "INTEGER"})
+    here.write(".gitignore", "domains/mail/sql/ignored.sql\n.mesh\n")
+    git = ["git", "-C", str(tmp_path / "repository"), "-c", "user.name=t", "-c", "user.email=t@example.com"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
+        subprocess.run([*git, *words], check=True)
+    before = read_mesh(here.root, tolerant=True)
+    here.write("dbt_projects/project/models/rows.sql", "select 2 as id")  # a model alone
+    here.write("domains/mail/sql/ignored.sql", "select 1 as id")  # what git ignores, and is read
+    here.write("domains/fresh/domain.yaml", "domain: fresh\n")  # a domain that was not there
+    shutil.rmtree(here.root / "domains/late")  # one that is gone
+    here.write("domains/crm/domain.yaml", "domain: crm\n")  # without its port, `mail` and `stats` cannot be loaded
+    now = read_mesh(here.root, tolerant=True)
+    assert set(now.broken) == {"mail", "stats"}
+    with mesh_at(now, "HEAD") as base:
+        assert set(base.domains) == set(before.domains)
+        assert {name: (t.code, t.contract, t.inputs) for name, t in base.tables.items()} == {
+            name: (t.code, t.contract, t.inputs) for name, t in before.tables.items()
+        }
+        texts = {name: text_of(base, table).sql for name, table in base.tables.items()}
+        assert texts["project.rows"] == "select 1 as id"
+        assert texts["loose.rows"] == "select 1 as id"
+        assert (base.root / "domains/loose").is_symlink()
 
 
 def test_a_table_in_python_that_was_never_built_is_held_against_its_old_contract(place):
@@ -303,7 +341,7 @@ def test_a_table_in_python_that_was_never_built_is_held_against_its_old_contract
         subprocess.run([*git, *words], check=True)
     place.contract("crm.people", {name: COLUMNS[name] for name in ("id", "grade", "age")})
     env = place.env()
-    with mesh_at(place.root, "HEAD") as base:
+    with mesh_at(env.mesh, "HEAD") as base:
         found = ask(env, between(base, env.mesh, known_columns(env, base))).report
         assert [problem.code for problem in steps(base, env.mesh, found.needed)] == ["M701"]
     assert [(str(c.kind), c.column) for c in found.changes] == [("column_removed", "name")]
@@ -323,5 +361,5 @@ def test_a_port_that_is_taken_away_names_who_still_reads_it(place):
         (place.root / "domains/crm" / path).unlink()
     place.sql("crm.other", "select 1 as id")
     now = read_mesh(place.root, tolerant=True)
-    with mesh_at(place.root, "HEAD") as base:
+    with mesh_at(now, "HEAD") as base:
         assert between(base, now, {}).gone == {"crm.people": ("mail", "stats")}

@@ -20,15 +20,13 @@ PORT = Table(
     where=PLACE,
     contract=Contract(id="c", version="1.0.0", name="t", columns=(), tests=()),
 )
+PARTS = Partitions(every="daily", by="day", start="2026-01-01")
 BY_HAND = {
-    "source": ({"toolchain": Toolchain.SOURCE}, "is a copy of what another system gives"),
-    "external": ({"toolchain": Toolchain.EXTERNAL}, "is a copy of what another system gives"),
-    "dbt": ({"toolchain": Toolchain.DBT}, "is built by dbt"),
-    "program": ({"toolchain": Toolchain.SUBPROCESS}, "is built by a program"),
-    "notebook": ({"toolchain": Toolchain.NOTEBOOK}, "is built by a program"),
+    "docker": ({"toolchain": Toolchain.DOCKER}, "runs elsewhere"),
+    "databricks": ({"toolchain": Toolchain.DATABRICKS}, "runs elsewhere"),
     "append": ({"load": Load.APPEND}, "is incremental .`load: append`."),
     "upsert": ({"load": Load.UPSERT}, "is incremental .`load: upsert`."),
-    "partitions": ({"partitions": Partitions(every="daily", by="day", start="2026-01-01")}, "has partitions"),
+    "partitions": ({"partitions": PARTS, "toolchain": Toolchain.PYTHON}, "has partitions and is not in SQL"),
     "artefact": ({"artifact": True}, "is an artefact"),
 }
 
