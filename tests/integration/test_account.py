@@ -2,8 +2,8 @@
 
 import http.server
 import json
-import threading
 import re
+import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
