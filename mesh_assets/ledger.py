@@ -20,7 +20,7 @@ from sqlalchemy import exc
 
 from mesh_assets.domain import LakeConfig
 from mesh_assets.errors import RunError
-from mesh_assets.store import Store, now
+from mesh_assets.store import Store, now, spelt
 
 _schema = sa.MetaData()
 _pins = sa.Table(
@@ -481,8 +481,8 @@ class Ledger:
     def building(self) -> dict[str, str]:
         """Tables that a live step holds: table -> run."""
         with self.store.reading() as db:
-            rows = db.execute(sa.select(_leases)).all()
-        return {row.table: row.run for row in rows if self._alive(row.holder, row.beat)}
+            rows, moment = db.execute(sa.select(_leases)).all(), self.store.moment(db)
+        return {row.table: row.run for row in rows if self._alive(row.holder, row.beat, moment)}
 
     def _take(self, tables: Sequence[str], run: str, wait: float) -> None:
         pause = threading.Event()
@@ -490,9 +490,11 @@ class Ledger:
         while True:
             with self.store.writing() as db:
                 held = db.execute(sa.select(_leases).where(_leases.c.table.in_(tables))).all()
-                busy = [row for row in held if row.holder != _me(run) and self._alive(row.holder, row.beat)]
+                moment = self.store.moment(db)
+                busy = [row for row in held if row.holder != _me(run) and self._alive(row.holder, row.beat, moment)]
                 if not busy:
-                    rows = [{"table": t, "run": run, "holder": _me(run), "beat": now()} for t in sorted(tables)]
+                    beat = spelt(moment)
+                    rows = [{"table": t, "run": run, "holder": _me(run), "beat": beat} for t in sorted(tables)]
                     self.store.put(db, _leases, rows, replace=True)
                     return
             if waited >= wait:
@@ -506,14 +508,14 @@ class Ledger:
             # A beat that is missed because the database is busy is made up for by the next one.
             with suppress(exc.SQLAlchemyError, RunError), self.store.writing() as db:
                 mine = sa.and_(_leases.c.table.in_(tables), _leases.c.holder == _me(run))
-                db.execute(_leases.update().where(mine).values(beat=now()))
+                db.execute(_leases.update().where(mine).values(beat=spelt(self.store.moment(db))))
 
-    def _alive(self, holder: str, beat: str) -> bool:
+    def _alive(self, holder: str, beat: str, moment: datetime) -> bool:
         host, pid, started, _run = holder.split("|", 3)
         if host == socket.gethostname():
             return process_started(int(pid)) == started
-        age = datetime.now(UTC) - datetime.fromisoformat(beat)
-        return age.total_seconds() < self.lease_seconds
+        # Both by the database's clock: that of the holder's host may be minutes off.
+        return (moment - datetime.fromisoformat(beat)).total_seconds() < self.lease_seconds
 
     # -- the texts of contracts -------------------------------------------------------------------------------------------
 

@@ -139,8 +139,9 @@ def explained(folder: Path, source: Source) -> Generator[None]:
         finding = next((told for path in found if (told := _finding(path, folder))), "")
         if not finding and isinstance(error, duckdb.IOException):
             raise
-        # DuckDB's own words, without the folders of this machine.
-        finding = finding or str(error).replace(f"{_root(folder)}/", "").splitlines()[0]
+        # DuckDB's own words, without its kind of error and the folders of this machine.
+        said = str(error).replace(f"{_root(folder)}/", "").splitlines()[0]
+        finding = finding or re.sub(r"^[A-Z][A-Za-z ]* Error: ", "", said)
         mend = "Nothing of it was loaded. Was the export cut off? Mend the file, or send it again."
         raise RunError(f"{finding}\n    {mend}") from None
 

@@ -27,8 +27,13 @@ _about = sa.Table("about", sa.MetaData(), sa.Column("version", sa.Integer, prima
 
 
 def now() -> str:
-    """The moment in UTC as ISO text, to the microsecond: it sorts as it reads."""
-    return datetime.now(UTC).isoformat(timespec="microseconds")
+    """The moment by this host's clock, as `spelt`: it sorts as it reads."""
+    return spelt(datetime.now(UTC))
+
+
+def spelt(moment: datetime) -> str:
+    """A moment as ISO text in UTC, to the microsecond."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 class Store:
@@ -106,6 +111,12 @@ class Store:
         """Until the transaction ends, nobody else goes on who asked for the same name; SQLite has one writer anyway."""
         if self._engine.dialect.name == "postgresql":
             db.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": name})
+
+    def moment(self, db: sa.Connection) -> datetime:
+        """The moment by the database's clock, the same for every host that uses it."""
+        if self._engine.dialect.name == "postgresql":
+            return db.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+        return datetime.now(UTC)  # a file of this host
 
     def put(self, db: sa.Connection, table: sa.Table, rows: dict | list[dict], *, replace: bool = False) -> None:
         """Add rows; those whose key is there already stay as they are, or are replaced."""

@@ -72,6 +72,7 @@ class Chances:
     pause: float = 0  # a domain is paused, or resumed
     launch: float = 0  # a pipeline is launched: a table, with all that it is made of
     kitchen: float = 0  # one is opened
+    restart: float = 0  # everything that runs ends at once, and nobody looks for a while
     domains: tuple[int, int] = (1, 4)
     tables: tuple[int, int] = (3, 14)  # beside the sources
 
@@ -94,7 +95,7 @@ KITCHENS = (
     Chances(kitchen=0.2, raw=0.06, code=0, contract=0, automation=0, port=0, waiver=0.6, fail=30),
     Chances(kitchen=0.15, raw=0.05, fail=20, pause=0.02, launch=0.03, code=0.002, contract=0.001, port=0),
 )
-COMPANY = replace(KITCHENS[2], domains=(20, 20), tables=(30, 40), kitchen=0.3)
+COMPANY = replace(KITCHENS[2], domains=(20, 20), tables=(30, 40), kitchen=0.3, restart=0.01)
 """Twenty domains."""
 RESTLESS = replace(QUIET, raw=1, fail=0, refuse=0, waiver=0, tick=0.2, manual=False)
 
@@ -239,6 +240,10 @@ class World:
         self.failed: dict[str, bool] = {}
         self.runs: list[Run] = []
         self.kitchens: list[Kitchen] = []
+        self.down_until = 0
+        self.waits: dict[
+            str, list[int]
+        ] = {}  # table -> moments since its inputs have moved, and those with no reason to wait
         self.stats: Counter[str] = Counter()
         self.builds: Counter[str] = Counter()
         self.versions: Counter[str] = Counter()
@@ -398,8 +403,12 @@ class World:
         """One moment: things happen, runs start, steps begin and end."""
         self.now += 1
         self._happen(chances)
+        if chances.restart and self.rnd.random() < chances.restart:
+            self._restart()
         decision = self.rules.due(self.mesh, self.state())
-        self._launch(decision)
+        if self.now >= self.down_until:
+            self._measure_delays(decision)
+            self._launch(decision)
         for run in list(self.runs):
             self._advance(run, chances)
         if chances.kitchen and self.rnd.random() < chances.kitchen and len(self.kitchens) < 3:
@@ -467,6 +476,17 @@ class World:
             run.todo = []
         else:
             run.dead_until = self.now + self.rnd.randint(1, 8)
+
+    def _restart(self) -> None:
+        """The machine: what had not begun is forgotten, what had is dead, and some moments go by until anybody decides again."""
+        self.stats["restarts"] += 1
+        self.down_until = self.now + self.rnd.randint(1, 6)
+        for run in list(self.runs):
+            if run.pin is None:
+                self._release(run, run.mesh.tables)
+                self.runs.remove(run)
+            elif not run.dead_until:
+                run.dead_until = self.now + self.rnd.randint(1, 8)
 
     def _release(self, run: Run, tables: Iterable[str]) -> None:
         for name in tables:
@@ -652,6 +672,49 @@ class World:
     def _fails(self, table: Table, made_from: object) -> bool:
         return bool(self.chances.fail) and digest(self.seed, table.name, made_from) % self.chances.fail == 0
 
+    # -- how long gates let one wait ---------------------------------------------------------------------------------------------
+
+    def _measure_delays(self, decision: order.Decision) -> None:
+        """From when a table's inputs have moved until it is due; in `delay` only moments at which nothing upstream was under way.
+
+        Left out is who has a failure, or a pause, upstream: that it waits is what was asked for.
+        """
+        build = set(decision.build)
+        for table in self.mesh.tables.values():
+            if not table.inputs or table.automation != "eager" or table.domain in self.paused:
+                self.waits.pop(table.name, None)
+                continue
+            if table.name in build:
+                waited, alone = self.waits.pop(table.name, [0, 0])
+                self.stats[f"wait {waited}"] += 1
+                self.stats[f"delay {alone}"] += 1
+            elif table.name in self.leases or not self._has_moved(table) or self._is_behind_trouble(table):
+                self.waits.pop(table.name, None)
+            else:
+                wait = self.waits.setdefault(table.name, [0, 0])
+                wait[0] += 1
+                wait[1] += {*self.leases, *build}.isdisjoint(self._awaited(table.name))
+
+    def _awaited(self, name: str) -> Iterator[str]:
+        """As `_upstream`; a table on a schedule is followed as well, when it is asked for just now."""
+        asked = self._ticked()
+        for i in _upstream(self.mesh, name, self.paused):
+            yield i
+            if i in asked and self.mesh.tables[i].automation != "eager":
+                yield from self._awaited(i)
+
+    def _has_moved(self, table: Table) -> bool:
+        before, _ = self.last.get(table.name, (None, 0))
+        return all(i in self.seen for i in (*table.inputs, *table.references)) and (
+            before is None or before[0] != tuple(self.seen[i].fingerprint for i in table.inputs)  # ty: ignore
+        )
+
+    def _is_behind_trouble(self, table: Table) -> bool:
+        return any(
+            self._is_stuck(name) or self.mesh.tables[name].domain in self.paused
+            for name in _strict_upstream(self.mesh, table)
+        )
+
     # -- what must hold ----------------------------------------------------------------------------------------------------------
 
     def _check_no_glitch(self, build: Iterable[str]) -> None:
@@ -807,6 +870,12 @@ def simulate(seed: int, rules: Rules | None = None, worlds: Sequence[Chances] = 
             world.tick(world.chances)
         world.rest()
     return world.stats
+
+
+def delays(stats: Mapping[str, int], word: str = "delay") -> list[int]:
+    """How many moments tables have waited, in order."""
+    counted = sorted((int(name.split()[1]), number) for name, number in stats.items() if name.startswith(f"{word} "))
+    return [moments for moments, number in counted for _ in range(number)]
 
 
 def simulate_restless(seed: int, rules: Rules | None = None, *, ticks: int = 150) -> Counter[str]:

@@ -220,7 +220,7 @@ def _because(seen: Look, name: str, cause: Incident | None) -> Json:
 
 def _text(seen: Look, name: str, chain: Sequence[str], cause: Incident | None) -> str:
     facts, stands = seen.facts[name], seen.statuses[name]
-    version = f"version {facts.version} of {_ago(seen.now, facts.since)}" if facts.version else "no version yet"
+    version = f"version {facts.version} of {_when(seen.now, facts.since)}" if facts.version else "no version yet"
     shown = spelt(name)
     if cause is None and stands.state in GOOD and not chain:
         expected = f" It is expected {facts.expectation.words}." if facts.expectation else ""
@@ -239,7 +239,7 @@ def _text(seen: Look, name: str, chain: Sequence[str], cause: Incident | None) -
     reads = [each for each in cause.downstream if each.domain == domain]
     if reads:
         told = [
-            f"version {each.version} of {spelt(each.table)}, of {_ago(seen.now, _moment(each.since))}"
+            f"version {each.version} of {spelt(each.table)}, of {_when(seen.now, _moment(each.since))}"
             if each.version
             else f"nothing of {spelt(each.table)}"
             for each in reads
@@ -255,8 +255,10 @@ def _text(seen: Look, name: str, chain: Sequence[str], cause: Incident | None) -
         ),
         "",
     )
-    known = f", and was told {_ago(seen.now, _moment(told_at))} ago" if told_at else ""
-    sentences.append(f"{who} answers for it{known}; incident {cause.id}, open since {_clock(cause.opened)}.")
+    known = f", and was told {_when(seen.now, _moment(told_at))}" if told_at else ""
+    sentences.append(
+        f"{who} answers for it{known}; incident {cause.id}, open since {_when(seen.now, _moment(cause.opened))}."
+    )
     if cause.mended:
         sentences.append(f"It is mended; {len(cause.pending)} tables are still to catch up.")
     return " ".join(sentences).replace("of  ", "of ")
@@ -280,11 +282,7 @@ def _moment(text: str) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-def _clock(text: str) -> str:
-    return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def _ago(now: datetime, then: datetime | None) -> str:
+def _when(now: datetime, then: datetime | None) -> str:
     """`today 07:00 UTC`, `yesterday`, or the day."""
     if then is None:
         return "an unknown day"

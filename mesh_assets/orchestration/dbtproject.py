@@ -64,6 +64,7 @@ class DbtProcess:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._owner = 0
+        self._has_rested = False
 
     def call(self, words: Sequence[str], environment: Mapping[str, str], folder: Path) -> Said:
         """Run `dbt WORDS` in a folder, with nothing but this environment.
@@ -74,23 +75,29 @@ class DbtProcess:
         said = folder / "said.txt"
         call = {"words": list(words), "environment": dict(environment), "folder": str(folder), "output": str(said)}
         with self._lock:
-            asks, answers = self._pipes()
-            try:
-                print(json.dumps(call), file=asks, flush=True)
-                answer = answers.readline()
-            except BrokenPipeError:
-                answer = ""
-            except (
-                BaseException
-            ):  # interrupted: what it computes nobody waits for, and its answer would be the next call's
-                self._kill()
-                raise
-            if not answer:
-                self.end()
+            # One that nobody has asked for long ends by itself, which takes a while: what was just said to it, it has not heard.
+            answer = self._answer(call) or (self._answer(call) if self._has_rested else "")
         text = said.read_text(encoding="utf-8", errors="replace") if said.is_file() else ""
         if not answer:
             raise RunError(f"dbt was ended from outside\n{text[-2_000:]}\n    Nothing was published; run again.")
         return Said(int(answer), text)
+
+    def _answer(self, call: Mapping[str, object]) -> str:
+        """What the process says to a call; nothing when it has ended."""
+        asks, answers = self._pipes()
+        try:
+            print(json.dumps(call), file=asks, flush=True)
+            answer = answers.readline()
+        except BrokenPipeError:
+            answer = ""
+        except BaseException:  # interrupted: what it computes nobody waits for, and its answer would be the next call's
+            self._kill()
+            raise
+        if not answer:
+            process = self._process
+            self.end()
+            self._has_rested = process is not None and process.returncode == 0
+        return answer
 
     def end(self) -> None:
         """End the process that waits for calls."""

@@ -109,7 +109,7 @@ def _terminate(storage: dg.DagsterInstance, run: dg.DagsterRun) -> None:
         return
     # A run that a command executes itself has no launcher that could end it: it is interrupted as by Ctrl-C.
     host, pid, _ = tag.split("|")
-    if host == socket.gethostname() and not progress.is_dead(run) and int(pid) != os.getpid():
+    if host == socket.gethostname() and not progress.is_dead(storage, run) and int(pid) != os.getpid():
         storage.report_run_canceling(run)
         os.kill(int(pid), signal.SIGINT)
 

@@ -3,7 +3,7 @@
 import re
 import sys
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -91,13 +91,14 @@ def loaded(mesh: Mesh, *, only: str | None = None, settings: Settings | None = N
 def _loaded(mesh: Mesh, only: str | None, settings: Settings | None) -> Loaded:
     open_environment = _opener(mesh, settings)
     chosen = [name for name in (*mesh.domains, *mesh.broken) if only in (None, name)]
+    owned = jobs.by_domain(mesh)
     parts: list[tuple[list[dg.AssetsDefinition | dg.AssetSpec], list[dg.AssetChecksDefinition]]] = []
     broken: dict[str, Sequence[object]] = dict(mesh.broken)
     for name in chosen:
         if name in broken:
             continue
         try:
-            parts.append(domain_definitions(mesh, name, open_environment, settings))
+            parts.append(domain_definitions(mesh, name, owned[name], open_environment, settings))
         except Exception as error:  # noqa: BLE001 - a domain's own code raises what it likes; it becomes that domain's error
             broken[name] = _told(error)
     working = [name for name in chosen if name not in broken]
@@ -122,14 +123,18 @@ def _loaded(mesh: Mesh, only: str | None, settings: Settings | None) -> Loaded:
 
 
 def domain_definitions(
-    mesh: Mesh, domain: str, open_environment: tables.OpenEnvironment, settings: Settings | None = None
+    mesh: Mesh,
+    domain: str,
+    names: Iterable[str],
+    open_environment: tables.OpenEnvironment,
+    settings: Settings | None = None,
 ) -> tuple[list[dg.AssetsDefinition | dg.AssetSpec], list[dg.AssetChecksDefinition]]:
-    """One domain's assets and its separate checks.
+    """One domain's assets and its separate checks; `names` are those of its tables.
 
     Raises:
         Exception: Whatever the domain's own Python raises at import.
     """
-    own = [table for table in mesh.tables.values() if table.domain == domain]
+    own = [mesh.tables[name] for name in names]
     functions, ordinary, ordinary_tables = _python(mesh, domain, own, open_environment)
     found = [*ports.assets(mesh, mesh.domains[domain], open_environment), *ordinary]
     for table in own:

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from collections.abc import Mapping
 
 import dagster as dg
@@ -20,6 +21,10 @@ GRPC = ".dagster/grpc_info"
 """Run tag of Dagster's own: the code server that started the worker."""
 PROCESS = "mesh/process"
 """Run tag of runs that a command executes itself: host, process number and its start."""
+ANSWER = 5.0
+"""Seconds that a code server is waited for."""
+HANDED_OVER = 60.0
+"""Seconds after which a run that is starting has reached its code server."""
 
 
 def unfinished(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
@@ -50,7 +55,7 @@ def process_tag() -> str:
     return f"{socket.gethostname()}|{os.getpid()}|{process_started(os.getpid())}"
 
 
-def is_dead(run: dg.DagsterRun) -> bool:
+def is_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     """Whether a started run's worker is gone for certain. Runs on hosts that cannot be asked are taken to live."""
     from mesh_assets.ledger import process_started
 
@@ -61,19 +66,47 @@ def is_dead(run: dg.DagsterRun) -> bool:
         return False
     if GRPC not in run.tags:
         return False
-    return _server_is_gone(json.loads(run.tags[GRPC]))
+    address = json.loads(run.tags[GRPC])
+    if _server_is_gone(address):
+        return True
+    # A server of a fixed address comes back there after a kill, and knows nothing of what the one before it had started.
+    # One that started the worker ends its run itself.
+    return _was_handed_over(instance, run) and not _has_worker(run, address)
 
 
 def _server_is_gone(address: Mapping[str, object]) -> bool:
-    """Whether nobody listens any more where the run's code server was. A server that lives ends its dead workers' runs itself."""
+    """Whether nobody listens any more where the run's code server was."""
     unix = address.get("socket")
     host, port = str(address.get("host") or "localhost"), address.get("port")
     try:
         with socket.socket(socket.AF_UNIX if unix else socket.AF_INET) as probe:
-            probe.settimeout(5.0)
+            probe.settimeout(ANSWER)
             probe.connect(str(unix) if unix else (host, int(str(port))))
     except (ConnectionRefusedError, FileNotFoundError):
         return True
     except OSError:
         return False  # slow, or out of reach: nobody can tell
     return False
+
+
+def _was_handed_over(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether a code server must know of the run by now: the address is kept a moment before the server is asked to start it."""
+    if run.status is not dg.DagsterRunStatus.STARTING:
+        return True
+    record = instance.get_run_record_by_id(run.run_id)
+    return record is not None and time.time() - record.update_timestamp.timestamp() > HANDED_OVER
+
+
+def _has_worker(run: dg.DagsterRun, address: Mapping[str, object]) -> bool:
+    """Whether the code server at the address has a worker for the run; so it is taken to have while it does not answer."""
+    from dagster._core.errors import DagsterUserCodeUnreachableError
+    from dagster._grpc.client import DagsterGrpcClient
+    from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
+    from dagster._serdes import deserialize_value
+
+    client = DagsterGrpcClient(**{"use_ssl": False, **address})  # ty: ignore
+    try:
+        answer = client.can_cancel_execution(CanCancelExecutionRequest(run_id=run.run_id), timeout=int(ANSWER))
+        return deserialize_value(answer, CanCancelExecutionResult).can_cancel
+    except DagsterUserCodeUnreachableError:
+        return True

@@ -337,11 +337,16 @@ def end_dead_runs(
         Runs that are dead but not ended yet, and those that were ended.
     """
     at_work = set(env.ledger.building().values())
-    dead = [run for run in progress.unfinished(instance) if run.run_id not in at_work and progress.is_dead(run)]
+    dead = [
+        run for run in progress.unfinished(instance) if run.run_id not in at_work and progress.is_dead(instance, run)
+    ]
     ended = [run for run in dead if suspects is None or run.run_id in suspects]
     for run in ended:
         message = "The worker of this run is gone. What it had published stays; the rest is due again."
-        instance.report_run_failed(run, message)
+        if run.status is dg.DagsterRunStatus.CANCELING:
+            instance.report_run_canceled(run, message)
+        else:
+            instance.report_run_failed(run, message)
     return [run.run_id for run in dead if run not in ended], [run.run_id for run in ended]
 
 

@@ -171,7 +171,8 @@ def asset_description(mesh: Mesh, table: Table) -> str:
     lines = [table.contract.description if table.contract else "", ""]
     kind = "Output port" if table.port else "Private table"
     lines.append(f"**{kind}** of *{domain.title or domain.name}*, owned by {domain.team.name or 'nobody yet'}.")
-    if readers := sorted(name for name, other in mesh.domains.items() if table.port and other.input(table.name)):
+    readers = [name for name, other in mesh.domains.items() if other.input(table.name)] if table.port else []
+    if readers:
         lines.append(f"Read by: {', '.join(readers)}.")
     if ending := deprecation.deprecated(mesh, table):
         said = ending.sentence(datetime.now(UTC).date())

@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import re
 import threading
 import time
 from dataclasses import replace
@@ -214,6 +215,8 @@ def test_the_portal_shows_it_on_the_home_page_the_tables_and_pages_of_its_own(pl
     assert (listed.data["open"], listed.data["incidents"][0]["table"]) == (1, "shop/sold")
     when = pages.find(view, "/mesh/domains/board/page/when").data["why"]
     assert (when["incident"], "version 3 of finance/revenue" in when["text"]) == (it["id"], True)
+    assert re.search(r"; incident \w+, open since (today|yesterday) \d\d:\d\d UTC\.", when["text"])
+    assert " ago" not in when["text"]
     with pytest.raises(NotFound, match="there is no incident `none`"):
         pages.find(view, "/mesh/incidents/none", more=incident_pages.PAGES)
     export(view, tmp_path / "site")

@@ -24,6 +24,7 @@ CODE = "from pathlib import Path\nimport time\n\nHERE = Path(__file__).parent\n"
 WAITS = "(HERE / 'began').touch()\n{0}while (HERE / 'wait').exists():\n{0}    time.sleep(0.05)\n"
 FUNCTION = "\nimport mesh_assets\n\n\n@mesh_assets.table(inputs=['base.items'])\ndef slow(items):\n    "
 ASSET = "\nimport dagster as dg\nimport pandas as pd\n\n\n@dg.asset(ins={'items': dg.AssetIn(['base', 'items'])})\ndef slow(items: pd.DataFrame) -> pd.DataFrame:\n    "
+NEVER_ENDS = "select sum(a.range * b.range) as n from range(10000000) a, range(1000000) b, {items}"
 PROGRAM = "import os, shutil, time\nfrom pathlib import Path\n\nHERE = Path('.')\n"
 
 
@@ -45,13 +46,13 @@ def desk(place: Place, more: str = "") -> None:
 
 
 def slow(place: Place, kind: str) -> None:
-    """Let it be built by a query that never ends, by a function, an ordinary asset or a program that waits."""
+    """Let it be built by a query that never ends, by a function, an ordinary asset or a program that waits, by a dbt model that never ends."""
     folder = place.root / "domains/desk"
     if kind == "sql":
-        place.sql(
-            "desk.slow",
-            "select sum(a.range * b.range) as n from range(10000000) a, range(1000000) b, base.items",
-        )
+        place.sql("desk.slow", NEVER_ENDS.format(items="base.items"))
+        return
+    if kind == "dbt":
+        dbt(place, NEVER_ENDS, hook=f"copy (select 1) to '{folder}/began' (format csv)")
         return
     (folder / "wait").touch()
     indent = "    "
@@ -68,11 +69,30 @@ def slow(place: Place, kind: str) -> None:
         place.write("domains/desk/slow.py", PROGRAM + WAITS.format("") + copies)
 
 
+def dbt(place: Place, query: str, hook: str = "select 1") -> None:
+    """A dbt project whose one model is the slow table; `hook` runs just before it."""
+    project = "dbt_projects/desk/"
+    place.write(
+        project + "dbt_project.yml",
+        f"""
+        name: desk
+        version: "1.0.0"
+        config-version: 2
+        profile: desk
+        models: {{desk: {{+materialized: table, +pre-hook: "{hook}"}}}}
+        """,
+    )
+    place.write(project + "models/sources.yml", "version: 2\nsources: [{name: base, tables: [{name: items}]}]\n")
+    place.write(project + "models/slow.sql", query.format(items="{{ source('base', 'items') }}"))
+
+
 def let_go(place: Place) -> None:
     """It need not wait any more."""
     (place.root / "domains/desk/wait").unlink(missing_ok=True)
     if (place.root / "domains/desk/sql").exists():
         place.sql("desk.slow", "select count(*) as n from base.items")
+    if (place.root / "dbt_projects").exists():
+        dbt(place, "select count(*) as n from {items}")
 
 
 def command(place: Place, *words: str) -> list[str]:
@@ -122,6 +142,7 @@ def assert_left_as_it_was(place: Place) -> None:
         pytest.param("function", marks=pytest.mark.slow),
         pytest.param("asset", marks=pytest.mark.slow),
         pytest.param("program", marks=pytest.mark.slow),
+        pytest.param("dbt", marks=pytest.mark.slow),
     ],
 )
 def test_cancelled_from_elsewhere_the_running_step_ends(place, kind):

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import dagster as dg
@@ -164,6 +166,19 @@ def test_dbts_process_may_end_between_two_builds(place):
     dbtproject.PROCESS._process.wait()
     place.write("domains/base/raw/items/2.csv", "id,amount\n3,30\n")
     assert set(place.statuses().values()) == {"published"}
+
+
+def test_a_process_that_is_just_ending_by_itself_is_followed_by_another(tmp_path):
+    """Nobody had asked it for long; it still looks alive, and hears nothing any more."""
+    process = dbtproject.DbtProcess()
+    for ending in ("pass", "import sys; sys.stdin.close(); import time; time.sleep(1)"):
+        process._process = subprocess.Popen(
+            [sys.executable, "-c", ending], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        process._owner = os.getpid()
+        process._process.poll = lambda: None
+        assert process.call(["--version"], dict(os.environ), tmp_path).code == 0
+        process.end()
 
 
 def test_a_call_whose_process_is_killed_is_told_and_can_be_repeated(tmp_path):
