@@ -319,7 +319,7 @@ def _print_promotion(report: "Json") -> None:
     for name in report["left_to_production"]:
         typer.echo(f"{name} was made from masked values: production builds it, by the promoted code")
     for name in report["replayed"]:
-        typer.echo(f"{name}: its comments and partitioning, or the view")
+        typer.echo(f"{name}: its comments, partitioning and order, or the view")
     if not report["promoted"] and not report["left_to_production"] and not report["replayed"]:
         note("no table to promote")
     if report["commit"]:

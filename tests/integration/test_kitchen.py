@@ -179,7 +179,9 @@ def test_comments_partitions_and_views_are_promoted(place):
             "COMMENT ON TABLE mesh.shop.orders IS 'It''s all that was ordered'",
             "COMMENT ON COLUMN mesh.shop.orders.odd IS 'Whether the number is odd'",
             "ALTER TABLE mesh.shop.orders SET PARTITIONED BY (odd, id)",
+            "ALTER TABLE mesh.shop.orders SET SORTED BY (amount DESC NULLS FIRST, odd + id ASC)",
             "COMMENT ON TABLE mesh.quiet.one IS 'Nobody has built it'",
+            "ALTER TABLE mesh.quiet.one SET SORTED BY (n)",
             "ALTER TABLE mesh.quiet.one SET PARTITIONED BY (n)",
             "CREATE VIEW mesh.shop.z (what) AS SELECT amount FROM mesh.shop.orders WHERE id = 3",
             "CREATE VIEW mesh.finance.a AS SELECT what * 2 AS twice FROM mesh.shop.z",
@@ -192,7 +194,7 @@ def test_comments_partitions_and_views_are_promoted(place):
         assert "since the last test" in kitchen.promote()["refused"][0]["reason"]
         assert kitchen.test()["ok"]
         told = {row["table"]: row["what"] for row in kitchen.diff()["features"]}
-        assert told["shop/orders"] == ["comments", "partitioning"]
+        assert told["shop/orders"] == ["comments", "partitioning", "sort order"]
         assert told["shop/old"] == ["view"]
         head = place.env().lake.head()
         done = kitchen.promote()
@@ -203,6 +205,10 @@ def test_comments_partitions_and_views_are_promoted(place):
         lake = place.env().lake
         assert lake.head() == head + 1, "one commit"
         assert lake.features() == wanted
+        assert lake.features()["quiet.one"].order == (("n", "ASC NULLS LAST"),)
+        assert [way for _, way in lake.features()["shop.orders"].order] == ["DESC NULLS FIRST", "ASC NULLS LAST"]
+        assert lake.features(names=["quiet.one", "shop.z"]) == {name: wanted[name] for name in ("quiet.one", "shop.z")}
+        assert lake.features(names=[]) == {}
         con = lake.connect(read_only=True)
         assert con.execute("SELECT twice FROM mesh.finance.a").fetchall() == [(60,)]
         con.close()
@@ -211,6 +217,7 @@ def test_comments_partitions_and_views_are_promoted(place):
             place.sql("shop.orders", query)
             assert place.statuses("shop")["shop/orders"] == "published"
             assert lake.features()["shop.orders"].comment == "It's all that was ordered"
+            assert bool(lake.features()["shop.orders"].order) is ("odd" in query), "it goes with its column"
         assert lake.features()["shop.orders"].partitions == (), "its column is gone"
         git(place.root, "checkout", "-q", "domains")
         kitchen.revert(downstream=True)
