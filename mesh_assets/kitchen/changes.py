@@ -94,6 +94,11 @@ def affected(mesh: Mesh, changed: Iterable[str], downstream: str) -> frozenset[s
     return graph.downstream(graph.graph_of(mesh), start, include_self=True)
 
 
+def left_to_production(mesh: Mesh, site: Site) -> frozenset[str]:
+    """Tables of which no data is promoted, for they are made of masked values or of synthetic rows: production builds them anew."""
+    return frozenset(mesh.tables) if site.synthetic else affected(mesh, site.masked, "all")
+
+
 def rebuilt(env: Environment, site: Site) -> dict[str, int]:
     """Tables that have a version of the kitchen's own, and the newest of it."""
     env.sync()
@@ -115,7 +120,7 @@ def sources(mesh: Mesh, site: Site) -> dict[str, tuple[str, ...]]:
         for name, table in mesh.tables.items()
         if table.source is not None and table.source.folder is None
     }
-    if repository is None or not patterns:
+    if repository is None or not patterns or site.synthetic:  # there no raw file is read
         return {}
     home = f"{repository.prefix}domains/"
     changed = [file.removeprefix(home).partition("/")[::2] for file in repository.unlike(site.commit, home)]
@@ -130,8 +135,11 @@ def sources(mesh: Mesh, site: Site) -> dict[str, tuple[str, ...]]:
 def features(env: Environment, site: Site) -> dict[str, Features]:
     """Tables whose comments or partitioning differ from the base, and views that do; without a query they are gone.
 
-    What was made in the kitchen's lake by hand and is no table of the mesh is not among them, nor is what is gone with its table.
+    What was made in the kitchen's lake by hand and is no table of the mesh is not among them, nor is what is gone with its table,
+    nor is anything of a kitchen of synthetic rows.
     """
+    if site.synthetic:
+        return {}
     before, after = env.lake.features(site.snapshot), env.lake.features()
     there = set(env.lake.tables())
     views = {name for told in (before, after) for name, each in told.items() if each.view}

@@ -43,7 +43,7 @@ class Plan:
         confirmed: Tables that came out unchanged in the kitchen: production need not build them either.
         dropped: Tables that the kitchen's code does not have any more.
         inputs: Everything else that was read: it must not have moved either.
-        left: Tables that were made from masked values: production builds them, by the code that is promoted.
+        left: Tables that were made from masked values, or hold synthetic rows: production builds them, by the code that is promoted.
         features: Comments, partitioning and views that the kitchen has made others.
     """
 
@@ -92,12 +92,12 @@ def plan(env: Environment, kitchen: Environment, site: Site, row: Row, *, waive:
     kitchen.sync()
     mine = changes.rebuilt(kitchen, site)
     newest = kitchen.ledger.versions()
-    masked = changes.affected(kitchen.mesh, site.masked, "all")
+    masked = changes.left_to_production(kitchen.mesh, site)
     left = tuple(name for name in kitchen.mesh.tables if name in mine and name in masked)
     tables = {name: newest[name] for name in kitchen.mesh.tables if name in mine and name not in masked}
     found = changes.against_base(site, kitchen.mesh)
     base = env.ledger.versions(upto=site.snapshot)
-    dropped = tuple(name for name in found.removed if name in base)
+    dropped = () if site.synthetic else tuple(name for name in found.removed if name in base)
     confirmed = {name: attempt for name, attempt in _confirmed(kitchen, site, tables).items() if name not in masked}
     read = {name for version in (*tables.values(), *confirmed.values()) for name in version.record.get("inputs", {})}
     inputs = frozenset(read - tables.keys() - set(dropped))
