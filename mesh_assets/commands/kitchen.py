@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mesh_assets.catalog import Json
     from mesh_assets.kitchen.api import Kitchen
 
+NOT_NAMED = "which no file of a domain names: build what reads it with mesh run --kitchen NAME --force TABLE"
 app = typer.Typer(help="Sandboxes of the whole mesh: open, test, promote, close.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the kitchen.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
@@ -287,8 +288,12 @@ def _pair(text: str) -> tuple[str, str]:
 def _print_test(report: "Json") -> None:
     from mesh_assets import console
 
+    for name, tables in report["variables"].items():
+        typer.echo(
+            f"variable {name} is set, {'which the code of ' if tables else ''}{', '.join(tables) or NOT_NAMED}{' names' * bool(tables)}"
+        )
     if not report["domains"]:
-        typer.echo("nothing has changed, nothing to test")
+        typer.echo("nothing else has changed" if report["variables"] else "nothing has changed, nothing to test")
         return
     columns = ("domain", "tests before", "tests after", "tables rebuilt", "verdict")
     rows = [

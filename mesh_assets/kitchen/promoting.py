@@ -16,6 +16,7 @@ from mesh_assets.kitchen.records import Promotion, Records, Row
 from mesh_assets.lake import Commit, Features, Mode, Publication, quarantine
 from mesh_assets.lake.sqltext import in_lake
 from mesh_assets.ledger import Attempt, Record, Version
+from mesh_assets.settings import variable
 from mesh_assets.store import now
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ def plan(env: Environment, kitchen: Environment, site: Site, row: Row, *, waive:
         *_not_tested(kitchen, site, row, waive, [*tables, *left, *features], found),
         *_moved(env, site, {*tables, *confirmed, *inputs, *dropped}, base),
         *_moved_beside(env, site, features),
+        *_otherwise_set(site, found, tables),
         *_not_in_git(kitchen, site, tables),
         *([] if pr else _code(env, site)),
     ]
@@ -236,6 +238,21 @@ def _moved(env: Environment, site: Site, tables: set[str], base: Mapping[str, Ve
             what = f"production published version {moved} after the kitchen's base {site.snapshot}: {mend}"
             refused.append(Refusal(reason=what, table=name))
     return refused
+
+
+def _otherwise_set(site: Site, found: changes.Changes, tables: Mapping[str, Version]) -> list[Refusal]:
+    """Tables that production would make otherwise with its next run, for its variables are others."""
+    return [
+        Refusal(
+            reason=f"the kitchen sets {name}, which its code names, and production does not set it so: set it there, and where "
+            "you promote",
+            table=table,
+        )
+        for name, names in found.variables.items()
+        if changes.parent_of(site) is not None or variable(name) != site.variables[name]
+        for table in names
+        if table in tables
+    ]
 
 
 def _moved_beside(env: Environment, site: Site, features: Mapping[str, Features]) -> list[Refusal]:

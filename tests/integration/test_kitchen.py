@@ -15,7 +15,9 @@ from mesh_assets.errors import UsageError
 from mesh_assets.kitchen import maintenance
 from mesh_assets.kitchen.api import Kitchen, revert
 from mesh_assets.kitchen.records import Records
+from mesh_assets.kitchen.variables import differing, readers
 from mesh_assets.ledger import _pins
+from mesh_assets.mesh import read_mesh
 from tests.making import Place
 
 
@@ -742,3 +744,68 @@ def test_empty_and_small_tables_and_deleted_rows(small):
     assert small.rows("select count(*) from shop.none") == [(0,)]
     assert small.rows("select count(*), sum(n) from shop.seven") == [(7, 56)]
     assert small.rows("select id, amount from shop.kept order by id") == [(1, 10), (2, 21), (3, 31), (4, 41)]
+
+
+@pytest.mark.long
+def test_a_variable_alone_is_a_change(small, monkeypatch):
+    """What names it is built, once, and what rests on it; it is promoted only where production sets it so, too."""
+    small.domain("rates", "outputs: [{port: rate}]\n")
+    small.write(
+        "domains/rates/assets.py",
+        "import os\n\nimport polars as pl\n\nimport mesh_assets\n\n\n"
+        "@mesh_assets.table\ndef rate() -> pl.DataFrame:\n"
+        '    return pl.DataFrame({"rate": [int(os.environ.get("SHOP_RATE", "1"))]})\n',
+    )
+    small.contract("rates.rate", {"rate": "BIGINT; required: true"})
+    small.sql("rates.twice", "select rate * 2 as twice from rates.rate")
+    small.sql("quiet.one", "select 1 as n -- whatever SHOP_RATES may be")
+    git(small.root, "add", "-A")
+    git(small.root, "commit", "-qm", "rates")
+    assert small.statuses()["rates/twice"] == "published"
+    with open_(small, variables={"SHOP_RATE": "3"}) as kitchen:
+        assert kitchen.status()["differences"] == ["variable SHOP_RATE is set"]
+        report = kitchen.test()
+        assert report["variables"] == {"SHOP_RATE": ["rates/rate"]}
+        assert report["changed"] == ["rates/rate"]
+        assert report["rebuilt"] == ["rates/rate", "rates/twice"]
+        assert kitchen.sql("select twice from rates.twice") == [(6,)]
+        version = kitchen.environment().ledger.versions()["rates.rate"].version
+        assert kitchen.test()["rebuilt"] == []
+        assert kitchen.environment().ledger.versions()["rates.rate"].version == version, "only once"
+        (refused,) = kitchen.promote()["refused"]
+        assert refused["table"] == "rates/rate"
+        assert "the kitchen sets SHOP_RATE" in refused["reason"]
+        assert "3" not in refused["reason"]
+        # Where production sets it so, it is promoted as tested.
+        monkeypatch.setenv("SHOP_RATE", "3")
+        done = kitchen.promote()
+        assert done["refused"] == []
+        assert [row["table"] for row in done["promoted"]] == ["rates/rate", "rates/twice"]
+    assert small.rows("select twice from rates.twice") == [(6,)]
+    with open_(small, variables={"NOBODY_READS_IT": "1"}) as kitchen:
+        report = kitchen.test()
+        assert report["variables"] == {"NOBODY_READS_IT": []}
+        assert report["domains"] == []
+
+
+def test_what_names_a_variable(tmp_path):
+    """A SQL file stands for its table, Python for what is not SQL, anything else for its domain; a longer name is another one."""
+    place = Place(tmp_path / "mesh")
+    place.domain("shop", "inputs: [{source: raw/o.csv}] # of SHOP_HOST\noutputs: [{port: a}]\n")
+    place.write("domains/shop/raw/o.csv", "id\n1\n")
+    place.sql("shop.a", "select id from shop.o -- LIMIT")
+    place.sql("shop.b", "select id from shop.a -- LIMITS, MY_LIMIT")
+    place.write(
+        "domains/shop/assets.py",
+        "import polars as pl\n\nimport mesh_assets\n\nRATE = 'SHOP_RATE'\n\n\n"
+        "@mesh_assets.table\ndef c(a: pl.DataFrame) -> pl.DataFrame:\n    return a\n",
+    )
+    place.contract("shop.a", {"id": "BIGINT"})
+    mesh = read_mesh(place.root)
+    assert readers(mesh, ["LIMIT", "SHOP_RATE", "SHOP_HOST", "NO"]) == {
+        "LIMIT": ("shop.a",),
+        "NO": (),
+        "SHOP_HOST": tuple(mesh.tables),
+        "SHOP_RATE": ("shop.c",),
+    }
+    assert differing({"A": "1", "B": "2"}, {"B": "2"}) == ("A",)
