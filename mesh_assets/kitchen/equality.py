@@ -1,6 +1,7 @@
 """The equality statement: in what a kitchen differs from production now."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from mesh_assets.catalog import Json, spelt
@@ -112,9 +113,19 @@ def _work_trees(parent: Environment, site: Site) -> list[str]:
         return []
     found = []
     if theirs.head() != mine.head() and (files := mine.between(mine.head(), theirs.head())):
-        found.append(f"{len(files)} committed files differ ({', '.join(files[:3])})")
+        found.append(
+            f"{_files(files, 'committed ')} {'differs' if len(files) == 1 else 'differ'} ({', '.join(files[:3])})"
+        )
     if files := mine.changed():
-        found.append(f"{len(files)} files of the kitchen are changed and not committed ({', '.join(files[:3])})")
+        found.append(
+            f"{_files(files)} of the kitchen {'is' if len(files) == 1 else 'are'} changed and not committed ({', '.join(files[:3])})"
+        )
     if files := theirs.changed():
-        found.append(f"{len(files)} files of production are changed and not committed ({', '.join(files[:3])})")
+        found.append(
+            f"{_files(files)} of production {'is' if len(files) == 1 else 'are'} changed and not committed ({', '.join(files[:3])})"
+        )
     return found
+
+
+def _files(files: Sequence[str], which: str = "") -> str:
+    return f"{len(files)} {which}file{'s' * (len(files) != 1)}"

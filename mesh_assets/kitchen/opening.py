@@ -195,6 +195,7 @@ def refork(
     commit = ""
     if mine and theirs:
         mine.commit(f"Kitchen {site.name}")
+        renew(Records(production.ledger), site, mine, theirs)
         commit = theirs.head()
         if why := mine.refuses(commit):
             raise RunError(f"{why}\n    Merge it in {site.root} by hand, then rebase again.")
@@ -213,6 +214,16 @@ def refork(
         done = fill(parent, done)
     Records(production.ledger).update(site.name, tested={})
     return done
+
+
+def renew(records: Records, site: Site, mine: git.Repository, theirs: git.Repository) -> None:
+    """Where the kitchen's commits were promoted and reverted: commit them anew, for git would not bring the same ones in twice."""
+    for promotion in records.promotions(site.name):
+        tested = promotion.record["commit"].get("tested")
+        if promotion.reverted is not None and promotion.at > site.opened and tested and site.commit:
+            if mine.is_ancestor(tested, "HEAD") and theirs.is_ancestor(tested, "HEAD"):
+                mine.as_one(site.commit, f"Kitchen {site.name}")
+            return
 
 
 def environment(site: Site, settings: Settings) -> Environment:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from mesh_assets.catalog import Json, spelt
 from mesh_assets.environment import Environment
 from mesh_assets.errors import RunError, Superseded, UsageError
-from mesh_assets.kitchen import changes, git
+from mesh_assets.kitchen import changes, git, opening
 from mesh_assets.kitchen.place import Site
 from mesh_assets.kitchen.records import Promotion, Records, Row
 from mesh_assets.lake import Commit, Features, Mode, Publication, quarantine
@@ -156,6 +156,11 @@ def promote(
     repository = None if pr or not site.has_code else git.repository(site.root)
     target = git.repository(env.mesh.root) if repository else None
     commit = repository.commit(f"Kitchen {site.name}") if repository else ""
+    if repository and target:
+        opening.renew(records, site, repository, target)
+        commit = repository.head()
+        if why := target.refuses(commit):
+            return Promoted(refused=(Refusal(reason=why),))
     promotion: dict[str, Any] = {
         "run": f"kitchen {site.name} {uuid.uuid4()}",
         "commit": {"before": target.head() if target else "", "tested": commit, "after": ""},

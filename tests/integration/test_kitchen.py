@@ -747,6 +747,40 @@ def test_empty_and_small_tables_and_deleted_rows(small):
 
 
 @pytest.mark.long
+def test_what_was_reverted_can_be_promoted_again(small):
+    """Git takes a commit that was merged once for known, also when it was undone since: it is committed anew."""
+    changed = "select id, amount + 1 as amount, mail from shop.raw_orders"
+    with open_(small) as kitchen:
+        rule(kitchen, changed)
+        # Once by rebasing, for the revert has moved the tables; then again for a change of code alone.
+        for _ in range(2):
+            assert kitchen.test()["ok"]
+            assert kitchen.promote()["refused"] == []
+            assert (small.root / "domains/shop/sql/orders.sql").read_text() == changed
+            assert revenue(small) == 104
+            kitchen.revert()
+            assert (small.root / "domains/shop/sql/orders.sql").read_text() != changed
+            assert revenue(small) == 100
+            assert "mesh kitchen rebase" in kitchen.promote()["refused"][0]["reason"]
+            report = kitchen.rebase()
+            assert report["changed"] == ["shop/orders"]
+            assert report["ok"]
+            assert (kitchen.root / "domains/shop/sql/orders.sql").read_text() == changed
+        assert kitchen.promote()["refused"] == []
+        assert revenue(small) == 104
+    with open_(small, "k2") as kitchen:
+        rule(kitchen, f"{changed} -- the same")
+        assert kitchen.test()["rebuilt"] == []
+        for _ in range(2):
+            assert kitchen.promote()["refused"] == []
+            assert "the same" in (small.root / "domains/shop/sql/orders.sql").read_text()
+            assert kitchen.promote()["already"]
+            kitchen.revert()
+            assert "the same" not in (small.root / "domains/shop/sql/orders.sql").read_text()
+    assert git(small.root, "status", "--porcelain") == ""
+
+
+@pytest.mark.long
 def test_a_variable_alone_is_a_change(small, monkeypatch):
     """What names it is built, once, and what rests on it; it is promoted only where production sets it so, too."""
     small.domain("rates", "outputs: [{port: rate}]\n")

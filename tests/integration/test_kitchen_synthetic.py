@@ -135,7 +135,7 @@ def open_(place: Place, name: str = "k1", share: str = "20%", **words: object) -
     return Kitchen.open(name, root=place.root, settings=place.settings, synthetic=share, **words)
 
 
-def testing_of(kitchen: Kitchen) -> list[dict]:
+def verdicts_on_customers(kitchen: Kitchen) -> list[dict]:
     """What `mesh test` says of customers there."""
     env = kitchen.environment()
     return testing.published(env, env.mesh.tables["shop.customers"], env.seen()["shop.customers"].version, "again")
@@ -200,9 +200,9 @@ def test_tests_that_hold_facts_of_production_are_told_apart_from_those_that_a_ch
         assert told["not_built"] == {}
         assert told["not_comparable"]["shop.customers"] == ["enough"]
         assert told["not_comparable"]["finance/in/shop.sales"] == ["orders__minimum"]
-        (found,) = [row for row in testing_of(kitchen) if row["name"] == "enough"]
+        (found,) = [row for row in verdicts_on_customers(kitchen) if row["name"] == "enough"]
         assert found["status"] == "warn"
-        assert found["message"] == "not comparable in a synthetic kitchen: 240 rows; it must be more than 1000."
+        assert found["message"] == "not comparable in a synthetic kitchen: 240 rows; it must be greater than 1000."
         status = kitchen.status()
         assert not status["matches_production"]
         assert status["differences"] == ["its rows are synthetic, 20 % of the sources' (seed 0)"]
