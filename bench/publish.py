@@ -11,11 +11,16 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mesh_assets.domain import LakeConfig
 from mesh_assets.lake import Lake, Publication
 
+if TYPE_CHECKING:
+    import duckdb
+
 ROUNDS = 60
+CROWD = 1_000
 QUERY = "SELECT range AS id, range % 7 AS kind, 'name ' || range AS name FROM range(500)"
 
 
@@ -31,6 +36,17 @@ def timed(what: str, action: Callable[[], object], rounds: int = ROUNDS) -> None
     print(
         f"  {what:46} p50 {statistics.median(walls):7.1f}  p95 {statistics.quantiles(walls, n=20)[-1]:7.1f}  cpu {spent:7.1f}"
     )
+
+
+def crowd(con: "duckdb.DuckDBPyConnection") -> None:
+    """Give the lake many tables with comments, as a mesh has."""
+    con.execute("BEGIN")
+    con.execute("CREATE SCHEMA IF NOT EXISTS mesh.crowd")
+    for number in range(CROWD):
+        con.execute(f"CREATE TABLE mesh.crowd.t{number} (id BIGINT, kind BIGINT, name VARCHAR)")
+        con.execute(f"COMMENT ON TABLE mesh.crowd.t{number} IS 'table {number}'")
+        con.execute(f"COMMENT ON COLUMN mesh.crowd.t{number}.name IS 'what it is called'")
+    con.execute("COMMIT")
 
 
 def measure(name: str, lake: Lake) -> None:
@@ -57,6 +73,10 @@ def measure(name: str, lake: Lake) -> None:
         )
         version = lake.head()
         timed("fingerprint 500 rows", lambda: lake.fingerprint(con, lake.relation("a.t0", version)))
+        crowd(con)
+        timed(f"stage + publish one table of {CROWD:,}", lambda: publish(1))
+    timed("what that one has beside its rows", lambda: lake.features(names=["a.t0"]))
+    timed(f"peer: what all {CROWD:,} have", lake.features)
     timed("head()", lake.head)
     timed(f"commits(), all {len(lake.commits())}", lake.commits, 20)
     timed("commits(), none new", lambda: lake.commits(after=version))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mesh_assets import history
+from mesh_assets import history, synthetic
 from mesh_assets.audit.words import result_json
 from mesh_assets.domain import InputPort, OnFailure
 from mesh_assets.environment import Environment
@@ -85,7 +85,7 @@ def judge(
     known = env.known(
         con, (port.table, version), contract, lambda name: (name, seen[name].version) if name in seen else None
     )
-    results = audit(
+    found = audit(
         con,
         env.lake.relation(port.table, version),
         contract,
@@ -93,6 +93,7 @@ def judge(
         past=history.of(env, port.table, con, before=version),
         known=known,
     )
+    results = synthetic.comparable(env, port.table, found, reader=reader)
     verdict = Admission(
         reader=reader,
         table=port.table,

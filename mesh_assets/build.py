@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from mesh_assets import history, order, provenance, quarantine, raw
+from mesh_assets import history, order, provenance, quarantine, raw, synthetic
 from mesh_assets.admission import Reading, relations, spelt
 from mesh_assets.audit.contents import NOTHING_KNOWN, Knowledge
 from mesh_assets.audit.execute import planned
@@ -27,6 +27,7 @@ from mesh_assets.environment import Environment, contract_hash
 from mesh_assets.errors import ConfigError, RunError, Superseded
 from mesh_assets.handover import unreadable
 from mesh_assets.lake import Mode, Publication, Staged, masking
+from mesh_assets.lake.sqltext import parquet
 from mesh_assets.ledger import Input, Record
 from mesh_assets.partitions import Partition
 from mesh_assets.reading.source import read_text
@@ -214,7 +215,7 @@ def test(
     if table.contract is None:
         return ()
     relation, related, known = _tested(env, table, con, candidate or (table.name, version or 0), cached=cached)
-    return audit(
+    found = audit(
         con,
         relation,
         table.contract,
@@ -222,6 +223,7 @@ def test(
         past=history.of(env, table.name, con, before=None if candidate else version),
         known=known,
     )
+    return synthetic.comparable(env, table.name, found)
 
 
 def explain(
@@ -308,9 +310,10 @@ def _compute(step: Step, table: Table, make: Make, base: int | None) -> Staged:
     columns = table.contract.columns if table.contract else ()
     if table.load is not Load.FULL:
         _show_this(step, table, base)
-    query = make(step.con, step.partition)
+    file = step.env.synthetic(table)
+    query = make(step.con, step.partition) if file is None else f"FROM {parquet((str(file),))}"
     with _explained(step, table):
-        if table.watched:
+        if table.watched and file is None:
             query = _masked(step, table, query)
         return step.env.lake.stage(step.con, table.name, query, columns=columns)
 
@@ -391,7 +394,7 @@ def _audit(step: Step, candidate: Candidate, built: Mapping[str, Candidate]) -> 
         past=history.of(step.env, candidate.table.name, step.con, before=step.pin + 1),
         known=step.env.known(step.con, of, contract, lambda name: _read_at(step, candidate, built, name)),
     )
-    return (*found, *candidate.results)
+    return synthetic.comparable(step.env, candidate.table.name, (*found, *candidate.results))
 
 
 def _related(step: Step, candidate: Candidate, built: Mapping[str, Candidate]) -> Callable[[str], str | None]:
@@ -632,7 +635,9 @@ def _version_record(
         **basis(candidate.tried),
         **read_record(candidate.readings),
         "made": provenance.of(mesh, table),
-        "files": raw.hashes(raw.folder_of(mesh, table), table.source, step.env.ledger.hashes()),
+        "files": {}
+        if step.env.synthetic(table)
+        else raw.hashes(raw.folder_of(mesh, table), table.source, step.env.ledger.hashes()),
         "contract_version": table.contract.version if table.contract else "",
         "terms": _terms(step, table),
         "toolchain": table.toolchain.value,

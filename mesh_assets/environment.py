@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MASKS = "masks.json"
 """In the home of a kitchen that masks: its key, and which columns."""
+SYNTHETIC = "synthetic"
+"""In the home of a kitchen of synthetic rows: a file of them for each source, and what is known of the kitchen as it was opened."""
 TRIED = ("unchanged", "held", "failed", "cancelled")
 """Outcomes of an attempt that count as tried, beside a version."""
 
@@ -39,6 +41,11 @@ def inherit_parsed(source: Path, target: Path) -> None:
         kept = target / known.relative_to(source)
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(known, kept)
+
+
+def synthetic_file(home: Path, table: str) -> Path:
+    """Where the synthetic rows of a source are, in a kitchen that has them."""
+    return home / SYNTHETIC / f"{table}.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +314,23 @@ class Environment:
         told = json.loads(path.read_text(encoding="utf-8"))
         return frozenset(told["columns"].get(table, ())), told["key"]
 
+    def synthetic(self, table: Table) -> Path | None:
+        """The file that a source is loaded from here instead of its own: in a kitchen of synthetic rows.
+
+        Raises:
+            RunError: The kitchen has no rows for it; real ones are not let in.
+        """
+        if not table.watched or not (self.home / SYNTHETIC).is_dir():
+            return None
+        file = synthetic_file(self.home, table.name)
+        if file.is_file():
+            return file
+        named = table.name.replace(".", "/", 1)
+        raise RunError(
+            f"{named} has no synthetic rows: it was no source when this kitchen was opened\n"
+            "    Try a new source in a kitchen without --synthetic."
+        )
+
     def raw(self, table: Table, known: Mapping[str, tuple[str, str]] | None = None) -> str:
         """Content hash of a source's files now, or of an external table; empty for other tables, and where nothing is there.
 
@@ -316,6 +340,9 @@ class Environment:
         """
         if not table.watched or table.engine:
             return ""
+        if (self.home / SYNTHETIC).is_dir():  # its rows are not changed as long as the kitchen is open
+            file = synthetic_file(self.home, table.name)
+            return f"{SYNTHETIC}-{file.stat().st_size}" if file.is_file() else SYNTHETIC
         known = self.ledger.hashes() if known is None else known
         if table.database is not None:
             from mesh_assets import external

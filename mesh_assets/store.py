@@ -78,17 +78,23 @@ class Store:
         except (exc.OperationalError, exc.InterfaceError) as error:
             raise _unusable(error) from None
 
-    def copy(self, home: Path, config: LakeConfig, *, without: Iterable[str]) -> None:
+    def copy(self, home: Path, config: LakeConfig, *, without: Iterable[str] | None) -> None:
         """A copy of everything, for an environment that goes its own way from here on; some tables are left empty.
+
+        Args:
+            home: Of that environment.
+            config: Its lake.
+            without: Tables that are left empty; None: all of them.
 
         Raises:
             RunError: It cannot be written.
         """
+        left = None if without is None else frozenset(without)
         try:
             if self._engine.dialect.name == "postgresql":
-                _copy_schema(self._engine, f"{config.schema}_ledger", frozenset(without))
+                _copy_schema(self._engine, f"{config.schema}_ledger", left)
             else:
-                _copy_file(Path(str(self._engine.url.database)), home / "ledger.sqlite", frozenset(without))
+                _copy_file(Path(str(self._engine.url.database)), home / "ledger.sqlite", left)
         except (exc.DBAPIError, OSError) as error:
             raise _unusable(error) from None
 
@@ -160,19 +166,19 @@ def _postgres_engine(config: LakeConfig) -> sa.Engine:
     return engine.execution_options(schema_translate_map={None: schema})
 
 
-def _copy_file(source: Path, target: Path, without: frozenset[str]) -> None:
+def _copy_file(source: Path, target: Path, without: frozenset[str] | None) -> None:
     import sqlite3
 
     target.parent.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(source, timeout=sqlitefile.TIMEOUT)) as a, closing(sqlite3.connect(target)) as b:
         a.backup(b)
         present = {name for (name,) in b.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        for name in sorted(present & without):
+        for name in sorted(present if without is None else present & without):
             b.execute(f'DELETE FROM "{name}"')
         b.commit()
 
 
-def _copy_schema(engine: sa.Engine, schema: str, without: frozenset[str]) -> None:
+def _copy_schema(engine: sa.Engine, schema: str, without: frozenset[str] | None) -> None:
     source = (engine.get_execution_options().get("schema_translate_map") or {})[None]
     with engine.begin() as db:
         db.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -180,7 +186,7 @@ def _copy_schema(engine: sa.Engine, schema: str, without: frozenset[str]) -> Non
         found = db.execute(sa.text("SELECT tablename FROM pg_tables WHERE schemaname = :s ORDER BY 1"), {"s": source})
         for (name,) in found.all():
             db.exec_driver_sql(f'CREATE TABLE "{schema}"."{name}" (LIKE "{source}"."{name}" INCLUDING ALL)')
-            if name not in without:
+            if without is not None and name not in without:
                 db.exec_driver_sql(f'INSERT INTO "{schema}"."{name}" SELECT * FROM "{source}"."{name}"')
         # A counter of its own: the copied default would count on with the original's.
         counted = db.execute(

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mesh_assets.catalog import Json
     from mesh_assets.kitchen.api import Kitchen
 
+NOT_NAMED = "which no file of a domain names: build what reads it with mesh run --kitchen NAME --force TABLE"
 app = typer.Typer(help="Sandboxes of the whole mesh: open, test, promote, close.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the kitchen.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
@@ -39,9 +40,19 @@ def open_(
     no_code: Annotated[
         bool, typer.Option("--no-code", help="Without a work tree: production's files are used.")
     ] = False,
+    synthetic: Annotated[
+        str,
+        typer.Option(
+            "--synthetic",
+            metavar="PERCENT",
+            help="Made-up rows instead of data: 1% of each source's; the rest is built.",
+        ),
+    ] = "",
+    seed: Annotated[int, typer.Option("--seed", help="Of the made-up rows: the same one makes the same rows.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Open a kitchen: all data without a copy, and a git work tree on a branch of its own."""
+    from mesh_assets import console
     from mesh_assets.kitchen.api import Kitchen
 
     where = production(mesh)
@@ -54,7 +65,11 @@ def open_(
         ttl=ttl,
         variables=dict(map(_pair, variables or [])),
         code=not no_code,
+        synthetic=synthetic,
+        seed=seed,
+        progress=console.Progress(quiet=as_json),
     )
+    told = kitchen.synthetic()
     made, site = kitchen.opened, kitchen.site
     if made is None:  # never: it was opened just now
         return
@@ -69,9 +84,12 @@ def open_(
                 "worktree": str(site.root) if site.has_code else None,
                 "seconds": made.seconds,
                 "extra_bytes": made.extra_bytes,
+                "synthetic": told,
             }
         )
         return
+    if told:
+        _print_synthetic(told)
     note(
         f"Kitchen {name} is open, at version {site.snapshot} ({made.seconds:.1f} s, {made.extra_bytes:,} bytes). Next:"
     )
@@ -149,10 +167,10 @@ def status(name: Name, mesh: MeshDir = None, *, as_json: AsJson = False) -> None
         print_json(report)
         return
     base = report["base"]
-    typer.echo(
-        f"kitchen {name} from {report['parent']}, by {report['owner']}, at version {base['snapshot']} "
-        f"(production is at {base['head']})"
-    )
+    at = f"at version {base['snapshot']} (production is at {base['head']})"
+    if report["synthetic"]:
+        at = f"synthetic, {report['synthetic']['percent']:g} %"
+    typer.echo(f"kitchen {name} from {report['parent']}, by {report['owner']}, {at}")
     for line in report["differences"]:
         typer.echo(f"differs: {line}")
     if report["matches_production"]:
@@ -243,6 +261,16 @@ def close(
     note(f"Kitchen {name} is closed; nothing of it is left.")
 
 
+def _print_synthetic(told: "Json") -> None:
+    for row in told["tables"]:
+        whole = ": all rows, as reference data" if row["whole"] else ""
+        typer.echo(f"{row['table']}: {row['rows']:,} rows for {row['of']:,}{whole}")
+    for table, why in told["not_built"].items():
+        typer.echo(f"{table} could not be built of them: {why}")
+    for key, names in told["not_comparable"].items():
+        typer.echo(f"{key.replace('.', '/', 1) if '/in/' not in key else key}: not comparable here: {', '.join(names)}")
+
+
 def _of(name: str, mesh: Path | None) -> "Kitchen":
     from mesh_assets.kitchen.api import Kitchen
 
@@ -260,8 +288,13 @@ def _pair(text: str) -> tuple[str, str]:
 def _print_test(report: "Json") -> None:
     from mesh_assets import console
 
+    for name, tables in report["variables"].items():
+        typer.echo(
+            f"variable {name} is set, {'which the code of ' if tables else ''}{', '.join(tables) or NOT_NAMED}{' names' * bool(tables)}"
+        )
     if not report["domains"]:
-        typer.echo("nothing has changed, nothing to test")
+        typer.echo("nothing else has changed" if report["variables"] else "nothing has changed, nothing to test")
+        return
     columns = ("domain", "tests before", "tests after", "tables rebuilt", "verdict")
     rows = [
         (
@@ -317,9 +350,10 @@ def _print_promotion(report: "Json") -> None:
         for file in row["files"]:
             typer.echo(f"    {file['sha256']} {file['file']} {'as tested' if file['tested'] else 'REWRITTEN'}")
     for name in report["left_to_production"]:
-        typer.echo(f"{name} was made from masked values: production builds it, by the promoted code")
+        why = "holds synthetic rows, which are not promoted" if report["synthetic"] else "was made from masked values"
+        typer.echo(f"{name} {why}: production builds it, by the promoted code")
     for name in report["replayed"]:
-        typer.echo(f"{name}: its comments and partitioning, or the view")
+        typer.echo(f"{name}: its comments, partitioning and order, or the view")
     if not report["promoted"] and not report["left_to_production"] and not report["replayed"]:
         note("no table to promote")
     if report["commit"]:

@@ -2,15 +2,27 @@
 
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from mesh_assets import catalog, running
+from mesh_assets import catalog, running, synthetic
 from mesh_assets.catalog import Json, spelt
 from mesh_assets.environment import Environment, home_of
-from mesh_assets.errors import UsageError
-from mesh_assets.kitchen import changes, closing, comparing, equality, opening, place, promoting, reverting, testing
+from mesh_assets.errors import RunError, UsageError
+from mesh_assets.kitchen import (
+    changes,
+    closing,
+    comparing,
+    equality,
+    opening,
+    place,
+    promoting,
+    reverting,
+    synthesis,
+    testing,
+)
 from mesh_assets.kitchen import listing as listings
 from mesh_assets.kitchen.place import Site
 from mesh_assets.kitchen.records import Records
@@ -59,12 +71,25 @@ class Kitchen:
         ttl: str = "7d",
         variables: Mapping[str, str] | None = None,
         code: bool = True,
+        synthetic: str = "",
+        seed: int = 0,
+        progress: Progress | None = None,
     ) -> "Kitchen":
         """Open a kitchen of the mesh in `root`; see `opening.open_kitchen`."""
         settings = settings or Settings()
         env = closing.production(root, settings)
         made = opening.open_kitchen(
-            env, name, settings=settings, source=source, branch=branch, ttl=ttl, variables=variables, code=code
+            env,
+            name,
+            settings=settings,
+            source=source,
+            branch=branch,
+            ttl=ttl,
+            variables=variables,
+            code=code,
+            synthetic=synthetic,
+            seed=seed,
+            fill=lambda parent, site: cls(site, settings).filled(parent, progress),
         )
         kitchen = cls(made.site, settings)
         kitchen.opened = made
@@ -117,12 +142,14 @@ class Kitchen:
         """The record of all kitchens."""
         return Records(self.production().ledger)
 
-    def run(self, *names: str, downstream: bool = False, progress: Progress | None = None) -> Json:
+    def run(self, *names: str, downstream: bool = False, force: bool = False, progress: Progress | None = None) -> Json:
         """`mesh run` in the kitchen."""
         with self.site.entered():
             env = self.environment()
             settings = self.site.settings(self._settings)
-            return running.run_mesh(env, names, downstream=downstream, settings=settings, progress=progress or Quiet())
+            return running.run_mesh(
+                env, names, downstream=downstream, force=force, settings=settings, progress=progress or Quiet()
+            )
 
     def sql(self, query: str) -> list[tuple]:
         """`mesh sql` in the kitchen: the rows."""
@@ -134,7 +161,7 @@ class Kitchen:
             raise UsageError(f"`{downstream}` is no reach\n    Say `all`, `direct` or `none`.")
         env = self.environment()
         wanted = testing.scope(env, self.site, downstream)
-        rows = self.run(*map(spelt, sorted(wanted)), progress=progress)["tables"] if wanted else []
+        rows = self._built(env, wanted, progress) if wanted else []
         env = self.environment()
         env.sync()
         report = testing.report(env, self.site, wanted, rows, downstream)
@@ -149,6 +176,49 @@ class Kitchen:
         }
         self.records().update(self.name, tested=kept)
         return report
+
+    def filled(self, parent: Environment, progress: Progress | None) -> Site:
+        """Make synthetic rows of the parent's sources, and build everything of them by the mesh's own code.
+
+        Returns:
+            The kitchen, whose base is what was built.
+        """
+        made = synthesis.make_up(parent, self.site)
+        there = parent.seen()
+        report = self.run(*(spelt(name) for name in self.environment().mesh.tables if name in there), progress=progress)
+        env = self.environment()
+        env.sync()
+        built = env.ledger.versions()
+        missing = {
+            row["table"]: row["message"] for row in report["tables"] if row["table"].replace("/", ".", 1) not in built
+        }
+        for row in made:
+            if row["table"] in missing:
+                raise RunError(
+                    f"the synthetic rows of {row['table']} are not as its contract says: {missing[row['table']]}\n"
+                    "    Report it, with the contract; or take more rows: --synthetic 10%."
+                )
+        synthetic.write(
+            self.site.home, {"tables": made, "not_comparable": synthetic.excused(env), "not_built": missing}
+        )
+        site = replace(self.site, snapshot=env.lake.head())
+        site.write()
+        return site
+
+    def synthetic(self) -> Json | None:
+        """What is known of a kitchen of synthetic rows as it was opened; None of any other."""
+        told = synthetic.read(self.site.home)
+        return {"percent": self.site.synthetic, "seed": self.site.seed, **told} if told else None
+
+    def _built(self, env: Environment, wanted: frozenset[str], progress: Progress | None) -> list[Json]:
+        """What came of the tables to test. What reads a variable is built although nothing else has changed of it, once."""
+        named = changes.against_base(self.site, env.mesh).by_variables & wanted
+        again = changes.not_built_since(env, self.site, named)
+        first = self.run(*map(spelt, again), force=True, progress=progress)["tables"] if again else []
+        rows = self.run(*map(spelt, sorted(wanted)), progress=progress)["tables"]
+        published = {row["table"]: row for row in first if row["status"] == "published"}
+        ended = ("published", "held", "failed", "skipped")
+        return [row if row["status"] in ended else published.get(row["table"], row) for row in rows]
 
     def diff(self, *names: str) -> Json:
         """What differs from the base."""
@@ -197,6 +267,7 @@ class Kitchen:
             "already": found.already,
             "left_to_production": list(map(spelt, found.left)),
             "replayed": list(map(spelt, found.replayed)),
+            "synthetic": bool(self.site.synthetic),
             "rows_recomputed": 0,
             "rows_rewritten": found.rewritten,
             "seconds": round(time.monotonic() - started, 3),
@@ -214,7 +285,13 @@ class Kitchen:
         """Fork again from what production is now, with the kitchen's changes on top, and test."""
         production = self.production()
         before = {row["table"]: row for row in self.diff()["tables"]}
-        self.site = opening.refork(production, self.target(), self.site, self._settings)
+        self.site = opening.refork(
+            production,
+            self.target(),
+            self.site,
+            self._settings,
+            lambda parent, site: Kitchen(site, self._settings).filled(parent, None),
+        )
         report = self.test()
         after = {row["table"]: row for row in report["differences"]}
         moved = [

@@ -3,12 +3,12 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from mesh_assets import graph, order, provenance, raw
 from mesh_assets.domain import Mesh
 from mesh_assets.environment import Environment
-from mesh_assets.kitchen import git
+from mesh_assets.kitchen import git, place, variables
 from mesh_assets.kitchen.place import Site
 from mesh_assets.lake import Features
 
@@ -28,6 +28,7 @@ class Changes:
         added: Tables that the base does not have.
         removed: Tables that only the base has.
         sources: Tables of which raw files differ.
+        variables: Environment variables that the kitchen sets otherwise, with the tables whose code names them.
     """
 
     code: tuple[str, ...] = ()
@@ -35,11 +36,17 @@ class Changes:
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    variables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def tables(self) -> frozenset[str]:
         """Every table that is changed or new."""
-        return frozenset((*self.code, *self.contracts, *self.added, *self.sources))
+        return frozenset((*self.code, *self.contracts, *self.added, *self.sources, *self.by_variables))
+
+    @property
+    def by_variables(self) -> frozenset[str]:
+        """Tables whose code names a variable that is set otherwise."""
+        return frozenset(name for names in self.variables.values() for name in names)
 
     def __bool__(self) -> bool:
         return bool(self.tables or self.removed)
@@ -63,7 +70,25 @@ def base(site: Site) -> Mapping[str, list[str]]:
 
 def against_base(site: Site, mesh: Mesh) -> Changes:
     """What a kitchen has changed since it was opened, raw files in its work tree included."""
-    return replace(changes(base(site), mesh), sources=tuple(sorted(sources(mesh, site))))
+    set_ = variables.differing(site.variables, parent.variables if (parent := parent_of(site)) else {})
+    return replace(
+        changes(base(site), mesh),
+        sources=tuple(sorted(sources(mesh, site))),
+        variables=variables.readers(mesh, set_),
+    )
+
+
+def parent_of(site: Site) -> Site | None:
+    """The kitchen that this one was opened from; None: production."""
+    return place.find(site.production_home, site.parent) if site.parent else None
+
+
+def not_built_since(env: Environment, site: Site, names: Iterable[str]) -> tuple[str, ...]:
+    """Those of these tables that were not built in the kitchen since it was opened: all else of them is as it was."""
+    tried = {attempt.table for attempt in env.ledger.attempts().values() if attempt.at > site.opened}
+    return tuple(
+        sorted(name for name in names if name in env.mesh.tables and name not in {*rebuilt(env, site), *tried})
+    )
 
 
 def changes(before: Mapping[str, list[str]], mesh: Mesh) -> Changes:
@@ -94,6 +119,11 @@ def affected(mesh: Mesh, changed: Iterable[str], downstream: str) -> frozenset[s
     return graph.downstream(graph.graph_of(mesh), start, include_self=True)
 
 
+def left_to_production(mesh: Mesh, site: Site) -> frozenset[str]:
+    """Tables of which no data is promoted, for they are made of masked values or of synthetic rows: production builds them anew."""
+    return frozenset(mesh.tables) if site.synthetic else affected(mesh, site.masked, "all")
+
+
 def rebuilt(env: Environment, site: Site) -> dict[str, int]:
     """Tables that have a version of the kitchen's own, and the newest of it."""
     env.sync()
@@ -115,7 +145,7 @@ def sources(mesh: Mesh, site: Site) -> dict[str, tuple[str, ...]]:
         for name, table in mesh.tables.items()
         if table.source is not None and table.source.folder is None
     }
-    if repository is None or not patterns:
+    if repository is None or not patterns or site.synthetic:  # there no raw file is read
         return {}
     home = f"{repository.prefix}domains/"
     changed = [file.removeprefix(home).partition("/")[::2] for file in repository.unlike(site.commit, home)]
@@ -130,8 +160,11 @@ def sources(mesh: Mesh, site: Site) -> dict[str, tuple[str, ...]]:
 def features(env: Environment, site: Site) -> dict[str, Features]:
     """Tables whose comments or partitioning differ from the base, and views that do; without a query they are gone.
 
-    What was made in the kitchen's lake by hand and is no table of the mesh is not among them, nor is what is gone with its table.
+    What was made in the kitchen's lake by hand and is no table of the mesh is not among them, nor is what is gone with its table,
+    nor is anything of a kitchen of synthetic rows.
     """
+    if site.synthetic:
+        return {}
     before, after = env.lake.features(site.snapshot), env.lake.features()
     there = set(env.lake.tables())
     views = {name for told in (before, after) for name, each in told.items() if each.view}

@@ -60,7 +60,7 @@ def unpromoted(env: Environment, site: Site, records: Records) -> list[str]:
             found.append(f"commits of branch {site.branch}")
     promoted = {name for each in standing for name in each.record["tables"] if each.at > site.opened}
     changed = changes.against_base(site, env.mesh)
-    masked = changes.affected(env.mesh, site.masked, "all")  # production builds these anew
+    masked = changes.left_to_production(env.mesh, site)
     lost = sorted(set(changes.rebuilt(env, site)) - promoted - masked)
     if lost and (changed or not site.has_code):
         found.append(f"{len(lost)} built table{'s' * (len(lost) > 1)} ({', '.join(map(spelt, lost[:3]))})")

@@ -24,8 +24,9 @@ def status(parent: Environment, kitchen: Environment, site: Site, row: Row | Non
     parent.sync()
     kitchen.sync()
     theirs, mine = parent.ledger.versions(), kitchen.ledger.versions()
-    moved = sorted(name for name, version in theirs.items() if version.version > site.snapshot)
-    own = [name for name, version in sorted(mine.items()) if version.version > site.snapshot]
+    # Versions of a kitchen of synthetic rows are none of production's: no two of them are compared.
+    moved = [] if site.synthetic else sorted(name for name in theirs if theirs[name].version > site.snapshot)
+    own = [] if site.synthetic else sorted(name for name in mine if mine[name].version > site.snapshot)
     different = [
         name
         for name in own
@@ -36,9 +37,14 @@ def status(parent: Environment, kitchen: Environment, site: Site, row: Row | Non
     lake = {"format": kitchen.lake.format(), "catalog": kitchen.lake.catalog.uri.partition(":")[0]}
     theirs_lake = {"format": parent.lake.format(), "catalog": parent.lake.catalog.uri.partition(":")[0]}
     differences = [
+        *(
+            [f"its rows are synthetic, {site.synthetic:g} % of the sources' (seed {site.seed})"]
+            if site.synthetic
+            else []
+        ),
         *(f"production has published {spelt(name)} since (version {theirs[name].version})" for name in moved),
         *(f"{spelt(name)} holds other rows" for name in different if name not in moved),
-        *_beside(parent, kitchen),
+        *([] if site.synthetic else _beside(parent, kitchen)),
         *(f"{spelt(name)} has other code" for name in code.code),
         *(f"{spelt(name)} has another contract" for name in code.contracts),
         *(f"{spelt(name)} is new" for name in code.added),
@@ -70,6 +76,7 @@ def status(parent: Environment, kitchen: Environment, site: Site, row: Row | Non
         "expires": row.expires if row else "",
         "owner": row.owner if row else "",
         "branch": site.branch,
+        "synthetic": {"percent": site.synthetic, "seed": site.seed} if site.synthetic else None,
         "variables": sorted(site.variables),
         "secrets": dict(site.secrets),
         "masked": {spelt(table): list(names) for table, names in sorted(site.masked.items())},
@@ -106,13 +113,19 @@ def _work_trees(parent: Environment, site: Site) -> list[str]:
         return []
     found = []
     if theirs.head() != mine.head() and (files := mine.between(mine.head(), theirs.head())):
-        found.append(f"{_files(files)} committed that differ ({', '.join(files[:3])})")
+        found.append(
+            f"{_files(files, 'committed ')} {'differs' if len(files) == 1 else 'differ'} ({', '.join(files[:3])})"
+        )
     if files := mine.changed():
-        found.append(f"{_files(files)} of the kitchen changed and not committed ({', '.join(files[:3])})")
+        found.append(
+            f"{_files(files)} of the kitchen {'is' if len(files) == 1 else 'are'} changed and not committed ({', '.join(files[:3])})"
+        )
     if files := theirs.changed():
-        found.append(f"{_files(files)} of production changed and not committed ({', '.join(files[:3])})")
+        found.append(
+            f"{_files(files)} of production {'is' if len(files) == 1 else 'are'} changed and not committed ({', '.join(files[:3])})"
+        )
     return found
 
 
-def _files(files: Sequence[str]) -> str:
-    return "1 file is" if len(files) == 1 else f"{len(files)} files are"
+def _files(files: Sequence[str], which: str = "") -> str:
+    return f"{len(files)} {which}file{'s' * (len(files) != 1)}"

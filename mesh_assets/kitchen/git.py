@@ -130,6 +130,10 @@ class Repository:
                 _git(self.top, *self._author(), "merge", "-q", "--no-ff", "--no-verify", "-m", message, commit)
         return self.head()
 
+    def as_one(self, base: str, message: str) -> None:
+        """Put one new commit upon `base` in the place of all that the branch has committed since; no file is changed."""
+        _git(self.top, "reset", "-q", "--soft", self._commit_tree("HEAD^{tree}", base, message))
+
     def undone(self, before: str, after: str, message: str) -> str:
         """A commit upon what is checked out that takes back what lies between two commits; making it changes nothing yet.
 

@@ -8,7 +8,7 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -17,6 +17,7 @@ from pathlib import Path
 from mesh_assets import launches
 from mesh_assets.account import record as account
 from mesh_assets.catalog import spelt
+from mesh_assets.contract import Column
 from mesh_assets.domain import LakeConfig, Mesh
 from mesh_assets.environment import MASKS, Environment, inherit_parsed
 from mesh_assets.errors import MeshError, RunError, UsageError
@@ -32,6 +33,8 @@ from mesh_assets.settings import Settings
 from mesh_assets.store import now
 
 PRODUCTION = "production"
+Fill = Callable[[Environment, "Site"], "Site"]
+"""Fills the sources of a kitchen without data, and builds the rest; given what it was opened from, gives the kitchen as it is then."""
 _UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
 FIRST_PORT = 3001
 
@@ -55,6 +58,9 @@ def open_kitchen(
     ttl: str = "7d",
     variables: Mapping[str, str] | None = None,
     code: bool = True,
+    synthetic: str = "",
+    seed: int = 0,
+    fill: Fill | None = None,
 ) -> Opened:
     """Make a kitchen.
 
@@ -67,6 +73,9 @@ def open_kitchen(
         ttl: After how long it may be closed by itself, as `12h`, `7d`; `never`.
         variables: Environment variables that hold in the kitchen.
         code: Whether it has a work tree of its own.
+        synthetic: Its sources get so many made-up rows of a hundred, as `1%`, and nothing else is copied; empty: all data.
+        seed: Of these rows.
+        fill: What makes them.
 
     Raises:
         UsageError: A name that cannot be one or is in use, no such parent, no git, a column that cannot be masked.
@@ -74,12 +83,17 @@ def open_kitchen(
     """
     started = time.monotonic()
     place.checked(name)
-    expires = _expiry(ttl)
+    expires, percent = _expiry(ttl), _percent(synthetic)
     parent = place.find(env.home, source) if source != PRODUCTION else None
     repository, commit = _code(parent.root if parent else env.mesh.root) if code else (None, "")
     branch = (branch or f"kitchen/{name}") if repository else ""
     folder = env.home / FOLDER / name
-    masked = parent.masked if parent else _to_mask(env.mesh)
+    if parent and parent.synthetic:
+        raise UsageError(
+            f"kitchen `{parent.name}` holds synthetic rows: no other is opened from it\n"
+            f"    Open one from production: mesh kitchen open {name} --synthetic {parent.synthetic:g}%"
+        )
+    masked = {} if percent else parent.masked if parent else _to_mask(env.mesh)
     records = Records(env.ledger)
     if (left := records.get(name)) and left.is_abandoned:
         remove(env, records, replace_state(records, left))  # what a kill, or a server that went away, has left of it
@@ -108,11 +122,13 @@ def open_kitchen(
         masked=masked,
         mask_key=parent.mask_key if parent else secrets.token_hex(16),
         port=_port(records, env.home),
+        synthetic=percent,
+        seed=seed,
     )
     try:
         _refuse_leftovers(folder)
         _refuse_other_database(env, settings)
-        site = _made(env, site, repository, parent, settings)
+        site = _made(env, site, repository, parent, settings, fill)
     except BaseException:
         with suppress(MeshError, OSError):
             remove(env, records, replace_state(records, row))
@@ -166,7 +182,9 @@ def remove(env: Environment, records: Records, row: Row, *, keep_branch: bool = 
     records.forget(row.name)
 
 
-def refork(production: Environment, parent: Environment, site: Site, settings: Settings) -> Site:
+def refork(
+    production: Environment, parent: Environment, site: Site, settings: Settings, fill: Fill | None = None
+) -> Site:
     """Begin again from what the parent is now: its data, and its commits merged into the kitchen's branch.
 
     Raises:
@@ -177,6 +195,7 @@ def refork(production: Environment, parent: Environment, site: Site, settings: S
     commit = ""
     if mine and theirs:
         mine.commit(f"Kitchen {site.name}")
+        renew(Records(production.ledger), site, mine, theirs)
         commit = theirs.head()
         if why := mine.refuses(commit):
             raise RunError(f"{why}\n    Merge it in {site.root} by hand, then rebase again.")
@@ -191,8 +210,20 @@ def refork(production: Environment, parent: Environment, site: Site, settings: S
     done = _forked(parent, replace(site, commit=commit), settings)
     changes.keep_base(done, parent.mesh)
     done.write()
+    if done.synthetic and fill:
+        done = fill(parent, done)
     Records(production.ledger).update(site.name, tested={})
     return done
+
+
+def renew(records: Records, site: Site, mine: git.Repository, theirs: git.Repository) -> None:
+    """Where the kitchen's commits were promoted and reverted: commit them anew, for git would not bring the same ones in twice."""
+    for promotion in records.promotions(site.name):
+        tested = promotion.record["commit"].get("tested")
+        if promotion.reverted is not None and promotion.at > site.opened and tested and site.commit:
+            if mine.is_ancestor(tested, "HEAD") and theirs.is_ancestor(tested, "HEAD"):
+                mine.as_one(site.commit, f"Kitchen {site.name}")
+            return
 
 
 def environment(site: Site, settings: Settings) -> Environment:
@@ -206,7 +237,12 @@ def size(folder: Path) -> int:
 
 
 def _made(
-    env: Environment, site: Site, repository: git.Repository | None, parent: Site | None, settings: Settings
+    env: Environment,
+    site: Site,
+    repository: git.Repository | None,
+    parent: Site | None,
+    settings: Settings,
+    fill: Fill | None,
 ) -> Site:
     source = environment(parent, settings) if parent else env
     made_before = bool(repository and repository.has(site.branch))
@@ -228,7 +264,7 @@ def _made(
     differs = repository is not None and bool(repository.changed()) and not made_before
     changes.keep_base(done, read_mesh(done.root, tolerant=True) if differs else source.mesh)
     done.write()
-    return done
+    return fill(source, done) if site.synthetic and fill else done
 
 
 def _forked(source: Environment, site: Site, settings: Settings) -> Site:
@@ -238,8 +274,8 @@ def _forked(source: Environment, site: Site, settings: Settings) -> Site:
     catalog = source.lake.catalog.forked(_lake(site.folder))
     schema = catalog.schema if isinstance(catalog, PostgresCatalog) else ""
     without = {"leases", *TABLES, *launches.TABLES, *account.TABLES, *outbox.TABLES}
-    source.ledger.store.copy(site.home, LakeConfig(schema=schema), without=without)
-    fork = source.lake.fork(_lake(site.folder))
+    source.ledger.store.copy(site.home, LakeConfig(schema=schema), without=None if site.synthetic else without)
+    fork = source.lake.fork(_lake(site.folder), {} if site.synthetic else None)
     if site.masked:
         _mask(source, site, fork)
     snapshot = fork.head()
@@ -262,7 +298,7 @@ def _to_mask(mesh: Mesh) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name, table in mesh.tables.items():
         for column in table.contract.columns if table.contract and words else ():
-            if not words & {word.casefold() for word in (*column.tags, column.classification)}:
+            if not is_named(column, words):
                 continue
             if not can_mask(column.type):
                 raise UsageError(
@@ -271,6 +307,11 @@ def _to_mask(mesh: Mesh) -> dict[str, list[str]]:
                 )
             found.setdefault(name, []).append(column.name)
     return found
+
+
+def is_named(column: Column, words: Container[str]) -> bool:
+    """Whether a policy's words, in small letters, name a column: one of its tags, or its classification."""
+    return any(word.casefold() in words for word in (*column.tags, column.classification))
 
 
 def _mask(source: Environment, site: Site, fork: Lake) -> None:
@@ -347,6 +388,15 @@ def seconds(words: str) -> int | None:
     """How many seconds `12h`, `7d` and the like are; None for anything else."""
     found = re.fullmatch(r"(\d{1,4})([mhdw])", words)
     return int(found[1]) * _UNITS[found[2]] if found else None
+
+
+def _percent(told: str) -> float:
+    if not told:
+        return 0.0
+    found = re.fullmatch(r"(\d{1,3}(?:\.\d{1,6})?) ?%", told.strip())
+    if found and 0 < float(found[1]) <= 100:  # noqa: PLR2004 - per cent
+        return float(found[1])
+    raise UsageError(f"`{told}` is no share of rows\n    Say it as `1%` or `0.5%`: more than 0 and up to 100.")
 
 
 def _owner() -> str:

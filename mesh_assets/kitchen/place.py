@@ -38,6 +38,8 @@ class Site:
         opened: When, in UTC.
         masked: `domain.table` to the columns that were masked when it was opened.
         mask_key: With what: kept, for raw files that are loaded in it must be masked alike.
+        synthetic: How many rows of a hundred its sources have, all of them made up; 0: production's rows.
+        seed: Of which these were made.
     """
 
     name: str
@@ -57,6 +59,8 @@ class Site:
     opened: str = ""
     masked: Mapping[str, list[str]] = field(default_factory=dict)
     mask_key: str = field(default="", repr=False)
+    synthetic: float = 0.0
+    seed: int = 0
 
     @property
     def home(self) -> Path:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, cast
 from mesh_assets.catalog import Json, spelt
 from mesh_assets.environment import Environment
 from mesh_assets.errors import RunError, Superseded, UsageError
-from mesh_assets.kitchen import changes, git
+from mesh_assets.kitchen import changes, git, opening
 from mesh_assets.kitchen.place import Site
 from mesh_assets.kitchen.records import Promotion, Records, Row
 from mesh_assets.lake import Commit, Features, Mode, Publication, quarantine
 from mesh_assets.lake.sqltext import in_lake
 from mesh_assets.ledger import Attempt, Record, Version
+from mesh_assets.settings import variable
 from mesh_assets.store import now
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Plan:
         confirmed: Tables that came out unchanged in the kitchen: production need not build them either.
         dropped: Tables that the kitchen's code does not have any more.
         inputs: Everything else that was read: it must not have moved either.
-        left: Tables that were made from masked values: production builds them, by the code that is promoted.
+        left: Tables that were made from masked values, or hold synthetic rows: production builds them, by the code that is promoted.
         features: Comments, partitioning and views that the kitchen has made others.
     """
 
@@ -92,12 +93,12 @@ def plan(env: Environment, kitchen: Environment, site: Site, row: Row, *, waive:
     kitchen.sync()
     mine = changes.rebuilt(kitchen, site)
     newest = kitchen.ledger.versions()
-    masked = changes.affected(kitchen.mesh, site.masked, "all")
+    masked = changes.left_to_production(kitchen.mesh, site)
     left = tuple(name for name in kitchen.mesh.tables if name in mine and name in masked)
     tables = {name: newest[name] for name in kitchen.mesh.tables if name in mine and name not in masked}
     found = changes.against_base(site, kitchen.mesh)
     base = env.ledger.versions(upto=site.snapshot)
-    dropped = tuple(name for name in found.removed if name in base)
+    dropped = () if site.synthetic else tuple(name for name in found.removed if name in base)
     confirmed = {name: attempt for name, attempt in _confirmed(kitchen, site, tables).items() if name not in masked}
     read = {name for version in (*tables.values(), *confirmed.values()) for name in version.record.get("inputs", {})}
     inputs = frozenset(read - tables.keys() - set(dropped))
@@ -111,6 +112,7 @@ def plan(env: Environment, kitchen: Environment, site: Site, row: Row, *, waive:
         *_not_tested(kitchen, site, row, waive, [*tables, *left, *features], found),
         *_moved(env, site, {*tables, *confirmed, *inputs, *dropped}, base),
         *_moved_beside(env, site, features),
+        *_otherwise_set(site, found, tables),
         *_not_in_git(kitchen, site, tables),
         *([] if pr else _code(env, site)),
     ]
@@ -154,6 +156,11 @@ def promote(
     repository = None if pr or not site.has_code else git.repository(site.root)
     target = git.repository(env.mesh.root) if repository else None
     commit = repository.commit(f"Kitchen {site.name}") if repository else ""
+    if repository and target:
+        opening.renew(records, site, repository, target)
+        commit = repository.head()
+        if why := target.refuses(commit):
+            return Promoted(refused=(Refusal(reason=why),))
     promotion: dict[str, Any] = {
         "run": f"kitchen {site.name} {uuid.uuid4()}",
         "commit": {"before": target.head() if target else "", "tested": commit, "after": ""},
@@ -236,6 +243,21 @@ def _moved(env: Environment, site: Site, tables: set[str], base: Mapping[str, Ve
             what = f"production published version {moved} after the kitchen's base {site.snapshot}: {mend}"
             refused.append(Refusal(reason=what, table=name))
     return refused
+
+
+def _otherwise_set(site: Site, found: changes.Changes, tables: Mapping[str, Version]) -> list[Refusal]:
+    """Tables that production would make otherwise with its next run, for its variables are others."""
+    return [
+        Refusal(
+            reason=f"the kitchen sets {name}, which its code names, and production does not set it so: set it there, and where "
+            "you promote",
+            table=table,
+        )
+        for name, names in found.variables.items()
+        if changes.parent_of(site) is not None or variable(name) != site.variables[name]
+        for table in names
+        if table in tables
+    ]
 
 
 def _moved_beside(env: Environment, site: Site, features: Mapping[str, Features]) -> list[Refusal]:

@@ -150,7 +150,7 @@ class Records:
 
     def promotions(self, kitchen: str = "") -> tuple[Promotion, ...]:
         """Of one kitchen, or of all, the newest first. They stay when the kitchen is closed."""
-        query = sa.select(_promotions).order_by(_promotions.c.version.desc())
+        query = sa.select(_promotions).order_by(_promotions.c.version.desc(), _promotions.c.at.desc())
         if kitchen:
             query = query.where(_promotions.c.kitchen == kitchen)
         with self.store.reading() as db:

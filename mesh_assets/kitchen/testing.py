@@ -52,6 +52,7 @@ def report(env: Environment, site: Site, tables: frozenset[str], rows: Sequence[
         "downstream": downstream,
         "changed": sorted(map(spelt, found.tables)),
         "removed": sorted(map(spelt, found.removed)),
+        "variables": {name: list(map(spelt, names)) for name, names in found.variables.items()},
         "rebuilt": [spelt(name) for name in env.mesh.tables if built.get(name, {}).get("status") == "published"],
         "domains": domains,
         "differences": comparing.tables(env, site, [name for name in env.mesh.tables if name in tables], sampled=3),

@@ -195,9 +195,9 @@ class Lake:
         )
         return tuple(sorted(f"{schema}.{table}" for schema, table in rows if schema.endswith(QUARANTINE) is quarantine))
 
-    def features(self, version: int | None = None) -> dict[str, Features]:
-        """Comments and partitioning of tables, and the views, at a version (default: now), by `domain.name`."""
-        return features.read(self, version)
+    def features(self, version: int | None = None, names: Collection[str] | None = None) -> dict[str, Features]:
+        """Comments, partitioning and order of tables, and the views, at a version (default: now), by `domain.name`; or of these names."""
+        return features.read(self, version, names)
 
     def relation(self, table: str, version: int) -> str:
         """A version of a table, as SQL that can stand after `FROM`, with an alias too."""

@@ -90,7 +90,7 @@ def publish(
             _refuse_when_moved(lake, unmoved)
             _refuse_when_overtaken(lake, publications, run, pin)
             _refuse_known_files(lake, publications)
-            before, had = lake.head(), beside.read(lake)
+            before, had = lake.head(), beside.read(lake, names={*tables, *features})
             try:
                 with lake._publisher(con) as safe:
                     _transact(safe, lake, publications, info, message, dropped, had, features, audit)

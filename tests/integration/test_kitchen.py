@@ -15,7 +15,9 @@ from mesh_assets.errors import UsageError
 from mesh_assets.kitchen import maintenance
 from mesh_assets.kitchen.api import Kitchen, revert
 from mesh_assets.kitchen.records import Records
+from mesh_assets.kitchen.variables import differing, readers
 from mesh_assets.ledger import _pins
+from mesh_assets.mesh import read_mesh
 from tests.making import Place
 
 
@@ -183,7 +185,9 @@ def test_comments_partitions_and_views_are_promoted(place):
             "COMMENT ON TABLE mesh.shop.orders IS 'It''s all that was ordered'",
             "COMMENT ON COLUMN mesh.shop.orders.odd IS 'Whether the number is odd'",
             "ALTER TABLE mesh.shop.orders SET PARTITIONED BY (odd, id)",
+            "ALTER TABLE mesh.shop.orders SET SORTED BY (amount DESC NULLS FIRST, odd + id ASC)",
             "COMMENT ON TABLE mesh.quiet.one IS 'Nobody has built it'",
+            "ALTER TABLE mesh.quiet.one SET SORTED BY (n)",
             "ALTER TABLE mesh.quiet.one SET PARTITIONED BY (n)",
             "CREATE VIEW mesh.shop.z (what) AS SELECT amount FROM mesh.shop.orders WHERE id = 3",
             "CREATE VIEW mesh.finance.a AS SELECT what * 2 AS twice FROM mesh.shop.z",
@@ -196,7 +200,7 @@ def test_comments_partitions_and_views_are_promoted(place):
         assert "since the last test" in kitchen.promote()["refused"][0]["reason"]
         assert kitchen.test()["ok"]
         told = {row["table"]: row["what"] for row in kitchen.diff()["features"]}
-        assert told["shop/orders"] == ["comments", "partitioning"]
+        assert told["shop/orders"] == ["comments", "partitioning", "sort order"]
         assert told["shop/old"] == ["view"]
         head = place.env().lake.head()
         done = kitchen.promote()
@@ -207,6 +211,10 @@ def test_comments_partitions_and_views_are_promoted(place):
         lake = place.env().lake
         assert lake.head() == head + 1, "one commit"
         assert lake.features() == wanted
+        assert lake.features()["quiet.one"].order == (("n", "ASC NULLS LAST"),)
+        assert [way for _, way in lake.features()["shop.orders"].order] == ["DESC NULLS FIRST", "ASC NULLS LAST"]
+        assert lake.features(names=["quiet.one", "shop.z"]) == {name: wanted[name] for name in ("quiet.one", "shop.z")}
+        assert lake.features(names=[]) == {}
         con = lake.connect(read_only=True)
         assert con.execute("SELECT twice FROM mesh.finance.a").fetchall() == [(60,)]
         con.close()
@@ -215,6 +223,7 @@ def test_comments_partitions_and_views_are_promoted(place):
             place.sql("shop.orders", query)
             assert place.statuses("shop")["shop/orders"] == "published"
             assert lake.features()["shop.orders"].comment == "It's all that was ordered"
+            assert bool(lake.features()["shop.orders"].order) is ("odd" in query), "it goes with its column"
         assert lake.features()["shop.orders"].partitions == (), "its column is gone"
         git(place.root, "checkout", "-q", "domains")
         kitchen.revert(downstream=True)
@@ -739,3 +748,102 @@ def test_empty_and_small_tables_and_deleted_rows(small):
     assert small.rows("select count(*) from shop.none") == [(0,)]
     assert small.rows("select count(*), sum(n) from shop.seven") == [(7, 56)]
     assert small.rows("select id, amount from shop.kept order by id") == [(1, 10), (2, 21), (3, 31), (4, 41)]
+
+
+@pytest.mark.long
+def test_what_was_reverted_can_be_promoted_again(small):
+    """Git takes a commit that was merged once for known, also when it was undone since: it is committed anew."""
+    changed = "select id, amount + 1 as amount, mail from shop.raw_orders"
+    with open_(small) as kitchen:
+        rule(kitchen, changed)
+        # Once by rebasing, for the revert has moved the tables; then again for a change of code alone.
+        for _ in range(2):
+            assert kitchen.test()["ok"]
+            assert kitchen.promote()["refused"] == []
+            assert (small.root / "domains/shop/sql/orders.sql").read_text() == changed
+            assert revenue(small) == 104
+            kitchen.revert()
+            assert (small.root / "domains/shop/sql/orders.sql").read_text() != changed
+            assert revenue(small) == 100
+            assert "mesh kitchen rebase" in kitchen.promote()["refused"][0]["reason"]
+            report = kitchen.rebase()
+            assert report["changed"] == ["shop/orders"]
+            assert report["ok"]
+            assert (kitchen.root / "domains/shop/sql/orders.sql").read_text() == changed
+        assert kitchen.promote()["refused"] == []
+        assert revenue(small) == 104
+    with open_(small, "k2") as kitchen:
+        rule(kitchen, f"{changed} -- the same")
+        assert kitchen.test()["rebuilt"] == []
+        for _ in range(2):
+            assert kitchen.promote()["refused"] == []
+            assert "the same" in (small.root / "domains/shop/sql/orders.sql").read_text()
+            assert kitchen.promote()["already"]
+            kitchen.revert()
+            assert "the same" not in (small.root / "domains/shop/sql/orders.sql").read_text()
+    assert git(small.root, "status", "--porcelain") == ""
+
+
+@pytest.mark.long
+def test_a_variable_alone_is_a_change(small, monkeypatch):
+    """What names it is built, once, and what rests on it; it is promoted only where production sets it so, too."""
+    small.domain("rates", "outputs: [{port: rate}]\n")
+    small.write(
+        "domains/rates/assets.py",
+        "import os\n\nimport polars as pl\n\nimport mesh_assets\n\n\n"
+        "@mesh_assets.table\ndef rate() -> pl.DataFrame:\n"
+        '    return pl.DataFrame({"rate": [int(os.environ.get("SHOP_RATE", "1"))]})\n',
+    )
+    small.contract("rates.rate", {"rate": "BIGINT; required: true"})
+    small.sql("rates.twice", "select rate * 2 as twice from rates.rate")
+    small.sql("quiet.one", "select 1 as n -- whatever SHOP_RATES may be")
+    git(small.root, "add", "-A")
+    git(small.root, "commit", "-qm", "rates")
+    assert small.statuses()["rates/twice"] == "published"
+    with open_(small, variables={"SHOP_RATE": "3"}) as kitchen:
+        assert kitchen.status()["differences"] == ["variable SHOP_RATE is set"]
+        report = kitchen.test()
+        assert report["variables"] == {"SHOP_RATE": ["rates/rate"]}
+        assert report["changed"] == ["rates/rate"]
+        assert report["rebuilt"] == ["rates/rate", "rates/twice"]
+        assert kitchen.sql("select twice from rates.twice") == [(6,)]
+        version = kitchen.environment().ledger.versions()["rates.rate"].version
+        assert kitchen.test()["rebuilt"] == []
+        assert kitchen.environment().ledger.versions()["rates.rate"].version == version, "only once"
+        (refused,) = kitchen.promote()["refused"]
+        assert refused["table"] == "rates/rate"
+        assert "the kitchen sets SHOP_RATE" in refused["reason"]
+        assert "3" not in refused["reason"]
+        # Where production sets it so, it is promoted as tested.
+        monkeypatch.setenv("SHOP_RATE", "3")
+        done = kitchen.promote()
+        assert done["refused"] == []
+        assert [row["table"] for row in done["promoted"]] == ["rates/rate", "rates/twice"]
+    assert small.rows("select twice from rates.twice") == [(6,)]
+    with open_(small, variables={"NOBODY_READS_IT": "1"}) as kitchen:
+        report = kitchen.test()
+        assert report["variables"] == {"NOBODY_READS_IT": []}
+        assert report["domains"] == []
+
+
+def test_what_names_a_variable(tmp_path):
+    """A SQL file stands for its table, Python for what is not SQL, anything else for its domain; a longer name is another one."""
+    place = Place(tmp_path / "mesh")
+    place.domain("shop", "inputs: [{source: raw/o.csv}] # of SHOP_HOST\noutputs: [{port: a}]\n")
+    place.write("domains/shop/raw/o.csv", "id\n1\n")
+    place.sql("shop.a", "select id from shop.o -- LIMIT")
+    place.sql("shop.b", "select id from shop.a -- LIMITS, MY_LIMIT")
+    place.write(
+        "domains/shop/assets.py",
+        "import polars as pl\n\nimport mesh_assets\n\nRATE = 'SHOP_RATE'\n\n\n"
+        "@mesh_assets.table\ndef c(a: pl.DataFrame) -> pl.DataFrame:\n    return a\n",
+    )
+    place.contract("shop.a", {"id": "BIGINT"})
+    mesh = read_mesh(place.root)
+    assert readers(mesh, ["LIMIT", "SHOP_RATE", "SHOP_HOST", "NO"]) == {
+        "LIMIT": ("shop.a",),
+        "NO": (),
+        "SHOP_HOST": tuple(mesh.tables),
+        "SHOP_RATE": ("shop.c",),
+    }
+    assert differing({"A": "1", "B": "2"}, {"B": "2"}) == ("A",)
