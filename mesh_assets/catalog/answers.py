@@ -8,7 +8,7 @@ from mesh_assets import address as names
 from mesh_assets import deprecation, graph
 from mesh_assets.account.look import look
 from mesh_assets.address import QUESTIONS, Address
-from mesh_assets.catalog import profile, words
+from mesh_assets.catalog import columns, profile, words
 from mesh_assets.catalog.access import readers_code, whereabouts
 from mesh_assets.catalog.reports import SCHEMA_VERSION, Json, spelt
 from mesh_assets.catalog.standing import Standing, version_of, worst
@@ -406,7 +406,7 @@ def _with(env: Environment, standing: Standing, address: Address) -> Json:
         "generation": {spelt(name): mark for name, mark in sorted((record.get("generation") or {}).items())},
         "fingerprint": record.get("fingerprint"),
         "lineage": lineage(standing, [table.name]),
-        "lineage_columns": column_lineage(env.mesh, table),
+        **columns.told(env, table),
     }
 
 
@@ -447,18 +447,6 @@ def _node(standing: Standing, name: str) -> Json:
     if table is None:
         return {"table": spelt(name), "status": "never ran", "toolchain": "not part of the mesh"}
     return {"table": spelt(name), "status": standing.of(table)["status"], "toolchain": table.toolchain.value}
-
-
-def column_lineage(mesh: Mesh, table: Table) -> list[Json]:
-    """Which columns each column is made of; only where the table is one SQL file whose inputs have contracts."""
-    if table.toolchain is not Toolchain.SQL:
-        return []
-    from mesh_assets.catalog.columns import sources
-
-    return [
-        {"column": column, "from": [{"table": spelt(name), "column": source} for name, source in found]}
-        for column, found in sources(mesh, table).items()
-    ]
 
 
 def _domain_with(env: Environment, standing: Standing, address: Address) -> Json:

@@ -63,20 +63,16 @@ def role_tags(table: Table) -> dict[str, str]:
 
 def column_lineage(env: "Environment", table: Table, columns: Sequence[Sequence[str]]) -> Metadata:
     """What each column is made of, where the table's SQL tells it; nothing where it does not."""
-    from mesh_assets.changes.judge import cache_of
-    from mesh_assets.changes.known import known_columns
-    from mesh_assets.changes.lineage import lineage
+    from mesh_assets.catalog.columns import Followed
 
-    known = known_columns(env)
-    found = lineage(env.mesh, table, known, cache_of(env)).outputs
-    names = {(name, column.lower()): column for name, listed in known.items() for column, _ in listed}
+    made = Followed(env).made_of(table)
     deps = {
         column: [
-            dg.TableColumnDep(asset_key=dg.AssetKey(source.split(".")), column_name=names.get((source, name), name))
-            for source, name in sorted(found[column.lower()])
+            dg.TableColumnDep(asset_key=dg.AssetKey(source.split(".")), column_name=name)
+            for source, name in made[column.lower()]
         ]
         for column, _ in columns
-        if found.get(column.lower())
+        if made.get(column.lower())
     }
     return {"dagster/column_lineage": dg.TableColumnLineage(deps)} if deps else {}
 

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from mesh_assets.address import QUESTIONS
+from mesh_assets.orchestration import tell
 from mesh_assets.portal import render
 from mesh_assets.portal.export import export
 from mesh_assets.portal.site import Site
@@ -167,6 +168,69 @@ def test_with_what_names_every_input_and_the_files_with_their_hashes(client, bui
     (file,) = client.get("/mesh/domains/shop/raw_orders/with.json").json()["files"]
     content = (built.root / "domains/shop/raw/orders.csv").read_bytes()
     assert file == {"file": "raw/orders.csv", "sha256": hashlib.sha256(content).hexdigest()[:32]}
+
+
+def test_a_column_is_followed_through_sql_and_dbt_both_ways_and_where_it_ends_is_said(place):
+    place.sql("money.revenue", "select sum(Amount)::bigint as Total from shop.orders")
+    place.domain("book", "inputs: [{port: shop.orders}]\n")
+    place.write(
+        "dbt_projects/book/dbt_project.yml",
+        'name: book\nversion: "1"\nconfig-version: 2\nprofile: book\nmodels: {book: {+materialized: table}}\n',
+    )
+    sources = "version: 2\nsources: [{name: shop, tables: [{name: orders}]}]\n"
+    place.write("dbt_projects/book/models/sources.yml", sources)
+    place.write(
+        "dbt_projects/book/models/spent.sql",
+        "select id as item, amount * 2 as twice from {{ source('shop', 'orders') }} where note <> ''",
+    )
+    place.domain(
+        "science",
+        "inputs: [{port: shop.orders}]\n",
+        assets__py="""
+        import mesh_assets
+
+        @mesh_assets.table(inputs=["shop.orders"], columns={"shop.orders": ["amount"]})
+        def guesses(orders):
+            return orders
+
+        @mesh_assets.table(inputs=["shop.orders"])
+        def others(orders):
+            return orders
+        """,
+    )
+    (place.root / "domains/science/assets__py").rename(place.root / "domains/science/assets.py")
+    client = Client(app_of(place))
+    spent = client.get("/mesh/domains/book/spent/with.json").json()
+    assert spent["followed"]["known"] == "proven"
+    orders = client.get("/mesh/domains/shop/orders/with.json").json()
+    by_name = {row["column"]: row for row in orders["lineage_columns"]}
+    assert by_name["amount"]["from"] == [{"table": "shop/raw_orders", "column": "amount"}]
+    assert by_name["amount"]["feeds"] == [
+        {"table": "book/spent", "column": "twice"},
+        {"table": "money/revenue", "column": "total"},
+    ]
+    assert by_name["amount"]["used_by"] == [
+        {"table": "science/guesses", "known": "declared"},
+        {"table": "science/others", "known": "assumed"},
+    ]
+    only_filtered = [{"table": "book/spent", "known": "proven"}, {"table": "science/others", "known": "assumed"}]
+    assert (by_name["note"]["feeds"], by_name["note"]["used_by"]) == ([], only_filtered)
+    env = place.env()
+    (deps,) = tell.column_lineage(env, env.mesh.tables["book.spent"], [("item", ""), ("twice", "")]).values()
+    assert {name: [dep.column_name for dep in made] for name, made in deps.deps_by_column.items()} == {
+        "item": ["id"], "twice": ["amount"],
+    }  # fmt: skip
+    page = client.get("/mesh/domains/science/guesses/with").text
+    assert "cannot be followed: a function makes it" in page
+    assert "<code>amount</code>, and is given nothing else" in page
+    assert client.get("/mesh/domains/science/others/with.json").json()["followed"] == {
+        "known": "assumed",
+        "why": "a function makes it, and tells nobody which of its columns comes from which",
+        "inputs": [{"table": "shop/orders", "known": "assumed", "columns": []}],
+        "readers": [],
+        "more": 0,
+    }
+    assert "It begins here" in client.get("/mesh/domains/shop/raw_orders/with").text
 
 
 def test_a_version_keeps_its_address(place):
