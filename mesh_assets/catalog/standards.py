@@ -84,10 +84,15 @@ def odcs(mesh: Mesh, domain: str, table: str) -> str:
     return (mesh.root / item.contract.where.path).read_text(encoding="utf-8")
 
 
-def dcat(env: Environment, standing: Standing, base: str = "") -> dict[str, Any]:
-    """The catalogue as DCAT 3 in JSON-LD: a dataset per output port, a publisher per domain."""
-    mesh = env.mesh
-    home = f"{(base or env_base(env)).rstrip('/')}"
+def dcat(env: Environment, standing: Standing, base: str) -> dict[str, Any]:
+    """The catalogue as DCAT 3 in JSON-LD: a dataset per output port, a publisher per domain.
+
+    Args:
+        env: The environment.
+        standing: How everything stands.
+        base: Where the portal is, up to the `/mesh`; every id begins with it.
+    """
+    mesh, home = env.mesh, base.rstrip("/")
     return {
         "@context": {
             "dcat": "http://www.w3.org/ns/dcat#",
@@ -104,13 +109,6 @@ def dcat(env: Environment, standing: Standing, base: str = "") -> dict[str, Any]
             _dataset(mesh, standing, table.name, home) for table in mesh.tables.values() if table.port is not None
         ],
     }
-
-
-def env_base(_env: Environment) -> str:
-    """Where the portal is for everybody."""
-    from mesh_assets.settings import Settings
-
-    return Settings().portal_url or "http://127.0.0.1:3000"
 
 
 def _dataset(mesh: Mesh, standing: Standing, name: str, home: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from mesh_assets.portal import render
 from mesh_assets.portal.export import export
 from mesh_assets.portal.site import Site
 from tests.making import Place
-from tests.portal_mesh import EVIL, SECRET, Client, app_of, small
+from tests.portal_mesh import EVIL, SECRET, Client, Described, app_of, small
 
 ADDRESSES = ("shop", "money", "shop/orders", "shop/raw_orders", "money/revenue")
 READING = (
@@ -368,17 +368,75 @@ def test_what_is_unchanged_is_not_sent_again(client):
     assert client.get("/mesh/domains/shop/orders/how", if_none_match=page.headers["etag"]).status_code == 304
 
 
-def test_the_api_is_as_its_openapi_says(client):
-    from jsonschema import Draft202012Validator
+def test_the_api_is_as_its_openapi_says_for_every_domain_table_version_and_question(client, built):
+    """Every key is described, has the described type and is there: schemas are closed for this test."""
+    said = Described(client)
+    for kind in ("domains", "tables", "status"):
+        said.check(f"/{kind}")
+    for domain in ("shop", "money"):
+        for path in (f"/domains/{domain}", f"/domains/{domain}/tests", *(f"/domains/{domain}/{q}" for q in QUESTIONS)):
+            said.check(path)
+    for table in ("shop/raw_orders", "shop/orders", "money/revenue"):
+        said.check(f"/domains/{table}/tests")
+        version = built.version(table.replace("/", "."))
+        for question in QUESTIONS:
+            said.check(f"/domains/{table}/{question}")
+            said.check(f"/domains/{table}@{version}/{question}")
+    for kind in ("changes", "incidents", "kitchens", "pipelines", "quarantine", "backfills"):
+        said.check(f"/{kind}")
+        said.problem(f"/{kind}/shop/none" if kind == "quarantine" else f"/{kind}/0123abc")
+    said.problem("/domains/shp")
 
-    described = client.get("/mesh/api/openapi.json").json()
-    assert described["openapi"] == "3.1.0"
-    names = {"domain": "shop", "table": "orders", "question": "when"}
-    for path, item in described["paths"].items():
-        answer = client.get(path.format(**names))
-        assert answer.status_code == 200, path
-        schema = item["get"]["responses"]["200"]["content"]["application/json"]["schema"]
-        Draft202012Validator(schema).validate(answer.json())
+
+def test_a_wrong_type_and_a_missing_or_new_key_are_told_by_the_schemas(client):
+    from jsonschema import ValidationError
+
+    said = Described(client)
+    data = client.get("/mesh/api/domains/money/revenue/when").json()
+    for spoilt in (
+        {**data, "versions": [{**data["versions"][0], "seconds": "1.5"}]},
+        {**data, "tests": [{**data["tests"][0], "status": None}]},
+        {key: value for key, value in data.items() if key != "waiting"},
+        {**data, "status": "good"},
+        {**data, "unheard": 1},
+        {**data, "versions": [{**data["versions"][0], "at": "yesterday"}]},
+    ):
+        with pytest.raises(ValidationError):
+            said.validate("/domains/money/revenue/when", spoilt)
+
+
+def test_the_api_shows_trouble_as_it_shows_success(place):
+    """A held table, an incident, a broken domain, a table that never ran, and a kitchen."""
+    from mesh_assets.kitchen.api import Kitchen
+
+    Kitchen.open("tasting", root=place.root, settings=place.settings, code=False)
+    place.write("domains/shop/raw/orders.csv", "id,amount,buyer,note\n1,7000,x,y\n")
+    place.run()
+    place.sql("money.later", "select 1::bigint as one")
+    place.domain("torn", "inpts: []\n")
+    client = Client(app_of(place))
+    said = Described(client)
+    assert client.get("/mesh/api/domains/money/later/what").json()["version"] is None
+    for path in ("/domains", "/tables", "/status", "/domains/shop", "/domains/torn", "/kitchens", "/kitchens/tasting"):
+        said.check(path)
+    for question in QUESTIONS:
+        for address in ("shop", "shop/orders", "money/later"):
+            said.check(f"/domains/{address}/{question}")
+    (incident,) = said.check("/incidents")["incidents"]
+    said.check(f"/incidents/{incident['id']}")
+
+
+def test_documents_of_the_standards_have_etags_and_name_themselves_as_they_were_asked_for(built):
+    client = Client(app_of(built), host="127.0.0.1:4711")
+    for path in ("catalog.jsonld", "domains/shop.odps.yaml", "domains/shop/orders.odcs.yaml"):
+        first = client.get(f"/mesh/{path}")
+        assert client.get(f"/mesh/{path}", if_none_match=first.headers["etag"]).status_code == 304
+    found = client.get("/mesh/catalog.jsonld").json()
+    assert found["@id"] == "http://127.0.0.1:4711/mesh/"
+    assert found["dcat:dataset"][0]["@id"] == "http://127.0.0.1:4711/mesh/domains/shop/orders/what"
+    named = Place(built.root)
+    named.settings = built.settings.model_copy(update={"portal_url": "https://mesh.example"})
+    assert Client(app_of(named)).get("/mesh/catalog.jsonld").json()["@id"] == "https://mesh.example/mesh/"
 
 
 def test_the_catalogue_as_dcat_names_every_port(client):

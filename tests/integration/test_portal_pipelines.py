@@ -8,7 +8,7 @@ from mesh_assets.launches import Launches
 from mesh_assets.running import run_pipeline
 from tests.integration.test_portal import Strict
 from tests.making import Place, Quiet
-from tests.portal_mesh import EVIL, Client, app_of, small
+from tests.portal_mesh import EVIL, Client, Described, app_of, small
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +42,8 @@ def test_pages_and_json_say_the_same(place):
         assert "<script>alert" not in page.text
     told = client.get("/mesh/pipelines/monthly.json").json()
     assert told["critical_path"] == ["shop/raw_orders", "shop/orders", "money/revenue"]
+    for path in ("/pipelines", "/pipelines/monthly"):
+        assert Described(client).check(path) == client.get(f"/mesh{path}.json").json()
     page = client.get("/mesh/pipelines/monthly").text
     assert page.count("<rect") >= 3, "a bar for each table"
     assert "Where its time went" in page
@@ -62,9 +64,11 @@ def test_a_pipeline_is_launched_and_cancelled_from_its_page(place):
     page = Client(app_of(place)).get("/mesh/pipelines/money/own").text
     assert "running" in page
     assert "Cancel the launch" in page
+    Described(Client(app_of(place))).check("/pipelines")
     cancelled = Client(app_of(place)).post("/mesh/pipelines/money/own/cancel")
     assert cancelled.status_code == 303
     assert [one.outcome for one in Launches(place.env().ledger.store).of("money/own")] == ["cancelled"]
+    Described(Client(app_of(place))).check("/pipelines")
     again = Client(app_of(place)).post("/mesh/pipelines/money/own/cancel")
     assert again.status_code == 422
     assert "no launch of money/own goes on" in again.text
