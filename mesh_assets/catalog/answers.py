@@ -16,10 +16,12 @@ from mesh_assets.contract import Column, Contract
 from mesh_assets.domain import Domain, Mesh, Table, Toolchain
 from mesh_assets.environment import Environment, contract_hash
 from mesh_assets.errors import UsageError, nearest
-from mesh_assets.ledger import Attempt, Version
+from mesh_assets.ledger import Attempt, Record, Version
 
 LISTED = 50
 """Versions and attempts on one page."""
+HALF = 32
+"""Digits of half a SHA-256."""
 
 
 def answer(env: Environment, standing: Standing, address: Address, question: str) -> Json:
@@ -402,12 +404,18 @@ def _with(env: Environment, standing: Standing, address: Address) -> Json:
             }
             for name, item in sorted(inputs.items())
         ],
-        "files": [{"file": name, "sha256": sha} for name, sha in sorted((record.get("files") or {}).items())],
+        "files": _files(record),
         "generation": {spelt(name): mark for name, mark in sorted((record.get("generation") or {}).items())},
         "fingerprint": record.get("fingerprint"),
         "lineage": lineage(standing, [table.name]),
         **columns.told(env, table),
     }
+
+
+def _files(record: Record) -> list[Json]:
+    """Raw files with their SHA-256; versions that are older than whole hashes have its first half, and `…`."""
+    found = sorted((record.get("files") or {}).items())
+    return [{"file": name, "sha256": f"{sha}…" if len(sha) == HALF else sha} for name, sha in found]
 
 
 def _of(mesh: Mesh, name: str, version: int | None) -> dict[str, str]:
@@ -468,8 +476,8 @@ def _domain_with(env: Environment, standing: Standing, address: Address) -> Json
     files = []
     for source in domain.sources:
         version = standing.versions.get(f"{address.domain}.{source.table}")
-        files.append({"pattern": source.pattern, "table": f"{address.domain}/{source.table}",
-                      "files": [{"file": name, "sha256": sha} for name, sha in sorted((version.record.get("files") or {}).items())] if version else []})  # fmt: skip
+        listed = _files(version.record) if version else []
+        files.append({"pattern": source.pattern, "table": f"{address.domain}/{source.table}", "files": listed})
     return {"inputs": rows, "sources": files, "lineage": lineage(standing, own)}
 
 

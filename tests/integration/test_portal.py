@@ -167,7 +167,10 @@ def test_with_what_names_every_input_and_the_files_with_their_hashes(client, bui
     assert [item["column"] for item in orders["lineage_columns"]] == ["id", "amount", "buyer", "note"]
     (file,) = client.get("/mesh/domains/shop/raw_orders/with.json").json()["files"]
     content = (built.root / "domains/shop/raw/orders.csv").read_bytes()
-    assert file == {"file": "raw/orders.csv", "sha256": hashlib.sha256(content).hexdigest()[:32]}
+    assert file == {"file": "raw/orders.csv", "sha256": hashlib.sha256(content).hexdigest()}
+    (source,) = client.get("/mesh/domains/shop/with.json").json()["sources"]
+    assert source["files"] == [file]
+    assert f'<code class="small">{file["sha256"]}</code>' in client.get("/mesh/domains/shop/with").text
 
 
 def test_a_column_is_followed_through_sql_and_dbt_both_ways_and_where_it_ends_is_said(place):
