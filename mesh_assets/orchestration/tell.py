@@ -163,7 +163,7 @@ def asset_description(mesh: Mesh, table: Table) -> str:
 def questions(table: Table) -> list[str]:
     """The five questions about a table as links into the portal, as a table in Markdown.
 
-    They hold on any host name; where Dagster has a path prefix, or the portal another address, `MESH_PORTAL_URL` says so.
+    They hold on any host name, and under Dagster's path prefix; where the portal has another address, `MESH_PORTAL_URL` says so.
     """
     urls = address.urls(address.Address(domain=table.domain, table=table.short), _portal())
     asked = [f"[{address.QUESTIONS[word].rstrip('?')}]({url})" for word, url in urls.items()]
@@ -173,7 +173,8 @@ def questions(table: Table) -> list[str]:
 
 @cache
 def _portal() -> str:
-    return Settings().portal_url
+    settings = Settings()
+    return settings.portal_url or settings.portal_prefix
 
 
 def is_warning(mode: OnFailure) -> bool:

@@ -72,6 +72,7 @@ def create(site: Site, *, hosts: tuple[str, ...] = ()) -> Guard:
     """
     portal = _Portal(site)
     routes = [
+        Route("/", lambda _: RedirectResponse(f"{site.prefix}/mesh/", 307)),
         Route("/mesh", lambda _: RedirectResponse(f"{site.prefix}/mesh/", 308)),
         Route("/mesh/healthz", portal.health),
         Route("/mesh/static/{file}", portal.static),

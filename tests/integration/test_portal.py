@@ -143,6 +143,49 @@ def test_what_is_not_there_is_said_with_what_is_near(client, path, mend):
     assert "<script>" not in page.text.replace("<script src", "")
 
 
+def test_the_root_leads_to_the_portal(client):
+    assert client.get("/").headers["location"] == "/mesh/"
+
+
+def test_the_addresses_of_a_version_that_never_was_are_not_printed(built):
+    from typer.testing import CliRunner
+
+    from mesh_assets.address import NotFound
+    from mesh_assets.cli import app
+
+    version = built.version("shop.orders")
+
+    def url(what: str):
+        environment = {"MESH_HOME": str(built.root / ".mesh")}
+        return CliRunner().invoke(app, ["url", what, "what", "--mesh", str(built.root)], env=environment)
+
+    assert url(f"shop/orders@{version}").stdout.endswith(f"/mesh/domains/shop/orders@{version}/what\n")
+    missing = url("shop/orders@99")
+    assert isinstance(missing.exception, NotFound)
+    assert f"has no version 99\n    Its versions near that: {version}." in str(missing.exception)
+    assert missing.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "prefix"),
+    [
+        (["-h", "127.0.0.1", "--path-prefix", "/dg"], "/dg"),
+        (["--path-prefix=/dg", "-m", "mesh_assets.definitions"], "/dg"),
+        (["-l", "/dg"], "/dg"),
+        (["-p", "3000"], ""),
+    ],
+)
+def test_links_in_dagster_are_under_its_path_prefix(arguments, prefix, monkeypatch, built):
+    from mesh_assets.portal.webserver import prefix_of
+
+    assert prefix_of(arguments) == prefix
+    tell._portal.cache_clear()
+    monkeypatch.setenv("MESH_PORTAL_PREFIX", prefix)
+    (told,) = {line for line in tell.questions(built.env().mesh.tables["shop.orders"]) if "What is it" in line}
+    tell._portal.cache_clear()
+    assert f"({prefix}/mesh/domains/shop/orders/what)" in told
+
+
 def test_a_table_leads_to_its_first_question(client):
     assert client.get("/mesh/domains/shop/orders").headers["location"] == "/mesh/domains/shop/orders/what"
 
