@@ -1,6 +1,7 @@
 """The five questions, answered as plain data: for a domain, a table of it, or one version of that."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -313,6 +314,7 @@ def _version(env: Environment, table: Table, version: Version) -> Json:
     results = env.ledger.results(table.name, version.version, contract_hash(table)) or ()
     return {
         "version": version.version,
+        "started": started(version.at, record.get("seconds")),
         "at": version.at,
         "run": version.run,
         "log": f"/runs/{version.run}",
@@ -334,9 +336,15 @@ def _version(env: Environment, table: Table, version: Version) -> Json:
     }
 
 
+def started(at: str, seconds: float | None) -> str | None:
+    """When something began that ended at that moment and took so long; None where nobody has measured it."""
+    return None if seconds is None else (datetime.fromisoformat(at) - timedelta(seconds=seconds)).isoformat()
+
+
 def _try(attempt: Attempt) -> Json:
     record = attempt.record
     return {
+        "started": started(attempt.at, record.get("seconds")),
         "at": attempt.at,
         "outcome": attempt.outcome,
         "run": attempt.run,

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import time
+from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -141,6 +142,32 @@ def test_what_is_not_there_is_said_with_what_is_near(client, path, mend):
     assert page.status_code == machine.status_code == 404
     assert machine.json()["mend"].startswith(mend)
     assert "<script>" not in page.text.replace("<script src", "")
+
+
+def test_when_says_when_it_began_and_what_each_test_said_of_each_version(place):
+    place.contract(
+        "shop.orders",
+        {"id": "BIGINT", "amount": "BIGINT", "buyer": "VARCHAR", "note": "VARCHAR"},
+        quality="- {id: few_rows, metric: rowCount, mustBeLessThan: 3, severity: warning}",
+    )
+    place.run()
+    client = Client(app_of(place))
+    found = client.get("/mesh/domains/shop/orders/when.json").json()
+    version = found["versions"][0]
+    began, ended = (datetime.fromisoformat(version[key]) for key in ("started", "at"))
+    assert (ended - began).total_seconds() == pytest.approx(version["seconds"], abs=0.001)
+    assert found["attempts"][0]["started"] < found["attempts"][0]["at"]
+    page = client.get("/mesh/domains/shop/orders/when").text
+    (said,) = [result["message"] for result in version["results"] if result["name"] == "few_rows"]
+    assert page.count(said.replace("`", "")) >= 1 or said.split("`")[0] in page
+    assert "What each test said" in page
+    assert page.count('class="strip"') == len(found["tests"])
+    assert f'<a href="/mesh/domains/shop/orders@{version["version"]}/when">each</a>' in page
+    assert version["run"] in page, "without Dagster the id is there in full, with where its log is"
+    assert "mesh portal --dagster URL" in page
+    linked = Client(app_of(place, dagster="http://dagster.example")).get("/mesh/domains/shop/orders/when").text
+    assert f'href="http://dagster.example/runs/{version["run"]}"' in linked
+    assert "mesh portal --dagster URL" not in linked
 
 
 def test_the_root_leads_to_the_portal(client):

@@ -226,6 +226,7 @@ class Version(TypedDict):
     """A published version."""
 
     version: int
+    started: Moment | None
     at: Moment
     run: str
     log: str
@@ -241,6 +242,7 @@ class Version(TypedDict):
 class Attempt(TypedDict):
     """A time that a table was tried."""
 
+    started: Moment | None
     at: Moment
     outcome: str
     run: str
