@@ -1,10 +1,13 @@
 """The portal's pages of horizontal pipelines: for people, as JSON, and what can be done on them."""
 
 import json
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from mesh_assets.launches import Launches
+from mesh_assets.portal.export import export
+from mesh_assets.portal.site import Site
 from mesh_assets.running import run_pipeline
 from tests.integration.test_portal import Strict
 from tests.making import Place, Quiet
@@ -52,6 +55,25 @@ def test_pages_and_json_say_the_same(place):
     assert missing.status_code == 404
     assert "Did you mean `monthly`?" in missing.text
     assert client.get("/mesh/pipelines/monthly?launch=zzz").status_code == 404
+
+
+def test_pipelines_are_among_the_files_of_an_export_with_each_launch(place, tmp_path):
+    place = place.copied(tmp_path / "mesh")
+    run_pipeline(place.env(), "monthly", settings=place.settings, progress=Quiet())
+    target = tmp_path / "site"
+    export(Site(place.root, place.settings).view(), target)
+    launches = Launches(place.env().ledger.store).of("monthly")
+    named = ["pipelines", "backfills", "quarantine", "pipelines/monthly", "pipelines/money/own"]
+    for name in (*named, *(f"pipelines/monthly.launch-{one.id}" for one in launches)):
+        page = target / f"{name}.html"
+        text = page.read_text()
+        assert "<form" not in text
+        for link in Strict(text).links:
+            parts = urlsplit(link)
+            if not parts.scheme and not link.startswith("#"):
+                assert (page.parent / unquote(parts.path)).resolve().is_file(), (page, link)
+    assert 'href="pipelines.html"' in (target / "index.html").read_text()
+    assert not (target / "kitchens.html").exists()
 
 
 def test_a_pipeline_is_launched_and_cancelled_from_its_page(place):
