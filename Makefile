@@ -57,15 +57,15 @@ dev: $(VENV)/.run ## Dagster's web server and daemon for the shipped mesh
 PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 # Three at once on two cores: some tests only wait.
 test: $(VENV)/.dev ## set everything up, then the tests, without those that take long
-	@$(MAKE) --no-print-directory system axe hyparquet
+	@$(MAKE) --no-print-directory system axe hyparquet odps
 	$(PYTEST) -n 3 -m "not slow and not long"
 
 test-long: $(VENV)/.dev ## the tests that take long: faults, restarts, whole pages of the documentation
-	@$(MAKE) --no-print-directory system axe hyparquet
+	@$(MAKE) --no-print-directory system axe hyparquet odps
 	$(PYTEST) -n 3 -m "long and not slow"
 
 test-all: $(VENV)/.dev ## all tests: these, those, and the slow ones of many minutes
-	@$(MAKE) --no-print-directory system axe hyparquet
+	@$(MAKE) --no-print-directory system axe hyparquet odps
 	$(PYTEST) -n 2
 
 lint: $(VENV)/.dev ## ruff, ty, import-linter
@@ -122,6 +122,15 @@ hyparquet:
 	  && printf '%s\n' "5fb6b118fcbc4575771204acd0aa5cab532f40be92339094b7cc756d79830ab5  hyparquet-1.31.5.tgz" "364f2735995f26456e5fb9b4a1d2e9f3733d1c5983044f40ef2608f7e0ca5dcf  hyparquet-writer-0.17.0.tgz" | sha256sum -c --quiet \
 	  && mkdir -p node_modules && for p in $(HYPARQUET); do rm -rf package && tar xzf $$p.tgz && mv package "node_modules/$${p%-*}" && rm $$p.tgz || exit 1; done; } \
 	|| echo "note: hyparquet could not be fetched; its test will be skipped"
+
+# The schemas of the Open Data Product Standard; for tests only. The package itself wants another pydantic.
+ODPS := 0.3.2
+odps:
+	@test -e $(VENV)/odps-$(ODPS)/odps-1.1.0.schema.json || { cd $(VENV) && echo "dataproduct-cli==$(ODPS) --hash=sha256:560c603812db945d236d885e6150a6327088f4eb4f0b3229bee6284f3b6ef888" > odps.txt \
+	  && bin/python -m pip download -q --disable-pip-version-check --no-deps --require-hashes -d odps-wheel -r odps.txt \
+	  && bin/python -c "import zipfile; zipfile.ZipFile('odps-wheel/dataproduct_cli-$(ODPS)-py3-none-any.whl').extractall('odps-wheel')" \
+	  && rm -rf odps-$(ODPS) && mv odps-wheel/dataproduct/schemas odps-$(ODPS) && rm -rf odps-wheel odps.txt; } \
+	|| echo "note: the schemas of ODPS could not be fetched; their tests will be skipped"
 
 COMPILE = UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate
 lock: ## resolve again (UPGRADE=1 takes newer releases)

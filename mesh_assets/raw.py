@@ -73,11 +73,10 @@ def content(folder: Path, source: Source, known: Mapping[str, tuple[str, str]]) 
 
 
 def hashes(folder: Path, source: Source | None, known: Mapping[str, tuple[str, str]]) -> dict[str, str]:
-    """Content hashes of a source's files, by their path within the domain; nothing for other tables."""
+    """SHA-256 of a source's files, by their path within the domain; nothing for other tables."""
     if source is None:
         return {}
-    found = {path.relative_to(folder).as_posix(): known.get(str(path), ("", ""))[1] for path in files(folder, source)}
-    return {name: sha[:32] for name, sha in found.items()}
+    return {path.relative_to(folder).as_posix(): known.get(str(path), ("", ""))[1] for path in files(folder, source)}
 
 
 def query(folder: Path, source: Source, contract: Contract | None) -> str:

@@ -25,6 +25,7 @@ class Settings(BaseSettings):
         portal_hosts: Host names that the portal answers to, with commas between them; default: this machine's own when it
             listens there, else any.
         portal_listens: Where the web server listens that the portal is in; `mesh dev` sets it.
+        portal_prefix: Before `/mesh` in links from Dagster's pages; the web server sets it to its `--path-prefix`.
         portal_commit: What is saved in the portal is committed to git, and nothing else with it.
         portal_branch: On which branch; default: the one that is checked out. It is made when it is not there.
         user_header: Header in which your proxy says who asks; without it nobody has a name in the portal.
@@ -44,6 +45,7 @@ class Settings(BaseSettings):
     portal_url: str = ""
     portal_hosts: str = ""
     portal_listens: str = ""
+    portal_prefix: str = ""
     portal_commit: bool = False
     portal_branch: str = ""
     user_header: str = ""

@@ -3,10 +3,12 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from starlette.types import ASGIApp
 
+from mesh_assets.address import QUESTIONS
 from mesh_assets.portal.serving import application
 from tests.making import Place
 
@@ -107,3 +109,59 @@ class Client:
                 return await client.request(method, path, headers=headers, data=data)
 
         return asyncio.run(ask())
+
+
+class Described:
+    """Holds a portal's API to its own OpenAPI document, with every object closed: an undescribed key is a fault, too."""
+
+    def __init__(self, client: Client) -> None:
+        from jsonschema import Draft202012Validator, FormatChecker
+
+        self.client = client
+        self.document = client.get("/mesh/api/openapi.json").json()
+        Draft202012Validator.check_schema(self.document["components"]["schemas"])
+        self.schemas = json.loads(json.dumps(self.document["components"]), object_hook=_closed)
+        formats = FormatChecker(formats=())
+        formats.checks("date-time", raises=ValueError)(lambda text: not isinstance(text, str) or _moment(text))
+        formats.checks("date", raises=ValueError)(lambda text: not isinstance(text, str) or len(text) == 10)
+        self.validator = lambda schema: Draft202012Validator(
+            {**schema, "components": self.schemas}, format_checker=formats
+        )
+
+    def check(self, path: str) -> dict:
+        """What is at a path of the API, which must be as it is described."""
+        answer = self.client.get(f"/mesh/api{path}")
+        assert answer.status_code == 200, (path, answer.text)
+        self.validate(path, answer.json())
+        return answer.json()
+
+    def problem(self, path: str) -> None:
+        """That nothing is there, said as it is described."""
+        answer = self.client.get(f"/mesh/api{path}")
+        assert answer.status_code == 404, (path, answer.text)
+        self.validate(path, answer.json(), status="404")
+
+    def validate(self, path: str, data: object, status: str = "200") -> None:
+        """That data is what is described for a path."""
+        said = self.document["paths"][f"/mesh/api{self._template(path)}"]["get"]["responses"][status]
+        self.validator(said["content"]["application/json"]["schema"]).validate(data)
+
+    def _template(self, path: str) -> str:
+        """The path of the document that stands for this one: the one with the fewest holes."""
+        words, fitting = path.split("/"), []
+        for template in self.document["paths"]:
+            known = template.removeprefix("/mesh/api").split("/")
+            if len(known) == len(words) and all(
+                one == other or (one == "{question}" and other in QUESTIONS) or (one[:1] == "{" and one != "{question}")
+                for one, other in zip(known, words, strict=True)
+            ):
+                fitting.append((sum(one[:1] == "{" for one in known), "/".join(known)))
+        return min(fitting)[1]
+
+
+def _closed(schema: dict) -> dict:
+    return {**schema, "additionalProperties": False} if "properties" in schema and "type" in schema else schema
+
+
+def _moment(text: str) -> bool:
+    return "T" in text and datetime.fromisoformat(text).tzinfo is not None

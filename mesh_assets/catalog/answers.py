@@ -1,6 +1,7 @@
 """The five questions, answered as plain data: for a domain, a table of it, or one version of that."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from mesh_assets import address as names
 from mesh_assets import deprecation, graph, provenance
 from mesh_assets.account.look import look
 from mesh_assets.address import QUESTIONS, Address
-from mesh_assets.catalog import profile, terms, words
+from mesh_assets.catalog import columns, profile, terms, words
 from mesh_assets.catalog.access import readers_code, whereabouts
 from mesh_assets.catalog.reports import SCHEMA_VERSION, Json, spelt
 from mesh_assets.catalog.standing import Standing, version_of, worst
@@ -16,10 +17,12 @@ from mesh_assets.contract import Column, Contract
 from mesh_assets.domain import Domain, Mesh, Table, Toolchain
 from mesh_assets.environment import Environment, contract_hash
 from mesh_assets.errors import UsageError, nearest
-from mesh_assets.ledger import Attempt, Version
+from mesh_assets.ledger import Attempt, Record, Version
 
 LISTED = 50
 """Versions and attempts on one page."""
+HALF = 32
+"""Digits of half a SHA-256."""
 
 
 def answer(env: Environment, standing: Standing, address: Address, question: str) -> Json:
@@ -336,6 +339,7 @@ def _version(env: Environment, table: Table, version: Version) -> Json:
         own = {str(item["name"]) for item in results}
     return {
         "version": version.version,
+        "started": started(version.at, record.get("seconds")),
         "at": version.at,
         "run": version.run,
         "log": f"/runs/{version.run}",
@@ -353,9 +357,15 @@ def _version(env: Environment, table: Table, version: Version) -> Json:
     }
 
 
+def started(at: str, seconds: float | None) -> str | None:
+    """When something began that ended at that moment and took so long; None where nobody has measured it."""
+    return None if seconds is None else (datetime.fromisoformat(at) - timedelta(seconds=seconds)).isoformat()
+
+
 def _try(attempt: Attempt) -> Json:
     record = attempt.record
     return {
+        "started": started(attempt.at, record.get("seconds")),
         "at": attempt.at,
         "outcome": attempt.outcome,
         "run": attempt.run,
@@ -423,12 +433,18 @@ def _with(env: Environment, standing: Standing, address: Address) -> Json:
             }
             for name, item in sorted(inputs.items())
         ],
-        "files": [{"file": name, "sha256": sha} for name, sha in sorted((record.get("files") or {}).items())],
+        "files": _files(record),
         "generation": {spelt(name): mark for name, mark in sorted((record.get("generation") or {}).items())},
         "fingerprint": record.get("fingerprint"),
         "lineage": lineage(standing, [table.name]),
-        "lineage_columns": column_lineage(env.mesh, table),
+        **columns.told(env, table),
     }
+
+
+def _files(record: Record) -> list[Json]:
+    """Raw files with their SHA-256; versions that are older than whole hashes have its first half, and `…`."""
+    found = sorted((record.get("files") or {}).items())
+    return [{"file": name, "sha256": f"{sha}…" if len(sha) == HALF else sha} for name, sha in found]
 
 
 def _of(mesh: Mesh, name: str, version: int | None) -> dict[str, str]:
@@ -470,18 +486,6 @@ def _node(standing: Standing, name: str) -> Json:
     return {"table": spelt(name), "status": standing.of(table)["status"], "toolchain": table.toolchain.value}
 
 
-def column_lineage(mesh: Mesh, table: Table) -> list[Json]:
-    """Which columns each column is made of; only where the table is one SQL file whose inputs have contracts."""
-    if table.toolchain is not Toolchain.SQL:
-        return []
-    from mesh_assets.catalog.columns import sources
-
-    return [
-        {"column": column, "from": [{"table": spelt(name), "column": source} for name, source in found]}
-        for column, found in sources(mesh, table).items()
-    ]
-
-
 def _domain_with(env: Environment, standing: Standing, address: Address) -> Json:
     domain = env.mesh.domains[address.domain]
     rows = []
@@ -501,8 +505,8 @@ def _domain_with(env: Environment, standing: Standing, address: Address) -> Json
     files = []
     for source in domain.sources:
         version = standing.versions.get(f"{address.domain}.{source.table}")
-        files.append({"pattern": source.pattern, "table": f"{address.domain}/{source.table}",
-                      "files": [{"file": name, "sha256": sha} for name, sha in sorted((version.record.get("files") or {}).items())] if version else []})  # fmt: skip
+        listed = _files(version.record) if version else []
+        files.append({"pattern": source.pattern, "table": f"{address.domain}/{source.table}", "files": listed})
     return {"inputs": rows, "sources": files, "lineage": lineage(standing, own)}
 
 

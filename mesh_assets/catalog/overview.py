@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mesh_assets.catalog import trust
-from mesh_assets.catalog.answers import summary
+from mesh_assets.catalog.answers import started, summary
 from mesh_assets.catalog.reports import SCHEMA_VERSION, Json, spelt
 from mesh_assets.catalog.standing import ORDER, Standing
 from mesh_assets.domain import Mesh
@@ -174,7 +174,6 @@ def _brief(row: Mapping[str, Any]) -> Json:
 
 
 def _bar(attempt: Any) -> Json:  # noqa: ANN401 - an attempt of the ledger
-    end = datetime.fromisoformat(attempt.at)
     seconds = float(attempt.record.get("seconds") or 0)
     return {
         "table": spelt(attempt.table),
@@ -182,7 +181,7 @@ def _bar(attempt: Any) -> Json:  # noqa: ANN401 - an attempt of the ledger
         "run": attempt.run,
         "log": f"/runs/{attempt.run}",
         "outcome": attempt.outcome,
-        "start": (end - timedelta(seconds=seconds)).isoformat(),
+        "start": started(attempt.at, seconds),
         "end": attempt.at,
         "seconds": seconds,
     }

@@ -25,7 +25,7 @@ def url(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Print the addresses of a domain, a table or one version of it in the portal."""
+    """Print the addresses of a domain, a table or one version of it in the portal. A version that never was is an error."""
     from mesh_assets import address
     from mesh_assets.catalog import SCHEMA_VERSION
     from mesh_assets.errors import UsageError, nearest
@@ -33,6 +33,12 @@ def url(
 
     where = place(mesh)
     found = address.parse(read_mesh(where.root, tolerant=True), what)
+    if found.version is not None:
+        from mesh_assets.catalog.standing import version_of
+
+        env, _ = environment(mesh)
+        env.sync()
+        version_of(env, found)
     if question is not None and question not in address.QUESTIONS:
         raise UsageError(f"`{question}` is none of the five questions\n    {nearest(question, address.QUESTIONS)}")
     base = where.settings.portal_url or "http://127.0.0.1:3000"

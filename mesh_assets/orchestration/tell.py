@@ -64,20 +64,16 @@ def role_tags(table: Table) -> dict[str, str]:
 
 def column_lineage(env: "Environment", table: Table, columns: Sequence[Sequence[str]]) -> Metadata:
     """What each column is made of, where the table's SQL tells it; nothing where it does not."""
-    from mesh_assets.changes.judge import cache_of
-    from mesh_assets.changes.known import known_columns
-    from mesh_assets.changes.lineage import lineage
+    from mesh_assets.catalog.columns import Followed
 
-    known = known_columns(env)
-    found = lineage(env.mesh, table, known, cache_of(env)).outputs
-    names = {(name, column.lower()): column for name, listed in known.items() for column, _ in listed}
+    made = Followed(env).made_of(table)
     deps = {
         column: [
-            dg.TableColumnDep(asset_key=dg.AssetKey(source.split(".")), column_name=names.get((source, name), name))
-            for source, name in sorted(found[column.lower()])
+            dg.TableColumnDep(asset_key=dg.AssetKey(source.split(".")), column_name=name)
+            for source, name in made[column.lower()]
         ]
         for column, _ in columns
-        if found.get(column.lower())
+        if made.get(column.lower())
     }
     return {"dagster/column_lineage": dg.TableColumnLineage(deps)} if deps else {}
 
@@ -184,7 +180,7 @@ def asset_description(mesh: Mesh, table: Table) -> str:
 def questions(table: Table) -> list[str]:
     """The five questions about a table as links into the portal, as a table in Markdown.
 
-    They hold on any host name; where Dagster has a path prefix, or the portal another address, `MESH_PORTAL_URL` says so.
+    They hold on any host name, and under Dagster's path prefix; where the portal has another address, `MESH_PORTAL_URL` says so.
     """
     urls = address.urls(address.Address(domain=table.domain, table=table.short), _portal())
     asked = [f"[{address.QUESTIONS[word].rstrip('?')}]({url})" for word, url in urls.items()]
@@ -194,7 +190,8 @@ def questions(table: Table) -> list[str]:
 
 @cache
 def _portal() -> str:
-    return Settings().portal_url
+    settings = Settings()
+    return settings.portal_url or settings.portal_prefix
 
 
 def is_warning(mode: OnFailure) -> bool:

@@ -31,17 +31,13 @@ from mesh_assets.portal import (
     sandboxes,
     steward,
     telling,
-    trouble,
 )
 from mesh_assets.portal.pages import Moved, Page
 from mesh_assets.portal.security import Guard
 from mesh_assets.portal.site import Site, View
 
 FOR_EVER = "public, max-age=31536000, immutable"
-LIVE = (
-    *(*steward.PAGES, *telling.ROUTES, *deliveries.ROUTES),
-    *(*refills.PAGES, *trouble.PAGES, *sandboxes.PAGES, *aside.PAGES),
-)
+LIVE = (*steward.PAGES, *api.LIVE)
 FILES = {
     render.STYLE: "text/css; charset=utf-8",
     render.SCRIPT: "text/javascript; charset=utf-8",
@@ -78,10 +74,11 @@ def create(site: Site, *, hosts: tuple[str, ...] = ()) -> Guard:
     """
     portal = _Portal(site)
     routes = [
+        Route("/", lambda _: RedirectResponse(f"{site.prefix}/mesh/", 307)),
         Route("/mesh", lambda _: RedirectResponse(f"{site.prefix}/mesh/", 308)),
         Route("/mesh/healthz", portal.health),
         Route("/mesh/static/{file}", portal.static),
-        *api.routes(site),
+        *api.routes(site, portal.machine),
         Route("/mesh/jobs/{job}", portal.job),
         Route("/mesh/domains/{domain}/{table}/tests/{step}", portal.write, methods=["POST"]),
         Route("/mesh/domains/{where:path}/{action}", portal.act, methods=["POST"]),
@@ -108,13 +105,13 @@ class _Portal:
 
     def page(self, request: Request) -> Response:
         """Any reading page, as HTML or as JSON."""
-        path = _path(request)
+        path = path_of(request)
         machine = path.endswith(".json")
         path = path.removesuffix(".json")
 
         def make(view: View) -> Response:
-            if document := api.document(view, path):
-                return document
+            if document := api.document(view, path, self._base(request)):
+                return tagged(request, document)
             try:
                 page = pages.find(view, path, request.query_params, more=LIVE)
             except Moved as moved:
@@ -125,6 +122,10 @@ class _Portal:
             return self._html(request, view, page)
 
         return self._told(request, make, machine=machine)
+
+    def machine(self, request: Request, make: Callable[[View], Response]) -> Response:
+        """What a program is answered, also where something went wrong."""
+        return self._told(request, make, machine=True)
 
     def job(self, request: Request) -> Response:
         """How far a piece of work is."""
@@ -289,7 +290,7 @@ class _Portal:
         if machine or wants_json(request):
             return JSONResponse(data, status)
         title = {404: "Not found", 409: "Changed in the meantime", 429: "Busy"}.get(status, "It cannot be shown")
-        page = Page(template="problem.html", title=title, data=data, path=_path(request), section="", crumbs=())
+        page = Page(template="problem.html", title=title, data=data, path=path_of(request), section="", crumbs=())
         return self._html(request, view, page, status=status)
 
     def _html(
@@ -301,6 +302,10 @@ class _Portal:
             query=dict(request.query_params), reload_state=self.reloading.state, snapshot=view.standing.head if view else None,
         )  # fmt: skip
         return tagged(request, HTMLResponse(text, status))
+
+    def _base(self, request: Request) -> str:
+        """The address under which it was asked, as far as to the `/mesh`."""
+        return f"{request.url.scheme}://{request.url.netloc}{self.site.prefix}"
 
     def _user(self, request: Request) -> str:
         """Who asks, as the proxy says; only where a header is configured for it."""
@@ -343,7 +348,7 @@ def first(error: MeshError) -> str:
     return str(error).split("\n", 1)[0]
 
 
-def _path(request: Request) -> str:
+def path_of(request: Request) -> str:
     """The address within the portal, still quoted: a `/` within a name is none."""
     raw = request.scope.get("raw_path") or URL(scope=request.scope).path.encode()
     path = raw.decode("latin-1").split("?", 1)[0]

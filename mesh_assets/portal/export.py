@@ -11,11 +11,15 @@ from urllib.parse import parse_qs, quote, unquote
 
 from mesh_assets.address import NotFound
 from mesh_assets.errors import UsageError
-from mesh_assets.portal import api, pages, render, telling, trouble
+from mesh_assets.portal import api, aside, deliveries, pages, refills, render, telling, trouble
 from mesh_assets.portal.pages import Moved
 from mesh_assets.portal.site import View
 from mesh_assets.store import now
 
+BEGIN = ("/mesh/", "/mesh/tables", "/mesh/status")
+"""Pages that everything else is linked from."""
+READING: pages.Routes = (*(*telling.ROUTES, *trouble.PAGES, *deliveries.ROUTES, *refills.PAGES, *aside.PAGES),)
+"""Pages beside those of `pages`. Kitchens and jobs are work, and stay out."""
 VERSIONS = 3
 """Of each table, how many of the newest have pages."""
 ABOUT = ".mesh-site"
@@ -71,11 +75,7 @@ def export(view: View, target: Path, *, dagster: str = "") -> Written:
         UsageError: There is something else in the folder; nothing is written.
     """
     _prepare(target)
-    written, todo, known = (
-        Written(),
-        deque(["/mesh/", "/mesh/tables", "/mesh/status"]),
-        {"/mesh/", "/mesh/tables", "/mesh/status"},
-    )
+    written, todo, known = Written(), deque(BEGIN), set(BEGIN)
     moment = now()
     while todo:
         path = todo.popleft()
@@ -90,8 +90,11 @@ def export(view: View, target: Path, *, dagster: str = "") -> Written:
 
 
 def exported(view: View, path: str) -> bool:
-    """Whether a page has a file: of versions only the newest few."""
-    words = unquote(path.partition("?")[0])
+    """Whether a page has a file: of versions only the newest few, of lists no selection, of work nothing."""
+    bare, _, query = path.partition("?")
+    words = unquote(bare)
+    if words.startswith(("/mesh/jobs/", "/mesh/kitchens")) or parse_qs(query).keys() - {"page", "launch"}:
+        return False
     if "@" not in words:
         return True
     table, _, version = words.removeprefix("/mesh/domains/").partition("@")
@@ -108,8 +111,9 @@ def file_of(path: str) -> str:
     )
     if words.endswith((".yaml", ".jsonld")):
         return words
-    number = parse_qs(query).get("page", ["1"])[0]
-    suffix = "" if number == "1" else f".page-{number}"
+    asked = {key: values[0] for key, values in parse_qs(query).items()}
+    number, launch = asked.get("page", "1"), asked.get("launch", "")
+    suffix = ("" if number == "1" else f".page-{number}") + (f".launch-{launch}" if launch else "")
     depth = words.count("/")
     if not words:
         return f"index{suffix}.html"
@@ -126,7 +130,7 @@ def _text(view: View, path: str, links: FileLinks, moment: str) -> str:
     bare, _, query = path.partition("?")
     words = {key: values[0] for key, values in parse_qs(query).items()}
     try:
-        page = pages.find(view, bare, words, more=(*telling.ROUTES, *trouble.PAGES))
+        page = pages.find(view, bare, words, more=READING)
     except Moved as moved:
         raise NotFound(f"{path} is at {moved.path}") from None
     title = view.env.mesh.title or view.env.mesh.name

@@ -20,7 +20,7 @@ class Entry:
 MENU = (
     Entry("domains", "Domains", "/mesh/"),
     Entry("tables", "Tables", "/mesh/tables"),
-    Entry("pipelines", "Pipelines", "/mesh/pipelines", live=True),
+    Entry("pipelines", "Pipelines", "/mesh/pipelines"),
     Entry("incidents", "Incidents", "/mesh/incidents"),
     Entry("changes", "Changes", "/mesh/changes"),
     Entry("kitchens", "Kitchens", "/mesh/kitchens", live=True),

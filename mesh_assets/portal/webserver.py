@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mesh_assets.mesh import find_mesh
 from mesh_assets.portal.serving import application
-from mesh_assets.settings import Settings
+from mesh_assets.settings import Settings, set_variables
 
 MODULE = "mesh_assets.portal.webserver"
 NAV = """<script nonce="%s">(()=>{try{const add=()=>{try{
@@ -56,6 +56,10 @@ class MeshWebserver(DagsterWebserver):
                 Route(f"{prefix}/mesh", lambda _: RedirectResponse(f"{prefix}/mesh/", 308)),
                 Mount(f"{prefix}/mesh", app=_Unmounted(portal, prefix)),
             ]
+            if prefix:  # a code server of its own does not know it
+                mine.append(
+                    Route("/mesh/{path:path}", lambda request: RedirectResponse(f"{prefix}{request.url.path}", 308))
+                )
         except Exception:
             log.exception("The portal is left out")
             mine = []
@@ -92,6 +96,16 @@ def with_domains(page: Response, prefix: str) -> Response:
     return HTMLResponse(text, page.status_code, headers=headers)
 
 
+def prefix_of(arguments: Sequence[str]) -> str:
+    """The path prefix that Dagster's web server is given, in its arguments or in the environment."""
+    from dagster_webserver.cli import cli
+
+    context = cli.make_context(
+        "dagster-webserver", list(arguments), auto_envvar_prefix="DAGSTER_WEBSERVER", resilient_parsing=True
+    )
+    return str(context.params.get("path_prefix") or "")
+
+
 def main(arguments: Sequence[str]) -> None:
     """Dagster's own command line, for its web server or for all of `dagster dev`."""
     signal.signal(
@@ -111,6 +125,7 @@ def main(arguments: Sequence[str]) -> None:
     dagster_app.DagsterWebserver = MeshWebserver  # ty: ignore
     from dagster_webserver.cli import main as webserver
 
+    set_variables({"MESH_PORTAL_PREFIX": prefix_of(arguments)})  # for the code servers that are started from here
     sys.argv = ["dagster-webserver", *arguments]
     webserver()
 

@@ -86,7 +86,9 @@ def test_both_are_there_under_one_prefix(base):
     query = {"query": '{assetNodes(assetKeys: [{path: ["shop", "orders"]}]) {description}}'}
     told = json.loads(ask(f"{base}/graphql", json.dumps(query).encode(), content_type="application/json")[1])
     (node,) = told["data"]["assetNodes"]
-    assert "| [What is it](/mesh/domains/shop/orders/what) |" in node["description"]
+    assert "| [What is it](/dg/mesh/domains/shop/orders/what) |" in node["description"]
+    linked = base.removesuffix("/dg") + "/dg/mesh/domains/shop/orders/what"
+    assert ask(linked)[0] == ask(linked.replace("/dg/", "/"))[0] == 200, "a code server of its own knows no prefix"
 
 
 def test_dagsters_pages_have_one_line_more(base):

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import time
+from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -12,11 +13,12 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from mesh_assets.address import QUESTIONS
+from mesh_assets.orchestration import tell
 from mesh_assets.portal import render
 from mesh_assets.portal.export import export
 from mesh_assets.portal.site import Site
 from tests.making import Place
-from tests.portal_mesh import EVIL, SECRET, Client, app_of, small
+from tests.portal_mesh import EVIL, SECRET, Client, Described, app_of, small
 
 ADDRESSES = ("shop", "money", "shop/orders", "shop/raw_orders", "money/revenue")
 READING = (
@@ -142,6 +144,75 @@ def test_what_is_not_there_is_said_with_what_is_near(client, path, mend):
     assert "<script>" not in page.text.replace("<script src", "")
 
 
+def test_when_says_when_it_began_and_what_each_test_said_of_each_version(place):
+    place.contract(
+        "shop.orders",
+        {"id": "BIGINT", "amount": "BIGINT", "buyer": "VARCHAR", "note": "VARCHAR"},
+        quality="- {id: few_rows, metric: rowCount, mustBeLessThan: 3, severity: warning}",
+    )
+    place.run()
+    client = Client(app_of(place))
+    found = client.get("/mesh/domains/shop/orders/when.json").json()
+    version = found["versions"][0]
+    began, ended = (datetime.fromisoformat(version[key]) for key in ("started", "at"))
+    assert (ended - began).total_seconds() == pytest.approx(version["seconds"], abs=0.001)
+    assert found["attempts"][0]["started"] < found["attempts"][0]["at"]
+    page = client.get("/mesh/domains/shop/orders/when").text
+    (said,) = [result["message"] for result in version["results"] if result["name"] == "few_rows"]
+    assert page.count(said.replace("`", "")) >= 1 or said.split("`")[0] in page
+    assert "What each test said" in page
+    assert page.count('class="strip"') == len(found["tests"])
+    assert f'<a href="/mesh/domains/shop/orders@{version["version"]}/when">each</a>' in page
+    assert version["run"] in page, "without Dagster the id is there in full, with where its log is"
+    assert "mesh portal --dagster URL" in page
+    linked = Client(app_of(place, dagster="http://dagster.example")).get("/mesh/domains/shop/orders/when").text
+    assert f'href="http://dagster.example/runs/{version["run"]}"' in linked
+    assert "mesh portal --dagster URL" not in linked
+
+
+def test_the_root_leads_to_the_portal(client):
+    assert client.get("/").headers["location"] == "/mesh/"
+
+
+def test_the_addresses_of_a_version_that_never_was_are_not_printed(built):
+    from typer.testing import CliRunner
+
+    from mesh_assets.address import NotFound
+    from mesh_assets.cli import app
+
+    version = built.version("shop.orders")
+
+    def url(what: str):
+        environment = {"MESH_HOME": str(built.root / ".mesh")}
+        return CliRunner().invoke(app, ["url", what, "what", "--mesh", str(built.root)], env=environment)
+
+    assert url(f"shop/orders@{version}").stdout.endswith(f"/mesh/domains/shop/orders@{version}/what\n")
+    missing = url("shop/orders@99")
+    assert isinstance(missing.exception, NotFound)
+    assert f"has no version 99\n    Its versions near that: {version}." in str(missing.exception)
+    assert missing.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "prefix"),
+    [
+        (["-h", "127.0.0.1", "--path-prefix", "/dg"], "/dg"),
+        (["--path-prefix=/dg", "-m", "mesh_assets.definitions"], "/dg"),
+        (["-l", "/dg"], "/dg"),
+        (["-p", "3000"], ""),
+    ],
+)
+def test_links_in_dagster_are_under_its_path_prefix(arguments, prefix, monkeypatch, built):
+    from mesh_assets.portal.webserver import prefix_of
+
+    assert prefix_of(arguments) == prefix
+    tell._portal.cache_clear()
+    monkeypatch.setenv("MESH_PORTAL_PREFIX", prefix)
+    (told,) = {line for line in tell.questions(built.env().mesh.tables["shop.orders"]) if "What is it" in line}
+    tell._portal.cache_clear()
+    assert f"({prefix}/mesh/domains/shop/orders/what)" in told
+
+
 def test_a_table_leads_to_its_first_question(client):
     assert client.get("/mesh/domains/shop/orders").headers["location"] == "/mesh/domains/shop/orders/what"
 
@@ -166,7 +237,73 @@ def test_with_what_names_every_input_and_the_files_with_their_hashes(client, bui
     assert [item["column"] for item in orders["lineage_columns"]] == ["id", "amount", "buyer", "note"]
     (file,) = client.get("/mesh/domains/shop/raw_orders/with.json").json()["files"]
     content = (built.root / "domains/shop/raw/orders.csv").read_bytes()
-    assert file == {"file": "raw/orders.csv", "sha256": hashlib.sha256(content).hexdigest()[:32]}
+    assert file == {"file": "raw/orders.csv", "sha256": hashlib.sha256(content).hexdigest()}
+    (source,) = client.get("/mesh/domains/shop/with.json").json()["sources"]
+    assert source["files"] == [file]
+    assert f'<code class="small">{file["sha256"]}</code>' in client.get("/mesh/domains/shop/with").text
+
+
+def test_a_column_is_followed_through_sql_and_dbt_both_ways_and_where_it_ends_is_said(place):
+    place.sql("money.revenue", "select sum(Amount)::bigint as Total from shop.orders")
+    place.domain("book", "inputs: [{port: shop.orders}]\n")
+    place.write(
+        "dbt_projects/book/dbt_project.yml",
+        'name: book\nversion: "1"\nconfig-version: 2\nprofile: book\nmodels: {book: {+materialized: table}}\n',
+    )
+    sources = "version: 2\nsources: [{name: shop, tables: [{name: orders}]}]\n"
+    place.write("dbt_projects/book/models/sources.yml", sources)
+    place.write(
+        "dbt_projects/book/models/spent.sql",
+        "select id as item, amount * 2 as twice from {{ source('shop', 'orders') }} where note <> ''",
+    )
+    place.domain(
+        "science",
+        "inputs: [{port: shop.orders}]\n",
+        assets__py="""
+        import mesh_assets
+
+        @mesh_assets.table(inputs=["shop.orders"], columns={"shop.orders": ["amount"]})
+        def guesses(orders):
+            return orders
+
+        @mesh_assets.table(inputs=["shop.orders"])
+        def others(orders):
+            return orders
+        """,
+    )
+    (place.root / "domains/science/assets__py").rename(place.root / "domains/science/assets.py")
+    client = Client(app_of(place))
+    spent = client.get("/mesh/domains/book/spent/with.json").json()
+    assert spent["followed"]["known"] == "proven"
+    orders = client.get("/mesh/domains/shop/orders/with.json").json()
+    by_name = {row["column"]: row for row in orders["lineage_columns"]}
+    assert by_name["amount"]["from"] == [{"table": "shop/raw_orders", "column": "amount"}]
+    assert by_name["amount"]["feeds"] == [
+        {"table": "book/spent", "column": "twice"},
+        {"table": "money/revenue", "column": "total"},
+    ]
+    assert by_name["amount"]["used_by"] == [
+        {"table": "science/guesses", "known": "declared"},
+        {"table": "science/others", "known": "assumed"},
+    ]
+    only_filtered = [{"table": "book/spent", "known": "proven"}, {"table": "science/others", "known": "assumed"}]
+    assert (by_name["note"]["feeds"], by_name["note"]["used_by"]) == ([], only_filtered)
+    env = place.env()
+    (deps,) = tell.column_lineage(env, env.mesh.tables["book.spent"], [("item", ""), ("twice", "")]).values()
+    assert {name: [dep.column_name for dep in made] for name, made in deps.deps_by_column.items()} == {
+        "item": ["id"], "twice": ["amount"],
+    }  # fmt: skip
+    page = client.get("/mesh/domains/science/guesses/with").text
+    assert "cannot be followed: a function makes it" in page
+    assert "<code>amount</code>, and is given nothing else" in page
+    assert client.get("/mesh/domains/science/others/with.json").json()["followed"] == {
+        "known": "assumed",
+        "why": "a function makes it, and tells nobody which of its columns comes from which",
+        "inputs": [{"table": "shop/orders", "known": "assumed", "columns": []}],
+        "readers": [],
+        "more": 0,
+    }
+    assert "It begins here" in client.get("/mesh/domains/shop/raw_orders/with").text
 
 
 def test_a_version_keeps_its_address(place):
@@ -342,17 +479,75 @@ def test_what_is_unchanged_is_not_sent_again(client):
     assert client.get("/mesh/domains/shop/orders/how", if_none_match=page.headers["etag"]).status_code == 304
 
 
-def test_the_api_is_as_its_openapi_says(client):
-    from jsonschema import Draft202012Validator
+def test_the_api_is_as_its_openapi_says_for_every_domain_table_version_and_question(client, built):
+    """Every key is described, has the described type and is there: schemas are closed for this test."""
+    said = Described(client)
+    for kind in ("domains", "tables", "status"):
+        said.check(f"/{kind}")
+    for domain in ("shop", "money"):
+        for path in (f"/domains/{domain}", f"/domains/{domain}/tests", *(f"/domains/{domain}/{q}" for q in QUESTIONS)):
+            said.check(path)
+    for table in ("shop/raw_orders", "shop/orders", "money/revenue"):
+        said.check(f"/domains/{table}/tests")
+        version = built.version(table.replace("/", "."))
+        for question in QUESTIONS:
+            said.check(f"/domains/{table}/{question}")
+            said.check(f"/domains/{table}@{version}/{question}")
+    for kind in ("changes", "incidents", "kitchens", "pipelines", "quarantine", "backfills"):
+        said.check(f"/{kind}")
+        said.problem(f"/{kind}/shop/none" if kind == "quarantine" else f"/{kind}/0123abc")
+    said.problem("/domains/shp")
 
-    described = client.get("/mesh/api/openapi.json").json()
-    assert described["openapi"] == "3.1.0"
-    names = {"domain": "shop", "table": "orders", "question": "when"}
-    for path, item in described["paths"].items():
-        answer = client.get(path.format(**names))
-        assert answer.status_code == 200, path
-        schema = item["get"]["responses"]["200"]["content"]["application/json"]["schema"]
-        Draft202012Validator(schema).validate(answer.json())
+
+def test_a_wrong_type_and_a_missing_or_new_key_are_told_by_the_schemas(client):
+    from jsonschema import ValidationError
+
+    said = Described(client)
+    data = client.get("/mesh/api/domains/money/revenue/when").json()
+    for spoilt in (
+        {**data, "versions": [{**data["versions"][0], "seconds": "1.5"}]},
+        {**data, "tests": [{**data["tests"][0], "status": None}]},
+        {key: value for key, value in data.items() if key != "waiting"},
+        {**data, "status": "good"},
+        {**data, "unheard": 1},
+        {**data, "versions": [{**data["versions"][0], "at": "yesterday"}]},
+    ):
+        with pytest.raises(ValidationError):
+            said.validate("/domains/money/revenue/when", spoilt)
+
+
+def test_the_api_shows_trouble_as_it_shows_success(place):
+    """A held table, an incident, a broken domain, a table that never ran, and a kitchen."""
+    from mesh_assets.kitchen.api import Kitchen
+
+    Kitchen.open("tasting", root=place.root, settings=place.settings, code=False)
+    place.write("domains/shop/raw/orders.csv", "id,amount,buyer,note\n1,7000,x,y\n")
+    place.run()
+    place.sql("money.later", "select 1::bigint as one")
+    place.domain("torn", "inpts: []\n")
+    client = Client(app_of(place))
+    said = Described(client)
+    assert client.get("/mesh/api/domains/money/later/what").json()["version"] is None
+    for path in ("/domains", "/tables", "/status", "/domains/shop", "/domains/torn", "/kitchens", "/kitchens/tasting"):
+        said.check(path)
+    for question in QUESTIONS:
+        for address in ("shop", "shop/orders", "money/later"):
+            said.check(f"/domains/{address}/{question}")
+    (incident,) = said.check("/incidents")["incidents"]
+    said.check(f"/incidents/{incident['id']}")
+
+
+def test_documents_of_the_standards_have_etags_and_name_themselves_as_they_were_asked_for(built):
+    client = Client(app_of(built), host="127.0.0.1:4711")
+    for path in ("catalog.jsonld", "domains/shop.odps.yaml", "domains/shop/orders.odcs.yaml"):
+        first = client.get(f"/mesh/{path}")
+        assert client.get(f"/mesh/{path}", if_none_match=first.headers["etag"]).status_code == 304
+    found = client.get("/mesh/catalog.jsonld").json()
+    assert found["@id"] == "http://127.0.0.1:4711/mesh/"
+    assert found["dcat:dataset"][0]["@id"] == "http://127.0.0.1:4711/mesh/domains/shop/orders/what"
+    named = Place(built.root)
+    named.settings = built.settings.model_copy(update={"portal_url": "https://mesh.example"})
+    assert Client(app_of(named)).get("/mesh/catalog.jsonld").json()["@id"] == "https://mesh.example/mesh/"
 
 
 def test_the_catalogue_as_dcat_names_every_port(client):

@@ -9,7 +9,7 @@ from mesh_assets.launches import Backfills
 from tests.integration.test_backfills import make
 from tests.integration.test_portal import Strict
 from tests.making import Place
-from tests.portal_mesh import Client, app_of
+from tests.portal_mesh import Client, Described, app_of
 
 
 @pytest.fixture
@@ -29,6 +29,9 @@ def test_the_plan_is_shown_before_anything_is_asked_for(place):
         place.env(), catalog.plan_named(place.env(), "claims/by_day", "2026-01-05", "2026-01-06")
     )
     assert told["plan"] == by_hand
+    said = Described(client)
+    assert said.check("/backfills")["plan"] is None
+    said.validate("/backfills", told)
     assert told["tables"] == ["claims/by_day", "report/by_week"]
     page = client.get(f"/mesh/backfills?{ASKED}").text
     assert Strict(page).stack == []
@@ -69,7 +72,10 @@ def test_one_is_launched_followed_and_cancelled(place):
     assert Strict(page).stack == []
     assert "Cancel it" in page
     assert Client(app_of(place)).get(f"/mesh/backfills/{made.id[:8]}.json").json()["state"] == "running"
+    Described(Client(app_of(place))).check(f"/backfills/{made.id}")
     assert Client(app_of(place)).post(f"/mesh/backfills/{made.id}/cancel").status_code == 303
+    for path in ("/backfills", f"/backfills/{made.id}"):
+        Described(Client(app_of(place))).check(path)
     assert [one.outcome for one in Backfills(place.env().ledger.store).last()] == ["cancelled"]
     again = Client(app_of(place)).post(f"/mesh/backfills/{made.id}/cancel")
     assert (again.status_code, "has ended" in again.text) == (422, True)

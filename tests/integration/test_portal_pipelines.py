@@ -1,14 +1,17 @@
 """The portal's pages of horizontal pipelines: for people, as JSON, and what can be done on them."""
 
 import json
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from mesh_assets.launches import Launches
+from mesh_assets.portal.export import export
+from mesh_assets.portal.site import Site
 from mesh_assets.running import run_pipeline
 from tests.integration.test_portal import Strict
 from tests.making import Place, Quiet
-from tests.portal_mesh import EVIL, Client, app_of, small
+from tests.portal_mesh import EVIL, Client, Described, app_of, small
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +45,8 @@ def test_pages_and_json_say_the_same(place):
         assert "<script>alert" not in page.text
     told = client.get("/mesh/pipelines/monthly.json").json()
     assert told["critical_path"] == ["shop/raw_orders", "shop/orders", "money/revenue"]
+    for path in ("/pipelines", "/pipelines/monthly"):
+        assert Described(client).check(path) == client.get(f"/mesh{path}.json").json()
     page = client.get("/mesh/pipelines/monthly").text
     assert page.count("<rect") >= 3, "a bar for each table"
     assert "Where its time went" in page
@@ -50,6 +55,25 @@ def test_pages_and_json_say_the_same(place):
     assert missing.status_code == 404
     assert "Did you mean `monthly`?" in missing.text
     assert client.get("/mesh/pipelines/monthly?launch=zzz").status_code == 404
+
+
+def test_pipelines_are_among_the_files_of_an_export_with_each_launch(place, tmp_path):
+    place = place.copied(tmp_path / "mesh")
+    run_pipeline(place.env(), "monthly", settings=place.settings, progress=Quiet())
+    target = tmp_path / "site"
+    export(Site(place.root, place.settings).view(), target)
+    launches = Launches(place.env().ledger.store).of("monthly")
+    named = ["pipelines", "backfills", "quarantine", "pipelines/monthly", "pipelines/money/own"]
+    for name in (*named, *(f"pipelines/monthly.launch-{one.id}" for one in launches)):
+        page = target / f"{name}.html"
+        text = page.read_text()
+        assert "<form" not in text
+        for link in Strict(text).links:
+            parts = urlsplit(link)
+            if not parts.scheme and not link.startswith("#"):
+                assert (page.parent / unquote(parts.path)).resolve().is_file(), (page, link)
+    assert 'href="pipelines.html"' in (target / "index.html").read_text()
+    assert not (target / "kitchens.html").exists()
 
 
 def test_a_pipeline_is_launched_and_cancelled_from_its_page(place):
@@ -62,9 +86,11 @@ def test_a_pipeline_is_launched_and_cancelled_from_its_page(place):
     page = Client(app_of(place)).get("/mesh/pipelines/money/own").text
     assert "running" in page
     assert "Cancel the launch" in page
+    Described(Client(app_of(place))).check("/pipelines")
     cancelled = Client(app_of(place)).post("/mesh/pipelines/money/own/cancel")
     assert cancelled.status_code == 303
     assert [one.outcome for one in Launches(place.env().ledger.store).of("money/own")] == ["cancelled"]
+    Described(Client(app_of(place))).check("/pipelines")
     again = Client(app_of(place)).post("/mesh/pipelines/money/own/cancel")
     assert again.status_code == 422
     assert "no launch of money/own goes on" in again.text

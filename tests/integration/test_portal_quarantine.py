@@ -7,7 +7,7 @@ import pytest
 from mesh_assets import replaying
 from tests.integration.test_portal import Strict
 from tests.integration.test_quarantine import ASIDE, COLUMNS, ROWS, Shop
-from tests.portal_mesh import Client, app_of
+from tests.portal_mesh import Client, Described, app_of
 
 PAGE = "/mesh/quarantine/shop/orders"
 
@@ -34,6 +34,8 @@ def test_what_waits_is_listed_and_shown_by_rule_without_personal_data(shop):
     told = client.get("/mesh/quarantine.json").json()
     (row,) = told["tables"]
     assert (row["table"], row["rows"], row["rules"]) == ("shop/orders", 3, {"mail__required": 2, "price__minimum": 2})
+    Described(client).check("/quarantine")
+    Described(client).check("/quarantine/shop/orders")
     listed = client.get("/mesh/quarantine").text
     assert Strict(listed).stack == []
     assert f'href="{PAGE}"' in listed
@@ -63,6 +65,7 @@ def test_rows_are_given_up_with_a_reason_and_others_are_published_once_their_rul
     assert shop.ids == ([1, 5], [3])
     (gone,) = replaying.discards(shop.env)
     assert gone["reason"] == "nobody <b>knows</b> --rule x"
+    Described(Client(app_of(shop.place))).check("/quarantine")
     listed = Client(app_of(shop.place)).get("/mesh/quarantine").text
     assert "nobody &lt;b&gt;knows&lt;/b&gt;" in listed
 
@@ -73,6 +76,7 @@ def test_rows_are_given_up_with_a_reason_and_others_are_published_once_their_rul
     assert (said["exit_code"], said["state"]) == (0, "done"), said
     assert shop.ids == ([1, 3, 5], [])
     client = Client(app_of(shop.place))
+    Described(client).check("/quarantine/shop/orders")
     assert "No row of" in client.get(PAGE).text
     assert client.post(f"{PAGE}/replay", {}).status_code == 422
 

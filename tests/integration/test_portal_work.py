@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.portal_mesh import Client, app_of, small
+from tests.portal_mesh import Client, Described, app_of, small
 
 SAME = {"origin": "http://127.0.0.1"}
 JSON = {"accept": "application/json"}
@@ -34,6 +34,8 @@ def test_a_change_that_waits_is_shown_and_its_reader_answers(place, client):
     report = client.get("/mesh/changes", **JSON).json()
     (waiting,) = [row for row in report["changes"] if row["state"] == "proposed"]
     assert waiting["port"] == "shop/orders"
+    for path in ("/changes", f"/changes/{waiting['id']}", "/incidents"):
+        Described(client).check(path)
     page = client.get(f"/mesh/changes/{waiting['id']}")
     assert "waits for the answer of money" in page.text
     assert "domains/money/sql/revenue.sql" in page.text
@@ -50,6 +52,7 @@ def test_a_change_that_waits_is_shown_and_its_reader_answers(place, client):
     assert answered.status_code == 303
     page = client.get(answered.headers["location"])
     assert "waits for the answer" not in page.text
+    Described(client).check(f"/changes/{waiting['id']}")
     assert "&lt;b&gt;not needed&lt;/b&gt;" in page.text
     assert client.get("/mesh/changes/nothing").status_code == 404
     assert (
@@ -78,6 +81,7 @@ def test_a_kitchen_is_opened_tested_and_closed_from_its_page(place, client):
     page = client.get("/mesh/kitchens/tasting")
     assert "It was never tested." not in page.text
     assert "Test kitchen tasting" in page.text
+    assert Described(client).check("/kitchens/tasting")["tested_ok"] is True
     follow(client, client.post("/mesh/kitchens/tasting/close", {}))
     assert "None is open." in client.get("/mesh/kitchens").text
 

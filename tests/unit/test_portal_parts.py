@@ -5,7 +5,6 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
@@ -13,7 +12,6 @@ from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse
 
 from mesh_assets.address import Address, NotFound, parse, path
-from mesh_assets.catalog import standards
 from mesh_assets.mesh import read_mesh
 from mesh_assets.portal import pictures, render
 from mesh_assets.portal.security import is_same_origin
@@ -22,21 +20,6 @@ from mesh_assets.portal.webserver import with_domains
 ROOT = Path(__file__).parents[2]
 CSS = (render.STATIC / render.STYLE).read_text()
 words = st.text(min_size=1, max_size=30)
-
-
-@pytest.mark.parametrize("folder", sorted((ROOT / "domains").glob("*/domain.yaml")), ids=lambda file: file.parent.name)
-def test_a_domain_survives_the_way_through_odps(folder):
-    written = yaml.safe_load(folder.read_text())
-    domain = read_mesh(ROOT).domains[folder.parent.name]
-    made = standards.product(written, domain)
-    assert standards.of_product(yaml.safe_load(yaml.safe_dump(made))) == written
-    assert made["kind"] == "DataProduct"
-    assert [port["name"] for port in made["outputPorts"]] == [port["port"] for port in written["outputs"]]
-
-
-def test_what_is_no_data_product_is_refused():
-    with pytest.raises(NotFound, match="no data product"):
-        standards.of_product({"kind": "DataContract", "apiVersion": "v3.1.0"})
 
 
 def test_addresses_are_spelt_as_people_do():

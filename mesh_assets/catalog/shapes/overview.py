@@ -1,0 +1,206 @@
+"""The lists: domains, tables, the day, what is tested."""
+
+from typing_extensions import TypedDict
+
+from mesh_assets.catalog.shapes.common import (
+    Access,
+    Bare,
+    Brief,
+    Broken,
+    Counts,
+    Day,
+    Described,
+    Fault,
+    Graph,
+    Moment,
+    Page,
+    Part,
+    Row,
+    Schema,
+    Severity,
+    Team,
+    Tests,
+    Urls,
+    Word,
+)
+
+
+class Open(TypedDict):
+    """An incident that is open, in a line."""
+
+    id: str
+    domain: str
+    table: str
+    cause: str
+    since: Moment
+
+
+class Domains(TypedDict):
+    """Every domain, the worst first."""
+
+    schema_version: Schema
+    mesh: str
+    title: str
+    snapshot: int
+    search: str
+    domains: list[Brief]
+    total: int
+    page: Page
+    broken: list[Broken]
+    graph: Graph
+    incidents: list[Open]
+
+
+class Tables(TypedDict):
+    """Every table, by name."""
+
+    schema_version: Schema
+    search: str
+    ports: bool
+    tables: list[Described]
+    total: int
+    page: Page
+
+
+class Bar(TypedDict):
+    """One build in the picture of a day."""
+
+    table: str
+    name: str
+    run: str
+    log: str
+    outcome: str
+    start: Moment
+    end: Moment
+    seconds: float
+
+
+DayOf = TypedDict("DayOf", {"from": Moment | None, "to": Moment | None, "steps": list[Bar]})
+
+
+class Running(TypedDict):
+    """A table that is being built."""
+
+    table: str
+    run: str
+    log: str
+
+
+class Status(TypedDict):
+    """What needs somebody today, and how the day went."""
+
+    schema_version: Schema
+    snapshot: int
+    counts: Counts
+    attention: list[Row]
+    warnings: list[Row]
+    never: list[str]
+    running: list[Running]
+    day: DayOf
+    broken: list[Broken]
+
+
+class Score(TypedDict):
+    """One part of the trust score."""
+
+    part: str
+    share: float
+    weight: int
+    points: float
+    means: str
+
+
+class Trust(TypedDict):
+    """Out of 100, with everything that it is made of."""
+
+    score: int
+    parts: list[Score]
+    formula: str
+
+
+class Scored(TypedDict):
+    """The score at the end of a day."""
+
+    day: Day
+    score: int
+
+
+class Standards(TypedDict):
+    """Where the standards' own formats are."""
+
+    odps: str
+
+
+class Domain(TypedDict):
+    """One domain: whose it is, how it stands, what it offers."""
+
+    schema_version: Schema
+    domain: str
+    title: str
+    part_of: list[str]
+    parts: list[Part]
+    purpose: str
+    team: Team
+    status: Word
+    reason: str
+    tests: Tests
+    since: Moment | None
+    ports: list[Row]
+    private: list[Row]
+    reads: list[str]
+    feeds: list[str]
+    sources: list[str]
+    made_with: list[str]
+    automation: str
+    urls: Urls
+    trust: Trust
+    trust_history: list[Scored]
+    access: Access
+    neighbours: Graph
+    standards: Standards
+
+
+class Unread(TypedDict):
+    """A domain that could not be loaded: what is wrong with it."""
+
+    schema_version: Schema
+    domain: str
+    problems: list[Fault]
+
+
+class Ran(TypedDict):
+    """What a test said once."""
+
+    at: Moment
+    subject: str
+    status: str
+    failing_rows: int | None
+    total_rows: int | None
+    message: str | None
+
+
+class Tested(TypedDict):
+    """A test with its last results, oldest first."""
+
+    name: str
+    promise: str
+    why: str
+    severity: Severity
+    columns: list[str]
+    status: str
+    history: list[Ran]
+
+
+class TestedTable(Bare):
+    """A table with its tests."""
+
+    tests: list[Tested]
+
+
+class TestsOf(TypedDict):
+    """What is tested of some tables, with the last results."""
+
+    schema_version: Schema
+    domain: str
+    page: Page
+    tables: list[TestedTable]
