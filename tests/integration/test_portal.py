@@ -294,6 +294,51 @@ def test_access_is_asked_for_and_kept_with_who_asked(place):
     assert client.post("/mesh/domains/shop/orders/drop").status_code == 404
 
 
+def test_a_request_for_access_is_seen_where_its_team_looks(place):
+    client = Client(app_of(place))
+    form = {"who": "Ann", "why": f"to count\n\nthe orders {EVIL}"}
+    asked = client.post("/mesh/domains/shop/orders/access", form).headers["location"]
+    client.post("/mesh/domains/shop/access", {"who": "Bo", "why": "for everything"})
+    for path, seen, unseen in (
+        ("/mesh/domains/shop/orders/where", ("Ann", "Bo"), ()),
+        ("/mesh/domains/shop/orders@1/where", ("Ann", "Bo"), ()),
+        ("/mesh/domains/shop/where", ("Ann", "Bo"), ()),
+        ("/mesh/domains/shop/raw_orders/where", ("Bo",), ("Ann",)),
+        ("/mesh/domains/money/revenue/where", (), ("Ann", "Bo")),
+    ):
+        page = client.get(path.replace("@1", f"@{place.env().ledger.versions()['shop.orders'].version}"))
+        assert page.status_code == 200
+        assert [name for name in seen if f"Asked by {name}: " not in page.text] == []
+        assert [name for name in unseen if name in page.text] == []
+        assert "<img src=x" not in page.text
+    found = client.get("/mesh/domains/shop/where.json").json()["requests"]
+    assert [(one["access_to"], one["by"]) for one in found] == [("shop", "Bo"), ("shop/orders", "Ann")]
+    assert found[1]["says"] == f"Asked by Ann: to count\n\nthe orders {EVIL}"
+    for path in ("/mesh/status", "/mesh/jobs"):
+        assert f'href="{asked}">Access to shop/orders</a>' in client.get(path).text
+    assert [job["title"] for job in client.get("/mesh/jobs.json").json()["jobs"]] == [
+        "Access to shop",
+        "Access to shop/orders",
+    ]
+    assert 'action="/mesh/domains/shop/access"' in client.get("/mesh/domains/shop/where").text
+    assert (
+        'action="/mesh/domains/shop/access"'
+        not in Client(app_of(place, read_only=True)).get("/mesh/domains/shop/where").text
+    )
+
+
+def test_a_lost_job_is_found_again(client):
+    told = client.get("/mesh/jobs/none").text
+    assert "/mesh/jobs" in told
+    assert client.get("/mesh/jobs").status_code == 200
+
+
+def test_who_asked_is_in_no_exported_file(place, tmp_path):
+    Client(app_of(place)).post("/mesh/domains/shop/orders/access", {"who": "Ann-who-asked", "why": "to count"})
+    export(Site(place.root, place.settings).view(), tmp_path / "site")
+    assert [file for file in (tmp_path / "site").rglob("*.html") if "Ann-who-asked" in file.read_text()] == []
+
+
 # -- programs -----------------------------------------------------------------------------------------------------------
 
 
