@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import time
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -12,6 +13,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from mesh_assets.address import QUESTIONS
+from mesh_assets.catalog import trust
+from mesh_assets.catalog.standing import stand
 from mesh_assets.portal import render
 from mesh_assets.portal.export import export
 from mesh_assets.portal.site import Site
@@ -230,9 +233,103 @@ def test_what_failed_and_why_is_on_the_first_page(place):
 
 
 def test_trust_is_the_sum_of_its_parts(client):
-    trust = client.get("/mesh/domains/shop.json").json()["trust"]
-    assert trust["score"] == round(sum(part["share"] * part["weight"] for part in trust["parts"]))
-    assert sum(part["weight"] for part in trust["parts"]) == 100
+    made = client.get("/mesh/domains/shop.json").json()["trust"]
+    assert made["score"] == round(sum(part["share"] * part["weight"] for part in made["parts"]))
+    assert sum(part["weight"] for part in made["parts"]) == 100
+
+
+def test_what_fails_is_read_where_it_is_seen(place):
+    rows = "".join(f"{number},{7000 + number},{SECRET},{'x' if number else EVIL}\n" for number in range(12))
+    place.write("domains/shop/raw/orders.csv", f"id,amount,buyer,note\n{rows}99,5,{SECRET},fine\n")
+    place.run()
+    client = Client(app_of(place))
+    (incident,) = client.get("/mesh/incidents.json").json()["incidents"]
+    paths = [
+        "/mesh/domains/shop", "/mesh/domains/shop/tests", f"/mesh/incidents/{incident['id']}",
+        *(f"/mesh/domains/shop/orders/{word}" for word in ("what", "when", "tests")),
+    ]  # fmt: skip
+    for path in paths:
+        page = client.get(path).text
+        assert "<code>amount__maximum</code>" in page, path
+        assert "12 of 13 rows have a" in page, path
+        assert "10 rows that fail amount__maximum" in page, path
+        assert "7003" in page, path
+        assert "•••" in page, path
+        assert SECRET not in page, path
+        assert "<img src=x" not in page, path
+        Strict(page)
+    (rule,) = client.get("/mesh/domains/shop/orders/what.json").json()["failing"]["rules"]
+    assert (rule["name"], rule["status"], rule["failing_rows"], rule["total_rows"]) == (
+        "amount__maximum",
+        "fail",
+        12,
+        13,
+    )
+    assert len(rule["sample"]) == 10
+    assert {row["buyer"] for row in rule["sample"]} == {"•••"}
+    assert rule["sample"][0]["note"] == EVIL
+    version = place.env().ledger.versions()["shop.orders"].version
+    assert client.get(f"/mesh/domains/shop/orders@{version}/what.json").json()["failing"] is None
+
+
+def test_of_many_rules_that_fail_the_first_are_shown_and_the_rest_counted(place):
+    contract = place.root / "domains/shop/contracts/orders.odcs.yaml"
+    rules = "".join(f"      - {{id: many_{n}, metric: rowCount, mustBeGreaterThan: 100}}\n" for n in range(6))
+    text = contract.read_text()
+    assert text.count("      - id: some_rows\n") == 1
+    contract.write_text(text.replace("      - id: some_rows\n", f"{rules}      - id: some_rows\n"))
+    place.run()
+    client = Client(app_of(place))
+    for path, left in (("shop", 3), ("shop/tests", 3), ("shop/orders/what", 1), ("shop/orders/when", 1)):
+        assert f'/orders/tests">{left} more, on the page of its tests</a>' in client.get(f"/mesh/domains/{path}").text
+    assert "more, on the page" not in client.get("/mesh/domains/shop/orders/tests").text
+    assert client.get("/mesh/domains/shop/orders/tests").text.count("<code>many_") >= 6
+
+
+def test_what_is_masked_since_is_masked_in_rows_that_failed_before(place):
+    place.write("domains/shop/raw/orders.csv", "id,amount,buyer,note\n1,7000,x,told-in-confidence\n")
+    place.run()
+    client = Client(app_of(place))
+    assert "told-in-confidence" in client.get("/mesh/domains/shop/orders/what").text
+    contract = place.root / "domains/shop/contracts/orders.odcs.yaml"
+    text = contract.read_text()
+    assert text.count("- name: note\n") == 1
+    contract.write_text(text.replace("- name: note\n", "- name: note\n        classification: restricted\n"))
+    again = Client(app_of(place))
+    for path in ("/mesh/domains/shop", "/mesh/domains/shop/orders/what", "/mesh/domains/shop/orders/tests"):
+        assert "told-in-confidence" not in again.get(path).text
+
+
+def test_counts_and_trust_are_of_what_was_tried_last(place):
+    client = Client(app_of(place))
+    before = client.get("/mesh/domains/shop.json").json()
+    own = len(place.env().mesh.tables["shop.orders"].contract.tests)
+    assert before["tests"]["fail"] == before["tests"]["not_run"] == 0
+    place.write("domains/shop/raw/orders.csv", "id,amount,buyer,note\n1,7000,x,y\n")
+    place.run()
+    held = client.get("/mesh/domains/shop.json").json()
+    assert held["tests"] == {**before["tests"], "pass": before["tests"]["pass"] - 1, "fail": 1}
+    assert "1 fail" in client.get("/mesh/domains/shop").text
+    (row,) = [row for row in client.get("/mesh/api/domains").json()["domains"] if row["domain"] == "shop"]
+    assert (row["tests"], row["reason_of"]) == (held["tests"], "shop/orders")
+    total = sum(before["tests"].values())
+    assert _share(held) == round((before["tests"]["pass"] - own) / total, 3)
+    assert held["trust"]["score"] <= before["trust"]["score"] - 20
+    env = place.env()
+    tomorrow = stand(env, datetime.now(UTC) + timedelta(days=1))
+    days = trust.history(env, tomorrow, "shop", trust.score(env, tomorrow, "shop"))
+    assert [day["score"] for day in days] == [held["trust"]["score"]] * 2
+    place.sql("shop.orders", "select error('broken')::bigint as id, amount, buyer, note from shop.raw_orders")
+    place.run()
+    failed = client.get("/mesh/domains/shop.json").json()
+    assert failed["tests"] == {**before["tests"], "pass": before["tests"]["pass"] - own, "not_run": own}
+    assert f"{own} not run" in client.get("/mesh/domains/shop").text
+    assert _share(failed) == _share(held)
+    assert "It never got to its tests" in client.get("/mesh/domains/shop/orders/when").text
+
+
+def _share(page):
+    return next(part["share"] for part in page["trust"]["parts"] if part["part"] == "tests")
 
 
 # -- who may send what ------------------------------------------------------------------------------------------------
