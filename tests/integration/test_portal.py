@@ -156,9 +156,44 @@ def test_profile_and_sample_hide_what_is_masked(client):
     assert by_name["amount"]["profile"]["max"] == "30"
     assert sum(bar["count"] for bar in by_name["amount"]["profile"]["histogram"]) == 3
     assert by_name["buyer"]["profile"] == {
-        "type": "VARCHAR", "nulls": 0, "distinct": 1, "min": "•••", "max": "•••", "histogram": [],
+        "type": "VARCHAR", "nulls": 0, "distinct": 1, "exact": True, "min": "•••", "max": "•••",
+        "histogram": [], "not_drawn": "masked",
     }  # fmt: skip
     assert [row[2] for row in found["sample"]["rows"]] == ["•••"] * 3
+
+
+def test_a_key_has_as_many_distinct_values_as_rows(place, monkeypatch):
+    rows = "".join(
+        f"{number},{number % 900},b,{'' if number % 2000 == 7 else f'n{number % 40}'}\n" for number in range(6_000)
+    )
+    place.write("domains/shop/raw/orders.csv", f"id,amount,buyer,note\n{rows}")
+    contract = place.root / "domains/shop/contracts/orders.odcs.yaml"
+    text = contract.read_text()
+    assert text.count("- name: id\n") == 1
+    contract.write_text(text.replace("- name: id\n", "- name: id\n        unique: true\n"))
+    place.run()
+    client = Client(app_of(place))
+    page = client.get("/mesh/domains/shop/orders/what")
+    columns = {
+        column["name"]: column["profile"]
+        for column in client.get("/mesh/domains/shop/orders/what.json").json()["columns"]
+    }
+    counted = {name: (one["distinct"], one["nulls"], one["exact"]) for name, one in columns.items()}
+    assert counted == {"id": (6_000, 0, True), "amount": (900, 0, True), "buyer": (1, 0, True), "note": (40, 3, True)}
+    assert columns["note"]["not_drawn"] == "more than 30 texts"
+    assert ">about " not in page.text
+    assert "more than 30 texts" in page.text
+
+    monkeypatch.setattr("mesh_assets.catalog.profile.EXACT", 1_000)
+    monkeypatch.setattr("mesh_assets.catalog.profile.FORM", -1)
+    columns = {
+        column["name"]: column["profile"]
+        for column in client.get("/mesh/domains/shop/orders/what.json").json()["columns"]
+    }
+    assert (columns["id"]["distinct"], columns["id"]["exact"]) == (6_000, True)  # its test has counted them
+    assert not columns["amount"]["exact"]
+    assert columns["note"]["nulls"] == 3
+    assert ">about " in client.get("/mesh/domains/shop/orders/what").text
 
 
 def test_with_what_names_every_input_and_the_files_with_their_hashes(client, built):
