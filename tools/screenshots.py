@@ -32,7 +32,9 @@ def build(root: Path) -> Place:
     _orders(place)
     _people(place)
     _weeks(place)
+    _campaigns(place)
     place.run()
+    _campaigns(place, "HCP-98,congress,-1200\nHCP-99,email,-5\nHCP-97,fax,900\n")
     place.run("prescriptions/by_day")
     place.run()
     place.sql("customers.physicians", f"from {PEOPLE.format(name='full_name')}")
@@ -75,6 +77,27 @@ def _orders(place: Place) -> None:
     contract.write_text(text.replace(line, line + rule))
     query = "select order_id::bigint as order_id, customer, country, amount::bigint as amount from shop.orders"
     place.sql("shop.sales", f"{query} where order_id > (select coalesce(max(order_id), 0) from this)")
+
+
+def _campaigns(place: Place, wrong: str = "") -> None:
+    """A table that is held once there are wrong rows."""
+    place.domain(
+        "campaigns",
+        "inputs: [{source: raw/plan.csv, contract: plan.odcs.yaml}]\n",
+    )
+    place.write(
+        "domains/campaigns/raw/plan.csv",
+        f"campaign_id,channel,budget\nHCP-01,email,8500\nHCP-02,congress,12000\n{wrong}",
+    )
+    known = (
+        "quality: [{id: channel_known, metric: invalidValues, arguments: {validValues: [email, congress]}, mustBe: 0}]"
+    )
+    columns = {
+        "campaign_id": "VARCHAR; primaryKey: true; required: true",
+        "channel": f"VARCHAR; {known}",
+        "budget": "BIGINT; logicalTypeOptions: {exclusiveMinimum: 0}",
+    }
+    place.contract("campaigns.plan", columns)
 
 
 def _physicians(name: str) -> dict[str, str]:
@@ -138,6 +161,7 @@ def pages(place: Place) -> dict[str, tuple[str, str]]:
     asked = "table=prescriptions%2Fby_day&from=2026-01-03&to=2026-01-06"
     tests = "/mesh/domains/shop/sales/tests"
     return {
+        "portal_failing": ("/mesh/domains/campaigns", ""),
         "portal_quarantine": ("/mesh/quarantine/shop/sales", ""),
         "portal_change": (f"/mesh/changes/{proposal.id}", ""),
         "portal_backfills": (f"/mesh/backfills?{asked}", ""),

@@ -15,6 +15,7 @@ from mesh_assets.account.look import Look, first_line, look
 from mesh_assets.account.states import GOOD, State
 from mesh_assets.catalog.pipelines import pause_report, pipeline_history, pipelines_report
 from mesh_assets.catalog.reports import SCHEMA_VERSION, Json, named, spelt
+from mesh_assets.catalog.standing import counts
 from mesh_assets.domain import Mesh
 from mesh_assets.environment import Environment
 from mesh_assets.errors import UsageError, nearest
@@ -74,7 +75,7 @@ def _row(seen: Look, name: str, attempt: Attempt | None, freshness: Mapping[str,
         "version": version.version if version else None,
         "since": version.at if version else None,
         "rows": told.get("rows"),
-        "tests": told.get("tests") or {"pass": 0, "warn": 0, "fail": 0},
+        "tests": counts(table, version, seen.last.get(name)),
         "last": attempt.outcome if attempt else None,
         "message": (attempt.record.get("message") or "") if attempt else "",
         "incident": _incident_of(seen, name) or None,

@@ -9,7 +9,7 @@ from mesh_assets import address as names
 from mesh_assets import deprecation, graph, provenance
 from mesh_assets.account.look import look
 from mesh_assets.address import QUESTIONS, Address
-from mesh_assets.catalog import columns, profile, terms, words
+from mesh_assets.catalog import columns, failing, profile, terms, words
 from mesh_assets.catalog.access import readers_code, whereabouts
 from mesh_assets.catalog.reports import SCHEMA_VERSION, Json, spelt
 from mesh_assets.catalog.standing import Standing, version_of, worst
@@ -35,10 +35,21 @@ def answer(env: Environment, standing: Standing, address: Address, question: str
     if question not in QUESTIONS:
         raise UsageError(f"`{question}` is none of the five questions\n    {nearest(question, QUESTIONS)}")
     head = _head(env, standing, address, question)
+    if address.table and question in ("what", "when"):
+        head["failing"] = _failing(env, standing, address)
     if address.table and question == "what":
         return {**head, **_what(env, standing, address, readable=not head["expired"])}
     found = OF_TABLE[question] if address.table else OF_DOMAIN[question]
     return {**head, **found(env, standing, address)}
+
+
+def _failing(env: Environment, standing: Standing, address: Address) -> Json | None:
+    """What fails of a table, or of the version that the address names; None: nothing."""
+    table = env.mesh.tables[address.name]
+    if address.version is None:
+        return failing.failing(env, standing, table)
+    version = version_of(env, address)
+    return failing.of_version(env, table, version) if version else None
 
 
 def summary(env: Environment, standing: Standing, name: str) -> Json:
@@ -58,7 +69,8 @@ def summary(env: Environment, standing: Standing, name: str) -> Json:
         "team": team(domain),
         "status": worst([row["status"] for row in tables]),
         "reason": (bad or late or [{"reason": _warnings(tables)}])[0]["reason"],
-        "tests": {word: sum(row["tests"].get(word, 0) for row in tables) for word in ("pass", "warn", "fail")},
+        "reason_of": (bad or late or [{"table": ""}])[0]["table"],
+        "tests": {word: sum(row["tests"][word] for row in tables) for word in ("pass", "warn", "fail", "not_run")},
         "since": min((row["freshness"]["confirmed"] for row in tables if row["freshness"]["confirmed"]), default=None),
         "ports": [row for row in tables if row["port"]],
         "private": [row for row in tables if not row["port"]],

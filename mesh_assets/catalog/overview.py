@@ -159,6 +159,7 @@ def _brief(row: Mapping[str, Any]) -> Json:
         "team",
         "status",
         "reason",
+        "reason_of",
         "tests",
         "since",
         "reads",

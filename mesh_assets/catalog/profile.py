@@ -3,13 +3,13 @@
 Profiles are kept with the ledger: a version never changes, so each is computed once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from mesh_assets.audit.sample import MASK, plain
-from mesh_assets.contract import Column, Contract
+from mesh_assets.contract import Column, Contract, Kind
 from mesh_assets.domain import Table
 from mesh_assets.environment import Environment, contract_hash
 
@@ -34,6 +34,10 @@ SAMPLED = 2_000_000
 """Rows above which extremes and histograms come from a sample of as many."""
 DRAWN = 60
 """Columns with a histogram; of wider tables the first."""
+EXACT = 500_000
+"""Rows up to which distinct values are counted, not estimated."""
+FORM = 2
+"""Of what is kept: a profile of another form is made again."""
 ROWS = 10
 """Of the sample that is shown."""
 NUMBERS = (
@@ -60,13 +64,15 @@ def profile(env: Environment, table: Table, version: int) -> dict[str, Any]:
     """Of one version, by column; from the ledger where it is known."""
     store = env.ledger.store
     store.ensure(_schema)
-    key = {"table": table.name, "version": version, "contract": contract_hash(table)}
+    key = {"table": table.name, "version": version, "contract": f"{contract_hash(table)}:{FORM}"}
     where = [_profiles.c[name] == value for name, value in key.items()]
     with store.reading() as db:
         found = db.execute(sa.select(_profiles.c.profile).where(*where)).scalar()
     if found is None:
         with env.lake.session() as con:
-            found = measure(con, env.lake.relation(table.name, version), table.contract)
+            found = measure(
+                con, env.lake.relation(table.name, version), table.contract, unique=_proven(env, table, version)
+            )
         with store.writing() as db:
             store.put(db, _profiles, [{**key, "profile": found}], replace=True)
     return found
@@ -88,8 +94,29 @@ def sample(env: Environment, table: Table, version: int, limit: int = ROWS) -> d
     return {"columns": [name for name, _ in columns], "rows": [[plain(value) for value in row] for row in rows]}
 
 
-def measure(con: "duckdb.DuckDBPyConnection", relation: str, contract: Contract | None) -> dict[str, Any]:
-    """The profile of a relation."""
+def _proven(env: Environment, table: Table, version: int) -> frozenset[str]:
+    """Columns of which a test has found every value of this version once, and none missing that must be there."""
+    passed = {
+        item["name"]
+        for item in env.ledger.results(table.name, version, contract_hash(table)) or ()
+        if item["status"] == "pass"
+    }
+    tests = table.contract.tests if table.contract else ()
+    return frozenset(
+        test.columns[0]
+        for test in tests
+        if test.name in passed and len(test.columns) == 1 and test.kind in (Kind.UNIQUE, Kind.PRIMARY_KEY)
+    )
+
+
+def measure(
+    con: "duckdb.DuckDBPyConnection", relation: str, contract: Contract | None, *, unique: Collection[str] = ()
+) -> dict[str, Any]:
+    """The profile of a relation.
+
+    Args:
+        unique: Columns that are known to hold every value once: what they hold distinct need not be counted.
+    """
     summary = con.execute(
         "SELECT column_name, column_type, min, max, approx_unique, count, null_percentage "
         f"FROM (SUMMARIZE FROM {relation})"
@@ -97,21 +124,54 @@ def measure(con: "duckdb.DuckDBPyConnection", relation: str, contract: Contract 
     shown = visible(contract)
     known = {column.name: column for column in contract.columns} if contract else {}
     total = int(summary[0][5]) if summary else 0
+    present, different = _counted(con, relation, [row[0] for row in summary], distinct=total <= EXACT)
+    for name in unique:
+        different[name] = present[name]
+    about = {name: min(int(estimate or 0), present[name]) for name, _, _, _, estimate, *_ in summary}
+    distinct = {**about, **different}
     names = [name for name, kind, *_ in summary if name in shown and _drawable(kind)]
     source = relation if total <= SAMPLED else f"(FROM {relation} USING SAMPLE {SAMPLED} ROWS)"
-    pictures = _pictures(con, source, {row[0]: row for row in summary}, names[:DRAWN])
+    pictures = _pictures(con, source, {row[0]: row for row in summary}, distinct, names[:DRAWN])
     columns = {
         name: {
             "type": kind,
-            "nulls": round(total * float(null or 0) / 100),
-            "distinct": min(int(distinct or 0), total),
+            "nulls": total - present[name],
+            "distinct": distinct[name],
+            "exact": name in different,
             "min": _value(low) if name in shown else _masked(known.get(name), low),
             "max": _value(high) if name in shown else _masked(known.get(name), high),
-            "histogram": pictures.get(name, []),
+            "histogram": (drawn := pictures.get(name, [])),
+            "not_drawn": "" if drawn else _why_not(kind, distinct[name], shown=name in shown, asked=name in pictures),
         }
-        for name, kind, low, high, distinct, _, null in summary
+        for name, kind, low, high, *_ in summary
     }
     return {"rows": total, "sampled": total > SAMPLED, "columns": columns}
+
+
+def _counted(
+    con: "duckdb.DuckDBPyConnection", relation: str, names: Sequence[str], *, distinct: bool
+) -> tuple[dict[str, int], dict[str, int]]:
+    """By column how many values there are; and how many different ones, where those are asked for."""
+    if not names:
+        return {}, {}
+    parts = [f"count({_quoted(name)})" for name in names]
+    parts += [f"count(DISTINCT {_quoted(name)})" for name in names] if distinct else []
+    found = con.execute(f"SELECT {', '.join(parts)} FROM {relation} AS r").fetchall()[0]
+    counts = [int(count) for count in found]
+    return dict(zip(names, counts, strict=False)), dict(zip(names, counts[len(names) :], strict=False))
+
+
+def _why_not(kind: str, distinct: int, *, shown: bool, asked: bool) -> str:
+    """In a word, why a column has no picture."""
+    if not shown:
+        return "masked"
+    if not distinct:
+        return "no values"
+    if kind == "VARCHAR" and distinct > FEW:
+        return f"more than {FEW} texts"
+    if distinct == 1:
+        return "one value"
+    return "cannot be drawn" if asked else "not drawn"
 
 
 def _drawable(kind: str) -> bool:
@@ -119,16 +179,20 @@ def _drawable(kind: str) -> bool:
 
 
 def _pictures(
-    con: "duckdb.DuckDBPyConnection", relation: str, summary: Mapping[str, Sequence], names: Sequence[str]
+    con: "duckdb.DuckDBPyConnection",
+    relation: str,
+    summary: Mapping[str, Sequence],
+    distinct: Mapping[str, int],
+    names: Sequence[str],
 ) -> dict[str, list[dict[str, Any]]]:
     import duckdb
 
     found = {}
     for name in names:
-        _, kind, low, high, distinct, *_ = summary[name]
+        _, kind, low, high, *_ = summary[name]
         try:
             if kind in ("VARCHAR", "BOOLEAN"):
-                found[name] = _frequent(con, relation, name) if int(distinct or 0) <= FEW else []
+                found[name] = _frequent(con, relation, name) if distinct[name] <= FEW else []
             elif low is not None and low != high:
                 found[name] = _bars(con, relation, name, kind)
         except duckdb.Error:  # infinite dates, a NaN: the numbers stand without the picture

@@ -60,10 +60,14 @@ class Standing:
             found = self._rows[table.name] = self._of(table)
         return dict(found)
 
+    def stopped(self, table: Table) -> bool:
+        """Whether the newest that was tried of it is held, or failed: what readers have is older."""
+        return stopped(self.last.get(table.name), self.versions.get(table.name))
+
     def _of(self, table: Table) -> dict[str, Any]:
         version, attempt = self.versions.get(table.name), self.last.get(table.name)
         record = version.record if version else {}
-        tests = record.get("tests") or {"pass": 0, "warn": 0, "fail": 0}
+        tests = counts(table, version, attempt)
         fresh = words.freshness(table.contract, self.confirmed.get(table.name), self.at)
         why = self.why.get(table.name)
         word, reason = _word(attempt, version, tests, fresh)
@@ -78,7 +82,7 @@ class Standing:
             "version": version.version if version else None,
             "since": version.at if version else None,
             "rows": record.get("rows"),
-            "tests": dict(tests),
+            "tests": tests,
             "freshness": fresh,
             "last": attempt.outcome if attempt else None,
             "state": str(why.state) if why else "",
@@ -119,10 +123,28 @@ def stand(env: Environment, now: datetime | None = None) -> Standing:
     )
 
 
+def stopped(attempt: Attempt | None, version: Version | None) -> bool:
+    """Whether an attempt, the last, was held or failed, and is newer than what is published."""
+    if attempt is None or attempt.outcome not in ("held", "failed"):
+        return False
+    return version is None or version.version <= attempt.head
+
+
+def counts(table: Table, version: Version | None, attempt: Attempt | None) -> dict[str, int]:
+    """How many tests passed, warned and failed of what was tried last, published or not; and how many it never got to."""
+    newest = (attempt.record if attempt and stopped(attempt, version) else version.record if version else {}).get(
+        "tests"
+    )
+    found = {word: int((newest or {}).get(word, 0)) for word in ("pass", "warn", "fail")}
+    asked = len(table.contract.tests) if table.contract else 0
+    published = version is not None and not stopped(attempt, version)
+    return found | {"not_run": 0 if published or any(found.values()) else asked}
+
+
 def _word(
     attempt: Attempt | None, version: Version | None, tests: Mapping[str, int], fresh: Mapping[str, Any]
 ) -> tuple[Word, str]:
-    if attempt is not None and attempt.outcome in ("held", "failed"):
+    if attempt is not None and stopped(attempt, version):
         return Word.FAIL, str(attempt.record.get("message") or attempt.outcome)
     if version is None:
         return Word.NEVER, "never published"

@@ -5,14 +5,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mesh_assets.catalog import words
-from mesh_assets.catalog.standing import Standing
+from mesh_assets.catalog.standing import Standing, counts
 from mesh_assets.domain import Mesh, Table
 from mesh_assets.environment import Environment
+from mesh_assets.ledger import Version
 
 WEIGHTS: Mapping[str, int] = {"tests": 40, "freshness": 20, "contract": 15, "docs": 10, "incidents": 10, "readers": 5}
 """What each part counts for; together 100."""
 MEANS: Mapping[str, str] = {
-    "tests": "share of tests that pass; one that warns counts half; of a table that never ran none passes",
+    "tests": "share of tests that pass; one that warns counts half; of a table that is held, failed or never ran none passes",
     "freshness": "share of tables that are as fresh as promised; one that promises nothing counts when it was built",
     "contract": "share of output ports with a contract that tests more than columns and types, and promises a service level",
     "docs": "share of: a purpose, an owner, a README, and a meaning for every column of every port",
@@ -28,11 +29,9 @@ WINDOW = timedelta(days=30)
 def score(env: Environment, standing: Standing, domain: str) -> dict[str, Any]:
     """One domain's: `score`, `parts` (each with its share, its weight and its points), `formula`."""
     own = list(standing.own.get(domain, ()))
-    counts = [
-        (standing.versions[t.name].record.get("tests") or {}) if t.name in standing.versions else None for t in own
-    ]
+    serves = [table.name in standing.versions and not standing.stopped(table) for table in own]
     parts = {
-        "tests": _tests(own, counts, [standing.last.get(table.name) for table in own]),
+        "tests": _tests([standing.of(table)["tests"] for table in own], serves),
         "freshness": _share(_is_fresh(standing, table) for table in own),
         "contract": _share(_has_contract(table) for table in own if table.port),
         "docs": _docs(env.mesh, domain, own),
@@ -47,6 +46,7 @@ def history(env: Environment, standing: Standing, domain: str, today: Mapping[st
     own = list(standing.own.get(domain, ()))
     versions = {table.name: env.ledger.history(table.name, limit=500) for table in own}
     bad = _incidents(standing, own, standing.at - WINDOW - timedelta(days=DAYS))
+    turns = {table.name: _turns(env, standing, table, versions[table.name]) for table in own}
     parts = {item["part"]: item["share"] for item in today["parts"]}
     found = []
     for back in range(DAYS - 1, 0, -1):
@@ -55,10 +55,11 @@ def history(env: Environment, standing: Standing, domain: str, today: Mapping[st
         then = {name: next((v for v in items if v.at <= until), None) for name, items in versions.items()}
         if not any(then.values()):
             continue
-        counts = [(v.record.get("tests") or {}) if (v := then[table.name]) else None for table in own]
+        tests = [counts(table, then[table.name], None) for table in own]
+        serves = [_served(turns[table.name], until) for table in own]
         fresh = [not words.freshness(t.contract, v.at if (v := then[t.name]) else None, moment)["late"] for t in own]
         calm = _calm([at for at in bad if (moment - WINDOW).isoformat() < at <= until])
-        past = {**parts, "tests": _tests(own, counts, [None] * len(own)), "freshness": _share(fresh), "incidents": calm}
+        past = {**parts, "tests": _tests(tests, serves), "freshness": _share(fresh), "incidents": calm}
         found.append({"day": moment.date().isoformat(), "score": _made(past)["score"]})
     return [*found, {"day": standing.at.date().isoformat(), "score": today["score"]}]
 
@@ -81,17 +82,28 @@ def _made(parts: Mapping[str, float]) -> dict[str, Any]:
     }
 
 
-def _tests(own: Sequence[Table], counts: Sequence[Mapping[str, int] | None], last: Sequence[Any]) -> float:
+def _tests(tests: Sequence[Mapping[str, int]], serves: Sequence[bool]) -> float:
+    """Of each table its counts, and whether what was tried last is what readers have."""
     passed = whole = 0.0
-    for table, count, attempt in zip(own, counts, last, strict=True):
-        tests = count or {}
-        if attempt is not None and attempt.outcome in ("held", "failed"):
-            tests = attempt.record.get("tests") or {"fail": 1}
-        if count is None and not tests:
-            tests = {"fail": max(1, len(table.contract.tests) if table.contract else 1)}
-        passed += tests.get("pass", 0) + tests.get("warn", 0) / 2
-        whole += sum(tests.get(word, 0) for word in ("pass", "warn", "fail"))
+    for count, served in zip(tests, serves, strict=True):
+        passed += (count["pass"] + count["warn"] / 2) * served
+        whole += sum(count.values()) if served else max(1, sum(count.values()))
     return passed / whole if whole else 1.0
+
+
+def _turns(
+    env: Environment, standing: Standing, table: Table, versions: Sequence[Version]
+) -> Sequence[tuple[str, bool]]:
+    """When something new came of a table (published, or found unchanged) and when it was stopped, in order."""
+    stops = [(at, False) for name, at in standing.incidents if name == table.name]
+    if not stops:
+        return sorted((version.at, True) for version in versions)
+    same = env.ledger.tries(table=table.name, since=min(stops)[0], outcomes=("unchanged",), limit=500)
+    return sorted([*stops, *((version.at, True) for version in versions), *((item.at, True) for item in same)])
+
+
+def _served(turns: Sequence[tuple[str, bool]], until: str) -> bool:
+    return next((good for at, good in reversed(turns) if at <= until), False)
 
 
 def _is_fresh(standing: Standing, table: Table) -> bool:

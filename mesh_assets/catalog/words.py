@@ -129,4 +129,5 @@ def moment() -> datetime:
 
 def counted(counts: Mapping[str, int]) -> str:
     """`24 pass, 1 warn`; empty when there are no tests."""
-    return ", ".join(f"{counts[word]} {word}" for word in ("pass", "warn", "fail") if counts.get(word))
+    said = {"pass": "pass", "warn": "warn", "fail": "fail", "not_run": "not run"}
+    return ", ".join(f"{counts[word]} {shown}" for word, shown in said.items() if counts.get(word))

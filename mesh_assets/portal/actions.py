@@ -18,6 +18,8 @@ ACTIONS: Mapping[str, str] = {
     "access": "Ask for access",
 }
 LONGEST = 2_000
+ACCESS = "Access to "
+"""Before what a request is for, in its title."""
 
 
 def perform(view: View, where: str, action: str, form: Mapping[str, str], *, by: str) -> str:
@@ -51,4 +53,9 @@ def ask(view: View, address: Address, form: Mapping[str, str], *, by: str) -> st
     reach = team.support or team.owner
     said = f"Asked by {who}: {why}\n\nThe request is kept, and shown to {team.name or 'the team'} on the page Where of {address}."
     said += f"\nTo reach them now: {reach}" if reach else ""
-    return jobs.note(view.env, f"Access to {address}", about=names.path(address, "where"), by=who, output=said)
+    return jobs.note(view.env, f"{ACCESS}{address}", about=names.path(address, "where"), by=who, output=said)
+
+
+def asked(said: str) -> str:
+    """Who asked and why: what `ask` keeps, without where it is shown."""
+    return said.rpartition("\n\n")[0]

@@ -23,6 +23,7 @@ from mesh_assets.portal import (
     actions,
     api,
     aside,
+    asked,
     deliveries,
     jobs,
     pages,
@@ -37,7 +38,7 @@ from mesh_assets.portal.security import Guard
 from mesh_assets.portal.site import Site, View
 
 FOR_EVER = "public, max-age=31536000, immutable"
-LIVE = (*steward.PAGES, *api.LIVE)
+LIVE = (*steward.PAGES, *asked.PAGES, *api.LIVE)
 FILES = {
     render.STYLE: "text/css; charset=utf-8",
     render.SCRIPT: "text/javascript; charset=utf-8",
@@ -134,7 +135,7 @@ class _Portal:
         def make(view: View) -> Response:
             job = jobs.find(view.env, request.path_params["job"].removesuffix(".json"))
             if job is None:
-                raise NotFound("there is no such job\n    Those of the last days are on /mesh/status.")
+                raise NotFound("there is no such job\n    All of them are on /mesh/jobs.")
             data = job.as_json()
             if machine or wants_json(request):
                 return JSONResponse(data, headers={"cache-control": "no-store"})
@@ -144,7 +145,7 @@ class _Portal:
                 data=data,
                 path=f"/mesh/jobs/{job.id}",
                 section="status",
-                crumbs=(),
+                crumbs=(("Status", "/mesh/status"), ("Jobs", asked.LIST)),
             )
             return self._html(request, view, page, refresh=job.state == "running")
 

@@ -62,7 +62,7 @@ def rows(view: View, query: Query, domain: str, table: str) -> Page:
         "rows": shown,
         "total": total,
         "whole": known.load.value == "full",
-        "jobs": [job.as_json() for job in jobs.recent(view.env, 5, about=path)],
+        "jobs": [job.as_json() for job in jobs.recent(view.env, 5, about=[path])],
     }
     return Page(
         template="quarantine.html",

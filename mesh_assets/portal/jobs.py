@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -133,10 +133,10 @@ def find(env: Environment, job: str) -> Job | None:
     return _job(row._asdict(), followed) if row else None
 
 
-def recent(env: Environment, limit: int = 50, *, about: str | None = None) -> tuple[Job, ...]:
-    """The newest, or the newest about one page."""
+def recent(env: Environment, limit: int = 50, *, about: Collection[str] | None = None) -> tuple[Job, ...]:
+    """The newest, or the newest about these pages."""
     env.ledger.store.ensure(_schema)
-    where = [_jobs.c.about == about] if about is not None else []
+    where = [_jobs.c.about.in_(about)] if about is not None else []
     followed = frozenset(_followed)
     with env.ledger.store.reading() as db:
         rows = db.execute(sa.select(_jobs).where(*where).order_by(_jobs.c.at.desc()).limit(limit)).all()

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from mesh_assets import address as names
 from mesh_assets.account import record
 from mesh_assets.address import QUESTIONS, Address, NotFound
-from mesh_assets.catalog import answers, overview, trust
+from mesh_assets.catalog import answers, failing, overview, trust
 from mesh_assets.catalog.reports import SCHEMA_VERSION, Json, spelt
 from mesh_assets.domain import Table
 from mesh_assets.portal.site import View
@@ -109,6 +109,7 @@ def domain(view: View, _query: Query, domain: str) -> Page:
         **answers.summary(view.env, view.standing, domain),
         "urls": names.urls(address),
         "trust": made,
+        "failing": failing.stops(view.standing, view.standing.own.get(domain, ())),
         "trust_history": trust.history(view.env, view.standing, domain, made),
         "access": answers.access(mesh.domains[domain]),
         "neighbours": _neighbours(view, domain),
@@ -173,7 +174,12 @@ def _tests(view: View, address: Address, name: str, tables: Sequence[Table], pag
         "domain": domain,
         "page": page,
         "tables": [
-            {**view.standing.of(table), "tests": answers.results_over_time(view.env, table)} for table in tables
+            {
+                **view.standing.of(table),
+                "tests": answers.results_over_time(view.env, table),
+                "failing": failing.failing(view.env, view.standing, table),
+            }
+            for table in tables
         ],
     }
     crumbs = (("Domains", "/mesh/"), (view.env.mesh.domains[domain].title or domain, names.path(domain)))

@@ -56,7 +56,7 @@ def kitchen(view: View, _query: Query, name: str) -> Page:
         "tested_at": tested.get("at", ""),
         "tested_ok": tested.get("ok"),
         "domains": tested.get("domains", []),
-        "jobs": [job.as_json() for job in jobs.recent(view.env, 10, about=f"{LIST}/{name}")],
+        "jobs": [job.as_json() for job in jobs.recent(view.env, 10, about=[f"{LIST}/{name}"])],
     }
     return Page(
         template="kitchen.html",

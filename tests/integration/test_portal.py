@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 import time
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -13,6 +13,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from mesh_assets.address import QUESTIONS
+from mesh_assets.catalog import trust
+from mesh_assets.catalog.standing import stand
 from mesh_assets.orchestration import tell
 from mesh_assets.portal import render
 from mesh_assets.portal.export import export
@@ -224,9 +226,44 @@ def test_profile_and_sample_hide_what_is_masked(client):
     assert by_name["amount"]["profile"]["max"] == "30"
     assert sum(bar["count"] for bar in by_name["amount"]["profile"]["histogram"]) == 3
     assert by_name["buyer"]["profile"] == {
-        "type": "VARCHAR", "nulls": 0, "distinct": 1, "min": "•••", "max": "•••", "histogram": [],
+        "type": "VARCHAR", "nulls": 0, "distinct": 1, "exact": True, "min": "•••", "max": "•••",
+        "histogram": [], "not_drawn": "masked",
     }  # fmt: skip
     assert [row[2] for row in found["sample"]["rows"]] == ["•••"] * 3
+
+
+def test_a_key_has_as_many_distinct_values_as_rows(place, monkeypatch):
+    rows = "".join(
+        f"{number},{number % 900},b,{'' if number % 2000 == 7 else f'n{number % 40}'}\n" for number in range(6_000)
+    )
+    place.write("domains/shop/raw/orders.csv", f"id,amount,buyer,note\n{rows}")
+    contract = place.root / "domains/shop/contracts/orders.odcs.yaml"
+    text = contract.read_text()
+    assert text.count("- name: id\n") == 1
+    contract.write_text(text.replace("- name: id\n", "- name: id\n        unique: true\n"))
+    place.run()
+    client = Client(app_of(place))
+    page = client.get("/mesh/domains/shop/orders/what")
+    columns = {
+        column["name"]: column["profile"]
+        for column in client.get("/mesh/domains/shop/orders/what.json").json()["columns"]
+    }
+    counted = {name: (one["distinct"], one["nulls"], one["exact"]) for name, one in columns.items()}
+    assert counted == {"id": (6_000, 0, True), "amount": (900, 0, True), "buyer": (1, 0, True), "note": (40, 3, True)}
+    assert columns["note"]["not_drawn"] == "more than 30 texts"
+    assert ">about " not in page.text
+    assert "more than 30 texts" in page.text
+
+    monkeypatch.setattr("mesh_assets.catalog.profile.EXACT", 1_000)
+    monkeypatch.setattr("mesh_assets.catalog.profile.FORM", -1)
+    columns = {
+        column["name"]: column["profile"]
+        for column in client.get("/mesh/domains/shop/orders/what.json").json()["columns"]
+    }
+    assert (columns["id"]["distinct"], columns["id"]["exact"]) == (6_000, True)  # its test has counted them
+    assert not columns["amount"]["exact"]
+    assert columns["note"]["nulls"] == 3
+    assert ">about " in client.get("/mesh/domains/shop/orders/what").text
 
 
 def test_with_what_names_every_input_and_the_files_with_their_hashes(client, built):
@@ -405,9 +442,103 @@ def test_what_failed_and_why_is_on_the_first_page(place):
 
 
 def test_trust_is_the_sum_of_its_parts(client):
-    trust = client.get("/mesh/domains/shop.json").json()["trust"]
-    assert trust["score"] == round(sum(part["share"] * part["weight"] for part in trust["parts"]))
-    assert sum(part["weight"] for part in trust["parts"]) == 100
+    made = client.get("/mesh/domains/shop.json").json()["trust"]
+    assert made["score"] == round(sum(part["share"] * part["weight"] for part in made["parts"]))
+    assert sum(part["weight"] for part in made["parts"]) == 100
+
+
+def test_what_fails_is_read_where_it_is_seen(place):
+    rows = "".join(f"{number},{7000 + number},{SECRET},{'x' if number else EVIL}\n" for number in range(12))
+    place.write("domains/shop/raw/orders.csv", f"id,amount,buyer,note\n{rows}99,5,{SECRET},fine\n")
+    place.run()
+    client = Client(app_of(place))
+    (incident,) = client.get("/mesh/incidents.json").json()["incidents"]
+    paths = [
+        "/mesh/domains/shop", "/mesh/domains/shop/tests", f"/mesh/incidents/{incident['id']}",
+        *(f"/mesh/domains/shop/orders/{word}" for word in ("what", "when", "tests")),
+    ]  # fmt: skip
+    for path in paths:
+        page = client.get(path).text
+        assert "<code>amount__maximum</code>" in page, path
+        assert "12 of 13 rows have a" in page, path
+        assert "10 rows that fail amount__maximum" in page, path
+        assert "7003" in page, path
+        assert "•••" in page, path
+        assert SECRET not in page, path
+        assert "<img src=x" not in page, path
+        Strict(page)
+    (rule,) = client.get("/mesh/domains/shop/orders/what.json").json()["failing"]["rules"]
+    assert (rule["name"], rule["status"], rule["failing_rows"], rule["total_rows"]) == (
+        "amount__maximum",
+        "fail",
+        12,
+        13,
+    )
+    assert len(rule["sample"]) == 10
+    assert {row["buyer"] for row in rule["sample"]} == {"•••"}
+    assert rule["sample"][0]["note"] == EVIL
+    version = place.env().ledger.versions()["shop.orders"].version
+    assert client.get(f"/mesh/domains/shop/orders@{version}/what.json").json()["failing"] is None
+
+
+def test_of_many_rules_that_fail_the_first_are_shown_and_the_rest_counted(place):
+    contract = place.root / "domains/shop/contracts/orders.odcs.yaml"
+    rules = "".join(f"      - {{id: many_{n}, metric: rowCount, mustBeGreaterThan: 100}}\n" for n in range(6))
+    text = contract.read_text()
+    assert text.count("      - id: some_rows\n") == 1
+    contract.write_text(text.replace("      - id: some_rows\n", f"{rules}      - id: some_rows\n"))
+    place.run()
+    client = Client(app_of(place))
+    for path, left in (("shop", 3), ("shop/tests", 3), ("shop/orders/what", 1), ("shop/orders/when", 1)):
+        assert f'/orders/tests">{left} more, on the page of its tests</a>' in client.get(f"/mesh/domains/{path}").text
+    assert "more, on the page" not in client.get("/mesh/domains/shop/orders/tests").text
+    assert client.get("/mesh/domains/shop/orders/tests").text.count("<code>many_") >= 6
+
+
+def test_what_is_masked_since_is_masked_in_rows_that_failed_before(place):
+    place.write("domains/shop/raw/orders.csv", "id,amount,buyer,note\n1,7000,x,told-in-confidence\n")
+    place.run()
+    client = Client(app_of(place))
+    assert "told-in-confidence" in client.get("/mesh/domains/shop/orders/what").text
+    contract = place.root / "domains/shop/contracts/orders.odcs.yaml"
+    text = contract.read_text()
+    assert text.count("- name: note\n") == 1
+    contract.write_text(text.replace("- name: note\n", "- name: note\n        classification: restricted\n"))
+    again = Client(app_of(place))
+    for path in ("/mesh/domains/shop", "/mesh/domains/shop/orders/what", "/mesh/domains/shop/orders/tests"):
+        assert "told-in-confidence" not in again.get(path).text
+
+
+def test_counts_and_trust_are_of_what_was_tried_last(place):
+    client = Client(app_of(place))
+    before = client.get("/mesh/domains/shop.json").json()
+    own = len(place.env().mesh.tables["shop.orders"].contract.tests)
+    assert before["tests"]["fail"] == before["tests"]["not_run"] == 0
+    place.write("domains/shop/raw/orders.csv", "id,amount,buyer,note\n1,7000,x,y\n")
+    place.run()
+    held = client.get("/mesh/domains/shop.json").json()
+    assert held["tests"] == {**before["tests"], "pass": before["tests"]["pass"] - 1, "fail": 1}
+    assert "1 fail" in client.get("/mesh/domains/shop").text
+    (row,) = [row for row in client.get("/mesh/api/domains").json()["domains"] if row["domain"] == "shop"]
+    assert (row["tests"], row["reason_of"]) == (held["tests"], "shop/orders")
+    total = sum(before["tests"].values())
+    assert _share(held) == round((before["tests"]["pass"] - own) / total, 3)
+    assert held["trust"]["score"] <= before["trust"]["score"] - 20
+    env = place.env()
+    tomorrow = stand(env, datetime.now(UTC) + timedelta(days=1))
+    days = trust.history(env, tomorrow, "shop", trust.score(env, tomorrow, "shop"))
+    assert [day["score"] for day in days] == [held["trust"]["score"]] * 2
+    place.sql("shop.orders", "select error('broken')::bigint as id, amount, buyer, note from shop.raw_orders")
+    place.run()
+    failed = client.get("/mesh/domains/shop.json").json()
+    assert failed["tests"] == {**before["tests"], "pass": before["tests"]["pass"] - own, "not_run": own}
+    assert f"{own} not run" in client.get("/mesh/domains/shop").text
+    assert _share(failed) == _share(held)
+    assert "It never got to its tests" in client.get("/mesh/domains/shop/orders/when").text
+
+
+def _share(page):
+    return next(part["share"] for part in page["trust"]["parts"] if part["part"] == "tests")
 
 
 # -- who may send what ------------------------------------------------------------------------------------------------
@@ -467,6 +598,51 @@ def test_access_is_asked_for_and_kept_with_who_asked(place):
     assert "Asked by ada: again" in client.get(named.headers["location"]).text
     assert client.post("/mesh/domains/shop/orders/access", {"who": "me"}).status_code == 422
     assert client.post("/mesh/domains/shop/orders/drop").status_code == 404
+
+
+def test_a_request_for_access_is_seen_where_its_team_looks(place):
+    client = Client(app_of(place))
+    form = {"who": "Ann", "why": f"to count\n\nthe orders {EVIL}"}
+    asked = client.post("/mesh/domains/shop/orders/access", form).headers["location"]
+    client.post("/mesh/domains/shop/access", {"who": "Bo", "why": "for everything"})
+    for path, seen, unseen in (
+        ("/mesh/domains/shop/orders/where", ("Ann", "Bo"), ()),
+        ("/mesh/domains/shop/orders@1/where", ("Ann", "Bo"), ()),
+        ("/mesh/domains/shop/where", ("Ann", "Bo"), ()),
+        ("/mesh/domains/shop/raw_orders/where", ("Bo",), ("Ann",)),
+        ("/mesh/domains/money/revenue/where", (), ("Ann", "Bo")),
+    ):
+        page = client.get(path.replace("@1", f"@{place.env().ledger.versions()['shop.orders'].version}"))
+        assert page.status_code == 200
+        assert [name for name in seen if f"Asked by {name}: " not in page.text] == []
+        assert [name for name in unseen if name in page.text] == []
+        assert "<img src=x" not in page.text
+    found = client.get("/mesh/domains/shop/where.json").json()["requests"]
+    assert [(one["access_to"], one["by"]) for one in found] == [("shop", "Bo"), ("shop/orders", "Ann")]
+    assert found[1]["says"] == f"Asked by Ann: to count\n\nthe orders {EVIL}"
+    for path in ("/mesh/status", "/mesh/jobs"):
+        assert f'href="{asked}">Access to shop/orders</a>' in client.get(path).text
+    assert [job["title"] for job in client.get("/mesh/jobs.json").json()["jobs"]] == [
+        "Access to shop",
+        "Access to shop/orders",
+    ]
+    assert 'action="/mesh/domains/shop/access"' in client.get("/mesh/domains/shop/where").text
+    assert (
+        'action="/mesh/domains/shop/access"'
+        not in Client(app_of(place, read_only=True)).get("/mesh/domains/shop/where").text
+    )
+
+
+def test_a_lost_job_is_found_again(client):
+    told = client.get("/mesh/jobs/none").text
+    assert "/mesh/jobs" in told
+    assert client.get("/mesh/jobs").status_code == 200
+
+
+def test_who_asked_is_in_no_exported_file(place, tmp_path):
+    Client(app_of(place)).post("/mesh/domains/shop/orders/access", {"who": "Ann-who-asked", "why": "to count"})
+    export(Site(place.root, place.settings).view(), tmp_path / "site")
+    assert [file for file in (tmp_path / "site").rglob("*.html") if "Ann-who-asked" in file.read_text()] == []
 
 
 # -- programs -----------------------------------------------------------------------------------------------------------
