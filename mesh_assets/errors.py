@@ -113,6 +113,8 @@ PROBLEMS = {  # every code, and its heading in docs/problems.md
     "M111": "A dbt project without a domain",
     "M112": "A partition mapping that maps nothing",
     "M113": "A part of nothing",
+    "M114": "A file that is almost read",
+    "M115": "A mesh without domains",
     "M201": "A version of the standard that is not read",
     "M202": "A contract that is not for one table",
     "M203": "A contract that is for another table",

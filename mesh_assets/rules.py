@@ -8,6 +8,7 @@ from mesh_assets.domain import Domain, Load, PartitionMapping, Table, Toolchain
 from mesh_assets.errors import Place, Problem, nearest
 from mesh_assets.graph import cycles
 from mesh_assets.reading.draft import DOMAINS_TAKEN, TABLES_TAKEN, DomainDraft, Draft, Options, Reference, name_fault
+from mesh_assets.reading.strays import Stray
 
 Rule = Callable[[Draft], Iterator[Problem]]
 
@@ -87,6 +88,35 @@ def tables_are_built_once(draft: Draft) -> Iterator[Problem]:
             yield Problem("M406", what, table.where, "Keep one of them, or rename one.")
 
 
+def what_looks_like_ours_is_read(draft: Draft) -> Iterator[Problem]:
+    """No file is almost named, or almost placed, like one of the mesh, if that can only be a slip."""
+    yield from (stray.problem for one in _read(draft) for stray in one.strays if _is_a_slip(stray, one))
+
+
+def files_that_are_not_read(draft: Draft) -> Iterator[Problem]:
+    """Files that look like the mesh's own stand where nobody reads them."""
+    yield from (stray.problem for one in _read(draft) for stray in one.strays if not _is_a_slip(stray, one))
+
+
+def _is_a_slip(stray: Stray, one: DomainDraft) -> bool:
+    """Whether a file can only be named or placed so by mistake: no name is so close, or what it would be is missing."""
+    if stray.certain or not stray.table:
+        return stray.certain
+    if not stray.builds:
+        return any(port.table == stray.table and port.contract is None for port in one.domain.outputs)
+    full = f"{one.name}.{stray.table}"
+    spoken = stray.table in one.options or any(port.table == stray.table for port in one.domain.outputs)
+    spoken = spoken or any(read.table == full for reads in one.reads.values() for read in reads)
+    return spoken and all(table.name != full for table in one.tables)
+
+
+def there_are_domains(draft: Draft) -> Iterator[Problem]:
+    """A mesh has domains."""
+    if not draft.domains:
+        mend = "Make a folder for each in `domains/`, with a domain.yaml that begins with `domain:` and its name."
+        yield Problem("M115", "this mesh has no domains", Place("domains"), mend)
+
+
 def outputs_are_built(draft: Draft) -> Iterator[Problem]:
     """Every output port is a table that some code builds, declared once."""
     for one in _read(draft):
@@ -100,7 +130,7 @@ def outputs_are_built(draft: Draft) -> Iterator[Problem]:
                     port.where,
                     f"Take out this or {seen[port.table]}.",
                 )
-            elif port.table not in names:
+            elif port.table not in names and not one.strayed(port.table, builds=True):
                 mend = nearest(
                     port.table, names, otherwise=f"Write {one.shown}/sql/{port.table}.sql, or take the port out."
                 )
@@ -133,8 +163,11 @@ def outputs_have_a_contract(draft: Draft) -> Iterator[Problem]:
     for one in _read(draft):
         names = {table.short for table in one.tables}
         for port in one.domain.outputs:
-            if port.table in names and port.contract is None and f"{port.table}.odcs.yaml" not in one.contracts:
-                mend = f"Write {one.shown}/contracts/{port.table}.odcs.yaml."
+            contract = f"{port.table}.odcs.yaml"
+            if port.table not in names or one.strayed(port.table, builds=False):
+                continue
+            if port.contract is None and contract not in one.contracts:
+                mend = f"Write {one.shown}/contracts/{contract}."
                 yield Problem("M407", f"the port `{port.table}` has no contract", port.where, mend)
 
 
@@ -144,6 +177,8 @@ def contracts_are_used(draft: Draft) -> Iterator[Problem]:
         names = {table.short for table in one.tables}
         for file in one.unused:
             stem = file.removesuffix(".odcs.yaml")
+            if one.strayed(stem, builds=True):
+                continue
             mend = nearest(
                 stem, names, otherwise="Rename it to `<table>.odcs.yaml`, or name it under `contract:` in domain.yaml."
             )
@@ -176,7 +211,7 @@ def options_are_for_tables(draft: Draft) -> Iterator[Problem]:
         names = {table.short for table in one.tables}
         told = {problem.where for problem in one.problems if problem.code == "M801"}
         for name, options in one.options.items():
-            if name not in names and options.where not in told:
+            if name not in names and options.where not in told and not one.strayed(name, builds=True):
                 mend = nearest(name, names, otherwise="Take it out, or write the code that builds it.")
                 yield Problem("M107", f"there is no table `{name}` in this domain", options.where, mend)
 
@@ -264,7 +299,7 @@ def code_reads_what_is_declared(draft: Draft) -> Iterator[Problem]:
             for read in reads:
                 owner, _, short = read.table.partition(".")
                 if owner == one.name:
-                    if short not in own and not one.unclear:
+                    if short not in own and not one.unclear and not one.strayed(short, builds=True):
                         yield _no_own_table(one, reader, read, own, declared)
                 elif read.table not in declared:
                     yield _undeclared(draft, known, read, one)
@@ -414,6 +449,7 @@ RULES: tuple[Rule, ...] = (
     dbt_projects_have_a_domain,
     tables_have_good_names,
     tables_are_built_once,
+    what_looks_like_ours_is_read,
     outputs_are_built,
     successors_are_newer_ports,
     outputs_have_a_contract,
@@ -429,6 +465,12 @@ RULES: tuple[Rule, ...] = (
     readers_set_nothing_aside,
     models_set_nothing_aside,
 )
+
+WARNINGS: tuple[Rule, ...] = (
+    there_are_domains,
+    files_that_are_not_read,
+)
+"""Of what works, and may be meant otherwise: nothing fails because of them."""
 
 
 def _read(draft: Draft) -> Iterator[DomainDraft]:

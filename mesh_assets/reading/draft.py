@@ -12,6 +12,7 @@ from mesh_assets.errors import Place, Problem
 from mesh_assets.reading.columntype import RESERVED
 from mesh_assets.reading.odcs import Reading
 from mesh_assets.reading.source import Document
+from mesh_assets.reading.strays import Stray
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
 DOMAINS_TAKEN = frozenset({"main", "information_schema", "temp", "mesh", "system", "pg_catalog"})
@@ -68,6 +69,7 @@ class DomainDraft:
         options: By bare name.
         contracts: By file name in `contracts/`; read once each.
         unused: Contract files that no table and no port asks for.
+        strays: What looks like a part of the domain and is not read.
         unclear: domain.yaml has problems, so that what seems to be missing may only be misspelt.
     """
 
@@ -82,8 +84,13 @@ class DomainDraft:
     options: dict[str, Options] = field(default_factory=dict)
     contracts: dict[str, Reading] = field(default_factory=dict)
     unused: list[str] = field(default_factory=list)
+    strays: list[Stray] = field(default_factory=list)
     unclear: bool = False
     problems: list[Problem] = field(default_factory=list)
+
+    def strayed(self, table: str, *, builds: bool) -> bool:
+        """Whether what would build a table, or be its contract, is there and is not read."""
+        return any(stray.table == table and stray.builds == builds for stray in self.strays)
 
 
 @dataclass(slots=True)
