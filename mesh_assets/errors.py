@@ -132,6 +132,8 @@ PROBLEMS = {  # every code, and its heading in docs/problems.md
     "M215": "A format that cannot be tested",
     "M216": "A threshold that makes no sense",
     "M217": "A test that does not suit its column",
+    "M218": "A classification that masks nothing",
+    "M219": "A service level that is not known",
     "M301": "SQL that cannot be read",
     "M302": "SQL that is not one SELECT",
     "M303": "SQL that reads files",
