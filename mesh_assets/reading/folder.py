@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from mesh_assets.contract import Attached, Contract
@@ -211,6 +212,22 @@ class _Folder:
         if not spelt_outside and leads_out(self.root, self.start, fixed):
             what = f"the source `{pattern}` leads out of the mesh through a link"
             self.draft.problems.append(Problem("M016", what, where, "Copy the files into the domain's folder."))
+        elif not spelt_outside and fixed == pattern.rpartition("/")[0]:  # what is deeper, the run tells
+            self._check_links(fixed, pattern.rpartition("/")[2])
+
+    def _check_links(self, folder: str, pattern: str) -> None:
+        """No raw file is a link to somewhere else: it would not be loaded."""
+        try:
+            with os.scandir(f"{self.start}/{folder}") as entries:
+                links = sorted(entry.name for entry in entries if entry.is_symlink())
+        except OSError:
+            return
+        for name in links:
+            path = f"{folder}/{name}" if folder else name
+            if fnmatchcase(name, pattern) and leads_out(self.start, self.start, path):
+                what = "this file leads out of the domain's folder through a link"
+                place = Place(f"{self.draft.shown}/{path}")
+                self.draft.problems.append(Problem("M016", what, place, "Copy the file there."))
 
     def _sql(self) -> list[Found]:
         files = self._files("sql", ".sql")
