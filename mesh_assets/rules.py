@@ -1,6 +1,7 @@
 """One function per rule: a mesh as it is written, to what is wrong with it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from difflib import get_close_matches
 from itertools import pairwise
 
 from mesh_assets.contract import QUARANTINE, Test
@@ -171,6 +172,16 @@ def outputs_have_a_contract(draft: Draft) -> Iterator[Problem]:
                 yield Problem("M407", f"the port `{port.table}` has no contract", port.where, mend)
 
 
+def contracts_are_for_their_table(draft: Draft) -> Iterator[Problem]:
+    """A contract names the table that it is for."""
+    known = {one.name: one for one in draft.domains}
+    for one in _read(draft):
+        misspelt = {
+            port.contract.where.path for port in one.domain.inputs if port.contract and _meant(draft, known, port.table)
+        }
+        yield from (problem for problem in one.misnamed if problem.where.path not in misspelt)
+
+
 def contracts_are_used(draft: Draft) -> Iterator[Problem]:
     """Every contract is that of a table, or asked for by a port."""
     for one in _read(draft):
@@ -289,11 +300,26 @@ def _not_a_port(owner: DomainDraft, table: str, where: Place) -> Problem:
     )
 
 
+def _meant(draft: Draft, known: dict[str, DomainDraft], table: str) -> str:
+    """The port that an input was to name; empty when it names one, or nothing is near."""
+    owner, _, short = table.partition(".")
+    if owner in draft.unread or not short:
+        return ""
+    owner = owner if owner in known else _near(owner, known)
+    if owner not in known or not known[owner].readable:
+        return ""
+    ports = _ports(known[owner].domain)
+    meant = f"{owner}.{short if short in ports else _near(short, ports)}"
+    return "" if meant in (table, f"{owner}.") else meant
+
+
 def code_reads_what_is_declared(draft: Draft) -> Iterator[Problem]:
     """SQL, Python and dbt read their own domain's tables, and ports that are declared under `inputs:`."""
     known = {one.name: one for one in draft.domains}
     for one in _read(draft):
-        declared = {port.table for port in one.domain.inputs}
+        declared = {
+            name for port in one.domain.inputs for name in (port.table, _meant(draft, known, port.table)) if name
+        }
         own = {table.short for table in one.tables}
         for reader, reads in one.reads.items():
             for read in reads:
@@ -453,6 +479,7 @@ RULES: tuple[Rule, ...] = (
     outputs_are_built,
     successors_are_newer_ports,
     outputs_have_a_contract,
+    contracts_are_for_their_table,
     contracts_are_used,
     options_are_for_tables,
     pipelines_deliver_tables,
@@ -479,6 +506,11 @@ def _read(draft: Draft) -> Iterator[DomainDraft]:
 
 def _tables(draft: Draft) -> Iterator[Table]:
     return (table for one in draft.domains for table in one.tables)
+
+
+def _near(word: str, names: Iterable[str]) -> str:
+    """The nearest of the names, as `nearest` would offer it; empty when none is near."""
+    return next(iter(get_close_matches(word, sorted(names), n=1)), "")
 
 
 def _ports(domain: Domain) -> set[str]:

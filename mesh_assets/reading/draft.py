@@ -68,6 +68,7 @@ class DomainDraft:
         reads: By `domain.table`, what each reads, in the order of its text.
         options: By bare name.
         contracts: By file name in `contracts/`; read once each.
+        misnamed: Contracts that name another table than the one that they are for, told unless it is that one's name that is wrong.
         unused: Contract files that no table and no port asks for.
         strays: What looks like a part of the domain and is not read.
         unclear: domain.yaml has problems, so that what seems to be missing may only be misspelt.
@@ -83,6 +84,7 @@ class DomainDraft:
     reads: dict[str, list[Reference]] = field(default_factory=dict)
     options: dict[str, Options] = field(default_factory=dict)
     contracts: dict[str, Reading] = field(default_factory=dict)
+    misnamed: list[Problem] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
     strays: list[Stray] = field(default_factory=list)
     unclear: bool = False

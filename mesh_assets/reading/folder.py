@@ -171,7 +171,8 @@ class _Folder:
             reading = Reading(problems=list(error.problems))
         else:
             reading = read_contract(document, self.draft.name, table)
-        self.draft.problems += reading.problems
+        self.draft.misnamed += [problem for problem in reading.problems if problem.code == "M203"]
+        self.draft.problems += [problem for problem in reading.problems if problem.code != "M203"]
         return reading
 
     def _missing(self, file: str, asker: Map) -> None:
