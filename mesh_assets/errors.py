@@ -165,6 +165,7 @@ PROBLEMS = {  # every code, and its heading in docs/problems.md
     "M418": "A deprecated port that is read",
     "M419": "A sunset that has passed",
     "M420": "A new reader of a deprecated port",
+    "M421": "An input that nothing reads",
     "M520": "A test that the library does not have",
     "M521": "A parameter that a test does not have",
     "M522": "A parameter that is missing",

@@ -111,6 +111,18 @@ def _is_a_slip(stray: Stray, one: DomainDraft) -> bool:
     return spoken and all(table.name != full for table in one.tables)
 
 
+def inputs_are_read(draft: Draft) -> Iterator[Problem]:
+    """What is declared under `inputs:` is read by a table, referred to by a contract, or tested by one of its own."""
+    for one in _read(draft):
+        if one.problems or one.strays:
+            continue  # what reads it may be what cannot be read
+        read = {name for table in one.tables for name in (*table.inputs, *table.references)}
+        for port in one.domain.inputs:
+            if port.table not in read and port.contract is None:
+                mend = "Take it out; or, if it is to be watched and not read, give it a `contract:` that tests it."
+                yield Problem("M421", f"no table of `{one.name}` reads `{port.table}`", port.where, mend)
+
+
 def there_are_domains(draft: Draft) -> Iterator[Problem]:
     """A mesh has domains."""
     if not draft.domains:
@@ -496,6 +508,7 @@ RULES: tuple[Rule, ...] = (
 WARNINGS: tuple[Rule, ...] = (
     there_are_domains,
     files_that_are_not_read,
+    inputs_are_read,
 )
 """Of what works, and may be meant otherwise: nothing fails because of them."""
 
