@@ -8,7 +8,16 @@ from mesh_assets.contract import QUARANTINE, Test
 from mesh_assets.domain import Domain, Load, PartitionMapping, Table, Toolchain
 from mesh_assets.errors import Place, Problem, nearest
 from mesh_assets.graph import cycles
-from mesh_assets.reading.draft import DOMAINS_TAKEN, TABLES_TAKEN, DomainDraft, Draft, Options, Reference, name_fault
+from mesh_assets.reading.draft import (
+    DOMAINS_TAKEN,
+    TABLES_TAKEN,
+    DomainDraft,
+    Draft,
+    Options,
+    Reference,
+    name_fault,
+    usable,
+)
 from mesh_assets.reading.strays import Stray
 
 Rule = Callable[[Draft], Iterator[Problem]]
@@ -19,11 +28,14 @@ def domains_are_named_as_their_folders(draft: Draft) -> Iterator[Problem]:
     folders = {one.name for one in draft.domains}
     for one in draft.domains:
         if fault := name_fault(one.name, DOMAINS_TAKEN):
-            yield Problem("M101", f"the folder's name `{one.name}` {fault[0]}", one.domain.where, fault[1])
+            better, mend = usable(one.name), fault[1]
+            if better and one.domain.name not in ("", better):
+                mend = f"Rename it to `{better}`, and write `domain: {better}`."
+            yield Problem("M101", f"the folder's name `{one.name}` {fault[0]}", one.domain.where, mend)
         if one.name.endswith(QUARANTINE):
             what = f"`{one.name}` would be where rows of `{one.name.removesuffix(QUARANTINE)}` are kept in quarantine"
             yield Problem("M533", what, one.domain.where, f"Rename the folder, such as `{one.name}_log`.")
-        if one.domain.name not in ("", one.name) and one.domain.name not in folders:
+        if not fault and one.domain.name not in ("", one.name) and one.domain.name not in folders:
             what = f"the domain is named `{one.domain.name}`, and its folder `{one.name}`"
             yield Problem("M102", what, one.domain.where, f"Write `domain: {one.name}`, or rename the folder.")
 
@@ -33,7 +45,7 @@ def no_two_domains_have_one_name(draft: Draft) -> Iterator[Problem]:
     first = {one.domain.name: one for one in draft.domains if one.domain.name == one.name}
     for one in _read(draft):
         known = first.setdefault(one.domain.name, one)
-        if known is not one and one.domain.name:
+        if known is not one and one.domain.name and not name_fault(one.name, DOMAINS_TAKEN):  # first the folder's name
             what = f"two domains are named `{one.domain.name}`: the other is {known.shown}"
             yield Problem("M412", what, one.domain.where, f"Write `domain: {one.name}`.")
 

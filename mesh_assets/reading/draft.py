@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from mesh_assets.reading.strays import Stray
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
 DOMAINS_TAKEN = frozenset({"main", "information_schema", "temp", "mesh", "system", "pg_catalog"})
+SPELT_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "æ": "ae", "ø": "oe", "å": "aa", "ß": "ss"})
 TABLES_TAKEN = frozenset({"this", "in"})
 
 
@@ -131,10 +133,17 @@ def name_fault(name: str, taken: frozenset[str]) -> tuple[str, str] | None:
     if name in taken or name in RESERVED:
         return "is a word of SQL or of the mesh", f"Choose another name, such as `{name}_1`."
     if not NAME.fullmatch(name):
-        better = re.sub(r"[^a-z0-9_]+", "_", name.lower()).strip("_")
-        mend = f"Rename it to `{better}`." if NAME.fullmatch(better) else "Choose another."
+        better = usable(name)
+        mend = f"Rename it to `{better}`." if better else "Choose another."
         return "must be of lower-case letters, digits and `_`, a letter first", mend
     return None
+
+
+def usable(name: str) -> str:
+    """The nearest name that a domain or a table can have; empty when there is none, or when it is the name itself."""
+    spelt = unicodedata.normalize("NFKD", name.lower().translate(SPELT_OUT)).encode("ascii", "ignore").decode()
+    better = re.sub(r"[^a-z0-9_]+", "_", spelt).strip("_")
+    return better if better != name and NAME.fullmatch(better) else ""
 
 
 def digest(parts: Iterable[str]) -> str:
