@@ -214,15 +214,18 @@ def dev(
     mesh: MeshDir = None,
     *,
     port: Annotated[
-        int, typer.Option("--port", help="Of Dagster's web server. Default: 3000; in a kitchen, its own.")
+        int,
+        typer.Option("--port", min=0, max=65535, help="Of Dagster's web server. Default: 3000; in a kitchen, its own."),
     ] = 0,
     host: Annotated[str, typer.Option("--host", help="Address to listen at.")] = "127.0.0.1",
 ) -> None:
     """Start Dagster's web server and daemon for the mesh: the asset graph, runs, checks and sensors."""
+    from mesh_assets.listening import listen
     from mesh_assets.starting import serve
 
     where = place(mesh)
     port = port or where.port
+    listen(host, port).close()  # Dagster would find out late, and its daemon would go on alone
     note(
         f"Dagster is starting: http://{host}:{port}/asset-groups, the portal: http://{host}:{port}/mesh/  (Ctrl-C ends it)"
     )

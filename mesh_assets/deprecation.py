@@ -80,7 +80,7 @@ def warnings(mesh: Mesh, today: date, base: Mesh | None = None) -> tuple[Problem
         today: The day by which a sunset is judged.
         base: As it was: readers that have come since are told apart.
     """
-    found = [problem for one in all_deprecated(mesh) for problem in _warned(one, today, base)]
+    found = [*mesh.warnings, *(problem for one in all_deprecated(mesh) for problem in _warned(one, today, base))]
     return tuple(sorted(found, key=lambda problem: (problem.where, problem.code)))
 
 

@@ -364,6 +364,7 @@ class Mesh:
         mask: Tags and classifications of columns whose values are masked in a kitchen.
         pipelines: The mesh's own and those of its domains, by name; without those that deliver a table which is not there.
         left_out: What is wrong with the pipelines of mesh.yaml that could not be loaded: problems.
+        warnings: What works, and may be meant otherwise: problems that stop nothing.
         channels: By name, how people are told of incidents; `notify` are those of a team that names none.
         openlineage: Where lineage is sent; None: nowhere.
         drafts: Its domains as they were read, before the rules: for another mesh that has most of them in common.
@@ -381,6 +382,7 @@ class Mesh:
     mask: tuple[str, ...] = ()
     pipelines: Mapping[str, Pipeline] = field(default_factory=dict)
     left_out: tuple = ()
+    warnings: tuple = ()
     channels: Mapping[str, Channel] = field(default_factory=dict)
     notify: tuple[str, ...] = ()
     openlineage: OpenLineage | None = None

@@ -15,7 +15,8 @@ from mesh_assets.reading.folders import read_folders
 from mesh_assets.reading.lineage import read as read_openlineage
 from mesh_assets.reading.pipelines import read as read_pipelines
 from mesh_assets.reading.source import Document, child, load, text, texts
-from mesh_assets.rules import RULES
+from mesh_assets.reading.strays import instead
+from mesh_assets.rules import RULES, WARNINGS
 
 FILE = "mesh.yaml"
 ASIDE = ("M860", "M861", "M862", "M880", "M881")
@@ -35,6 +36,8 @@ def find_mesh(start: Path) -> Path:
         if (folder / FILE).is_file():
             return folder
     what = f"no {FILE} in {here} or above"
+    if near := instead(FILE, os.listdir(here)):
+        raise UsageError(f"{what}\n    Rename {here / near}: its name must be `{FILE}`.")
     raise UsageError(f"{what}\n    {NO_MESH}")
 
 
@@ -182,6 +185,7 @@ def _mesh(document: Document, draft: Draft, problems: Iterable[Problem]) -> Mesh
         left_out=tuple(problem for problem in problems if problem.where.path == FILE),
         channels=_channels(document),
         notify=texts(child(document.root, "notifications"), "default"),
+        warnings=ConfigError(problems=(found for rule in WARNINGS for found in rule(draft))).problems,
         openlineage=read_openlineage(document)[0],
         drafts=tuple(draft.domains),
     )

@@ -32,9 +32,16 @@ def folder_of(mesh: Mesh, table: Table) -> Path:
 
 def files(folder: Path, source: Source) -> tuple[Path, ...]:
     """The files that match the source's pattern now, in the order of their names; none outside `folder`."""
+    return _matching(folder, source)[0]
+
+
+def _matching(folder: Path, source: Source) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """The files that match, and the links that match and lead out of `folder`; of files elsewhere, those are nobody's fault."""
     home = folder.resolve()
     found = sorted(path for path in folder.glob(source.pattern) if path.is_file())
-    return tuple(path for path in found if path.resolve().is_relative_to(home))
+    inside = tuple(path for path in found if path.resolve().is_relative_to(home))
+    outside = () if source.folder or len(inside) == len(found) else tuple(path for path in found if path not in inside)
+    return inside, outside
 
 
 def pattern(source: Source) -> re.Pattern[str]:
@@ -58,7 +65,9 @@ def content(folder: Path, source: Source, known: Mapping[str, tuple[str, str]]) 
     """
     fresh: Hashes = {}
     whole = hashlib.sha256()
-    found = files(folder, source)
+    found, outside = _matching(folder, source)
+    for path in outside:  # a change, so that the table is built, and says why it cannot be
+        whole.update(f"{path.relative_to(folder)}\0outside\n".encode())
     for path in found:
         try:
             status = path.stat()
@@ -69,7 +78,7 @@ def content(folder: Path, source: Source, known: Mapping[str, tuple[str, str]]) 
         except OSError as error:  # it is that table's trouble, and is told when it is built
             seen = ("", f"unreadable: {error.errno}")
         whole.update(f"{path.relative_to(folder)}\0{seen[1]}\n".encode())
-    return (whole.hexdigest()[:32] if found else ""), fresh
+    return (whole.hexdigest()[:32] if found or outside else ""), fresh
 
 
 def hashes(folder: Path, source: Source | None, known: Mapping[str, tuple[str, str]]) -> dict[str, str]:
@@ -86,9 +95,12 @@ def query(folder: Path, source: Source, contract: Contract | None) -> str:
     cast. Without one, DuckDB finds the types, over all rows.
 
     Raises:
-        RunError: No file, an empty file, or a format that nobody here reads.
+        RunError: No file, an empty file, a link that leads elsewhere, or a format that nobody here reads.
     """
-    found = files(folder, source)
+    found, outside = _matching(folder, source)
+    if outside:
+        what = f"{_spell(outside, folder)} leads out of the domain's folder through a link"
+        raise RunError(f"{what}\n    Copy the file there. Nothing of the source was loaded.")
     if not found:
         mend = f"Put the export there, or correct `source:` at {source.where}."
         raise RunError(f"no file matches `{source.pattern}` in {folder.name}\n    {mend}")

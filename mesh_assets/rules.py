@@ -1,6 +1,7 @@
 """One function per rule: a mesh as it is written, to what is wrong with it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from difflib import get_close_matches
 from itertools import pairwise
 
 from mesh_assets.audit.values import column_type
@@ -8,7 +9,17 @@ from mesh_assets.contract import QUARANTINE, Test
 from mesh_assets.domain import Domain, Load, PartitionMapping, Table, Toolchain
 from mesh_assets.errors import Place, Problem, nearest
 from mesh_assets.graph import cycles
-from mesh_assets.reading.draft import DOMAINS_TAKEN, TABLES_TAKEN, DomainDraft, Draft, Options, Reference, name_fault
+from mesh_assets.reading.draft import (
+    DOMAINS_TAKEN,
+    TABLES_TAKEN,
+    DomainDraft,
+    Draft,
+    Options,
+    Reference,
+    name_fault,
+    usable,
+)
+from mesh_assets.reading.strays import Stray
 
 Rule = Callable[[Draft], Iterator[Problem]]
 ENGINES = ("postgres", "spark")
@@ -22,11 +33,14 @@ def domains_are_named_as_their_folders(draft: Draft) -> Iterator[Problem]:
     folders = {one.name for one in draft.domains}
     for one in draft.domains:
         if fault := name_fault(one.name, DOMAINS_TAKEN):
-            yield Problem("M101", f"the folder's name `{one.name}` {fault[0]}", one.domain.where, fault[1])
+            better, mend = usable(one.name), fault[1]
+            if better and one.domain.name not in ("", better):
+                mend = f"Rename it to `{better}`, and write `domain: {better}`."
+            yield Problem("M101", f"the folder's name `{one.name}` {fault[0]}", one.domain.where, mend)
         if one.name.endswith(QUARANTINE):
             what = f"`{one.name}` would be where rows of `{one.name.removesuffix(QUARANTINE)}` are kept in quarantine"
             yield Problem("M533", what, one.domain.where, f"Rename the folder, such as `{one.name}_log`.")
-        if one.domain.name not in ("", one.name) and one.domain.name not in folders:
+        if not fault and one.domain.name not in ("", one.name) and one.domain.name not in folders:
             what = f"the domain is named `{one.domain.name}`, and its folder `{one.name}`"
             yield Problem("M102", what, one.domain.where, f"Write `domain: {one.name}`, or rename the folder.")
 
@@ -36,7 +50,7 @@ def no_two_domains_have_one_name(draft: Draft) -> Iterator[Problem]:
     first = {one.domain.name: one for one in draft.domains if one.domain.name == one.name}
     for one in _read(draft):
         known = first.setdefault(one.domain.name, one)
-        if known is not one and one.domain.name:
+        if known is not one and one.domain.name and not name_fault(one.name, DOMAINS_TAKEN):  # first the folder's name
             what = f"two domains are named `{one.domain.name}`: the other is {known.shown}"
             yield Problem("M412", what, one.domain.where, f"Write `domain: {one.name}`.")
 
@@ -92,6 +106,47 @@ def tables_are_built_once(draft: Draft) -> Iterator[Problem]:
             yield Problem("M406", what, table.where, "Keep one of them, or rename one.")
 
 
+def what_looks_like_ours_is_read(draft: Draft) -> Iterator[Problem]:
+    """No file is almost named, or almost placed, like one of the mesh, if that can only be a slip."""
+    yield from (stray.problem for one in _read(draft) for stray in one.strays if _is_a_slip(stray, one))
+
+
+def files_that_are_not_read(draft: Draft) -> Iterator[Problem]:
+    """Files that look like the mesh's own stand where nobody reads them."""
+    yield from (stray.problem for one in _read(draft) for stray in one.strays if not _is_a_slip(stray, one))
+
+
+def _is_a_slip(stray: Stray, one: DomainDraft) -> bool:
+    """Whether a file can only be named or placed so by mistake: no name is so close, or what it would be is missing."""
+    if stray.certain or not stray.table:
+        return stray.certain
+    if not stray.builds:
+        return any(port.table == stray.table and port.contract is None for port in one.domain.outputs)
+    full = f"{one.name}.{stray.table}"
+    spoken = stray.table in one.options or any(port.table == stray.table for port in one.domain.outputs)
+    spoken = spoken or any(read.table == full for reads in one.reads.values() for read in reads)
+    return spoken and all(table.name != full for table in one.tables)
+
+
+def inputs_are_read(draft: Draft) -> Iterator[Problem]:
+    """What is declared under `inputs:` is read by a table, referred to by a contract, or tested by one of its own."""
+    for one in _read(draft):
+        if one.problems or one.strays:
+            continue  # what reads it may be what cannot be read
+        read = {name for table in one.tables for name in (*table.inputs, *table.references)}
+        for port in one.domain.inputs:
+            if port.table not in read and port.contract is None:
+                mend = "Take it out; or, if it is to be watched and not read, give it a `contract:` that tests it."
+                yield Problem("M421", f"no table of `{one.name}` reads `{port.table}`", port.where, mend)
+
+
+def there_are_domains(draft: Draft) -> Iterator[Problem]:
+    """A mesh has domains."""
+    if not draft.domains:
+        mend = "Make a folder for each in `domains/`, with a domain.yaml that begins with `domain:` and its name."
+        yield Problem("M115", "this mesh has no domains", Place("domains"), mend)
+
+
 def outputs_are_built(draft: Draft) -> Iterator[Problem]:
     """Every output port is a table that some code builds, declared once."""
     for one in _read(draft):
@@ -105,7 +160,7 @@ def outputs_are_built(draft: Draft) -> Iterator[Problem]:
                     port.where,
                     f"Take out this or {seen[port.table]}.",
                 )
-            elif port.table not in names:
+            elif port.table not in names and not one.strayed(port.table, builds=True):
                 mend = nearest(
                     port.table, names, otherwise=f"Write {one.shown}/sql/{port.table}.sql, or take the port out."
                 )
@@ -138,9 +193,22 @@ def outputs_have_a_contract(draft: Draft) -> Iterator[Problem]:
     for one in _read(draft):
         names = {table.short for table in one.tables}
         for port in one.domain.outputs:
-            if port.table in names and port.contract is None and f"{port.table}.odcs.yaml" not in one.contracts:
-                mend = f"Write {one.shown}/contracts/{port.table}.odcs.yaml."
+            contract = f"{port.table}.odcs.yaml"
+            if port.table not in names or one.strayed(port.table, builds=False):
+                continue
+            if port.contract is None and contract not in one.contracts:
+                mend = f"Write {one.shown}/contracts/{contract}."
                 yield Problem("M407", f"the port `{port.table}` has no contract", port.where, mend)
+
+
+def contracts_are_for_their_table(draft: Draft) -> Iterator[Problem]:
+    """A contract names the table that it is for."""
+    known = {one.name: one for one in draft.domains}
+    for one in _read(draft):
+        misspelt = {
+            port.contract.where.path for port in one.domain.inputs if port.contract and _meant(draft, known, port.table)
+        }
+        yield from (problem for problem in one.misnamed if problem.where.path not in misspelt)
 
 
 def contracts_are_used(draft: Draft) -> Iterator[Problem]:
@@ -149,6 +217,8 @@ def contracts_are_used(draft: Draft) -> Iterator[Problem]:
         names = {table.short for table in one.tables}
         for file in one.unused:
             stem = file.removesuffix(".odcs.yaml")
+            if one.strayed(stem, builds=True):
+                continue
             mend = nearest(
                 stem, names, otherwise="Rename it to `<table>.odcs.yaml`, or name it under `contract:` in domain.yaml."
             )
@@ -181,7 +251,7 @@ def options_are_for_tables(draft: Draft) -> Iterator[Problem]:
         names = {table.short for table in one.tables}
         told = {problem.where for problem in one.problems if problem.code == "M801"}
         for name, options in one.options.items():
-            if name not in names and options.where not in told:
+            if name not in names and options.where not in told and not one.strayed(name, builds=True):
                 mend = nearest(name, names, otherwise="Take it out, or write the code that builds it.")
                 yield Problem("M107", f"there is no table `{name}` in this domain", options.where, mend)
 
@@ -259,17 +329,32 @@ def _not_a_port(owner: DomainDraft, table: str, where: Place) -> Problem:
     )
 
 
+def _meant(draft: Draft, known: dict[str, DomainDraft], table: str) -> str:
+    """The port that an input was to name; empty when it names one, or nothing is near."""
+    owner, _, short = table.partition(".")
+    if owner in draft.unread or not short:
+        return ""
+    owner = owner if owner in known else _near(owner, known)
+    if owner not in known or not known[owner].readable:
+        return ""
+    ports = _ports(known[owner].domain)
+    meant = f"{owner}.{short if short in ports else _near(short, ports)}"
+    return "" if meant in (table, f"{owner}.") else meant
+
+
 def code_reads_what_is_declared(draft: Draft) -> Iterator[Problem]:
     """SQL, Python and dbt read their own domain's tables, and ports that are declared under `inputs:`."""
     known = {one.name: one for one in draft.domains}
     for one in _read(draft):
-        declared = {port.table for port in one.domain.inputs}
+        declared = {
+            name for port in one.domain.inputs for name in (port.table, _meant(draft, known, port.table)) if name
+        }
         own = {table.short for table in one.tables}
         for reader, reads in one.reads.items():
             for read in reads:
                 owner, _, short = read.table.partition(".")
                 if owner == one.name:
-                    if short not in own and not one.unclear:
+                    if short not in own and not one.unclear and not one.strayed(short, builds=True):
                         yield _no_own_table(one, reader, read, own, declared)
                 elif read.table not in declared:
                     yield _undeclared(draft, known, read, one)
@@ -485,9 +570,11 @@ RULES: tuple[Rule, ...] = (
     dbt_projects_have_a_domain,
     tables_have_good_names,
     tables_are_built_once,
+    what_looks_like_ours_is_read,
     outputs_are_built,
     successors_are_newer_ports,
     outputs_have_a_contract,
+    contracts_are_for_their_table,
     contracts_are_used,
     options_are_for_tables,
     pipelines_deliver_tables,
@@ -504,6 +591,13 @@ RULES: tuple[Rule, ...] = (
     what_stays_elsewhere_is_not_read,
 )
 
+WARNINGS: tuple[Rule, ...] = (
+    there_are_domains,
+    files_that_are_not_read,
+    inputs_are_read,
+)
+"""Of what works, and may be meant otherwise: nothing fails because of them."""
+
 
 def _read(draft: Draft) -> Iterator[DomainDraft]:
     return (one for one in draft.domains if one.readable)
@@ -511,6 +605,11 @@ def _read(draft: Draft) -> Iterator[DomainDraft]:
 
 def _tables(draft: Draft) -> Iterator[Table]:
     return (table for one in draft.domains for table in one.tables)
+
+
+def _near(word: str, names: Iterable[str]) -> str:
+    """The nearest of the names, as `nearest` would offer it; empty when none is near."""
+    return next(iter(get_close_matches(word, sorted(names), n=1)), "")
 
 
 def _ports(domain: Domain) -> set[str]:

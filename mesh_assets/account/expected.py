@@ -31,8 +31,12 @@ _MOMENT = re.compile(
     r"(?:(?P<day>[A-Za-z]+)\s+)?(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::00)?"
     r"\s*(?P<zone>Z|UTC|[+-]\d{2}:?\d{2}|[A-Za-z]+(?:/[A-Za-z_+\-]+)+)?"
 )
-_UNITS = {"d": 86400, "day": 86400, "h": 3600, "hour": 3600, "m": 60, "min": 60, "minute": 60, "y": 31557600, "year": 31557600,
-          "mo": 2629800, "month": 2629800, "w": 604800, "week": 604800, "s": 1, "second": 1}  # fmt: skip
+UNITS = {"d": 86400, "day": 86400, "h": 3600, "hr": 3600, "hour": 3600, "m": 60, "min": 60, "minute": 60, "y": 31557600,
+         "yr": 31557600, "year": 31557600, "mo": 2629800, "month": 2629800, "w": 604800, "wk": 604800, "week": 604800,
+         "s": 1, "sec": 1, "second": 1, "ms": 0.001}  # fmt: skip
+"""Seconds of each unit of a service level; a plural is one, too."""
+SPANS = ("freshness", "frequency", "latency")
+"""Service levels by which a table is expected, as spans of time."""
 
 
 class Source(StrEnum):
@@ -276,12 +280,16 @@ def _is_zone(name: str) -> bool:
 
 
 def _duration(item: ServiceLevel) -> timedelta | None:
-    unit = item.unit.lower().rstrip("s") or "d"
-    size = _UNITS.get(item.unit.lower()) or _UNITS.get(unit)
+    size = seconds_of(item.unit or "d")
     try:
         return timedelta(seconds=float(str(item.value)) * size) if size else None
     except (ValueError, OverflowError):
         return None
+
+
+def seconds_of(unit: str) -> float | None:
+    """Of a unit of time; None for what is none."""
+    return UNITS.get(unit.lower()) or UNITS.get(unit.lower().removesuffix("s"))
 
 
 def spoken(span: timedelta) -> str:

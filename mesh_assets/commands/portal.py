@@ -53,7 +53,7 @@ def url(
 def portal(
     mesh: MeshDir = None,
     *,
-    port: Annotated[int, typer.Option("--port", help="To listen at.")] = 3080,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="To listen at.")] = 3080,
     host: Annotated[str, typer.Option("--host", help="Address to listen at.")] = "127.0.0.1",
     dagster: Annotated[
         str | None, typer.Option("--dagster", metavar="URL", help="Where Dagster's own pages are, for links to them.")
@@ -61,9 +61,11 @@ def portal(
     read_only: Annotated[bool, typer.Option("--read-only", help="Nothing can be started or changed from it.")] = False,
 ) -> None:
     """Serve the portal alone, without Dagster. `mesh dev` has it on Dagster's own port, under `/mesh`."""
+    from mesh_assets.listening import listen
     from mesh_assets.portal.serving import serve
 
     where = place(mesh)
+    listen(host, port).close()  # before an address is told that is another's
     note(f"The portal: http://{host}:{port}/mesh/  (Ctrl-C ends it)")
     server = dagster.rstrip("/") if dagster else None
     serve(where.root, where.settings, host=host, port=port, read_only=read_only, dagster=server)

@@ -2,11 +2,10 @@
 
 import logging
 import signal
-import socket
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from mesh_assets.errors import RunError
+from mesh_assets.listening import listen
 from mesh_assets.portal.app import create
 from mesh_assets.portal.security import LOOPBACK, Guard
 from mesh_assets.portal.site import Site
@@ -45,15 +44,7 @@ def serve(root: Path, settings: Settings, *, host: str, port: int, read_only: bo
     import uvicorn
 
     app = application(root, settings, host=host, dagster=dagster, read_only=read_only)
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise RunError(
-            f"{host}:{port} cannot be listened at: {error.strerror}\n    Name another with --port."
-        ) from None
+    listener = listen(host, port)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent shell may have left it ignored
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", server_header=False, lifespan="off"))

@@ -8,6 +8,7 @@ import logging
 import re
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -113,6 +114,7 @@ def main(arguments: Sequence[str]) -> None:
     )  # Dagster copies it to SIGTERM; a shell may have it ignored
     if arguments[:1] == ["dev"]:
         from dagster._cli import dev
+        from dagster_shared.utils.warnings import SupersessionWarning
 
         start = dev.open_ipc_subprocess
 
@@ -120,6 +122,7 @@ def main(arguments: Sequence[str]) -> None:
             return start([MODULE if part == "dagster_webserver" else part for part in parts], **kwargs)
 
         dev.open_ipc_subprocess = with_portal  # ty: ignore
+        warnings.filterwarnings("ignore", category=SupersessionWarning)  # it is for who types Dagster's own command
         dev.dev_command(args=list(arguments[1:]), prog_name="mesh dev")
         return
     dagster_app.DagsterWebserver = MeshWebserver  # ty: ignore

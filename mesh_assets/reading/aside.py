@@ -9,7 +9,7 @@ from mesh_assets.audit.library.rows import ROWS
 from mesh_assets.contract import ASIDE_COLUMNS, Column, Kind, Severity, Test
 from mesh_assets.errors import Problem, nearest
 from mesh_assets.reading.source import Document, Map, maps, text
-from mesh_assets.reading.testwords import KEY_KIND, OPTIONS, OVERRIDES
+from mesh_assets.reading.testwords import KEY_KIND, OPTIONS, OVERRIDES, unsaid
 
 ACTION = "action"
 ACTIONS = ("hold", "quarantine")
@@ -51,6 +51,9 @@ def check_actions(document: Document, prop: Map, problems: list[Problem]) -> Non
         if name == ACTION or (name.startswith(f"{ACTION}.") and name not in KNOWN):
             what = f"`{name}` is the action of nothing"
             problems.append(document.problem("M530", what, nearest(name, KEYS), extra, "property"))
+        elif name in KNOWN and (key := unsaid(prop, name)):
+            what = f"`{name}` is the action of nothing: the column has no `{key}`"
+            problems.append(document.problem("M530", what, f"Add `{key}`, or take the action out.", extra, "property"))
 
 
 def refused(tests: Sequence[Test], columns: Iterable[Column]) -> Iterator[Problem]:

@@ -1,6 +1,7 @@
 """The type of a column: what a contract says, as DuckDB spells it."""
 
 import re
+from difflib import get_close_matches
 
 from mesh_assets.errors import nearest
 from mesh_assets.reading.source import Map, child, flag, maps, text
@@ -154,6 +155,11 @@ RESERVED = frozenset(
         "with",
     ]
 )
+ELSEWHERE = frozenset(
+    "BIGNUMERIC BYTES DATETIMEOFFSET JSONB NCHAR NTEXT SMALLDATETIME TIMESTAMPLTZ TIMESTAMPNTZ UNSIGNED".split()
+)
+"""Types of other databases that are near in spelling to one of DuckDB's; without those that hold a digit or a `_`."""
+NEAR = 0.8  # as difflib counts
 DEEPEST = 20  # levels of STRUCT, MAP and list
 TOKEN = re.compile(
     r'\s*(?:(?P<word>[A-Za-z_][A-Za-z0-9_]*)|(?P<quoted>"(?:[^"]|"")+")|(?P<number>[0-9]{1,9})|(?P<sign>[()\[\],]))'
@@ -184,11 +190,21 @@ def column_type(column: Map) -> str:
         try:
             return parse_type(physical)
         except NotAType as unknown:
-            if not logical or not unknown.held:
+            if not logical or not unknown.held or _misspelt(physical):
                 raise
     if not logical:
         raise NotAType("has no type", f"Add `logicalType:`, one of {', '.join(sorted([*LOGICAL, 'array', 'object']))}.")
     return _logical(column, logical)
+
+
+def _misspelt(written: str) -> bool:
+    """Whether a type was to be one of DuckDB's: beside a logical type it can be that of any other database."""
+    plain = re.fullmatch(r"([A-Za-z]+)\s*(?:[(\[].*)?", written.strip(), re.DOTALL)
+    name = plain[1].upper() if plain else ""
+    known = {*ALIASES, "STRUCT", "MAP"}
+    if not name or name in known or name in ELSEWHERE or name.endswith("TYPE"):
+        return False
+    return bool(get_close_matches(name, known, n=1, cutoff=NEAR))
 
 
 def parse_type(written: str) -> str:

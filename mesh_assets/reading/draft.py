@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +13,11 @@ from mesh_assets.errors import Place, Problem
 from mesh_assets.reading.columntype import RESERVED
 from mesh_assets.reading.odcs import Reading
 from mesh_assets.reading.source import Document
+from mesh_assets.reading.strays import Stray
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
 DOMAINS_TAKEN = frozenset({"main", "information_schema", "temp", "mesh", "system", "pg_catalog"})
+SPELT_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "æ": "ae", "ø": "oe", "å": "aa", "ß": "ss"})
 TABLES_TAKEN = frozenset({"this", "in"})
 
 
@@ -67,7 +70,9 @@ class DomainDraft:
         reads: By `domain.table`, what each reads, in the order of its text.
         options: By bare name.
         contracts: By file name in `contracts/`; read once each.
+        misnamed: Contracts that name another table than the one that they are for, told unless it is that one's name that is wrong.
         unused: Contract files that no table and no port asks for.
+        strays: What looks like a part of the domain and is not read.
         unclear: domain.yaml has problems, so that what seems to be missing may only be misspelt.
     """
 
@@ -81,9 +86,15 @@ class DomainDraft:
     reads: dict[str, list[Reference]] = field(default_factory=dict)
     options: dict[str, Options] = field(default_factory=dict)
     contracts: dict[str, Reading] = field(default_factory=dict)
+    misnamed: list[Problem] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
+    strays: list[Stray] = field(default_factory=list)
     unclear: bool = False
     problems: list[Problem] = field(default_factory=list)
+
+    def strayed(self, table: str, *, builds: bool) -> bool:
+        """Whether what would build a table, or be its contract, is there and is not read."""
+        return any(stray.table == table and stray.builds == builds for stray in self.strays)
 
 
 @dataclass(slots=True)
@@ -122,10 +133,17 @@ def name_fault(name: str, taken: frozenset[str]) -> tuple[str, str] | None:
     if name in taken or name in RESERVED:
         return "is a word of SQL or of the mesh", f"Choose another name, such as `{name}_1`."
     if not NAME.fullmatch(name):
-        better = re.sub(r"[^a-z0-9_]+", "_", name.lower()).strip("_")
-        mend = f"Rename it to `{better}`." if NAME.fullmatch(better) else "Choose another."
+        better = usable(name)
+        mend = f"Rename it to `{better}`." if better else "Choose another."
         return "must be of lower-case letters, digits and `_`, a letter first", mend
     return None
+
+
+def usable(name: str) -> str:
+    """The nearest name that a domain or a table can have; empty when there is none, or when it is the name itself."""
+    spelt = unicodedata.normalize("NFKD", name.lower().translate(SPELT_OUT)).encode("ascii", "ignore").decode()
+    better = re.sub(r"[^a-z0-9_]+", "_", spelt).strip("_")
+    return better if better != name and NAME.fullmatch(better) else ""
 
 
 def digest(parts: Iterable[str]) -> str:

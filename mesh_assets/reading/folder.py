@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from mesh_assets.contract import Attached, Contract
@@ -11,8 +12,8 @@ from mesh_assets.reading.domainfile import SAYS, DomainText, entries, read_domai
 from mesh_assets.reading.draft import DomainDraft, Found, Options, Reference, digest, leads_out, outside
 from mesh_assets.reading.odcs import Reading, read_contract
 from mesh_assets.reading.source import Map, load, read_text
+from mesh_assets.reading.strays import CONTRACT, instead, strays
 
-CONTRACT = ".odcs.yaml"
 CHECKS = "checks.py"
 
 
@@ -32,7 +33,7 @@ def read_folder(root: str, name: str) -> DomainDraft:
             draft.problems.append(outside(f"{shown}/domain.yaml"))
             return draft
         if not (draft.folder / "domain.yaml").exists():
-            draft.problems.append(_no_domain_yaml(name, shown))
+            draft.problems.append(_no_domain_yaml(name, shown, os.listdir(folder)))
             return draft
         draft.document = load(draft.folder / "domain.yaml", f"{shown}/domain.yaml")
     except ConfigError as error:
@@ -47,6 +48,7 @@ def read_folder(root: str, name: str) -> DomainDraft:
     reader.tables(text)
     reader.checks()
     reader.leftover_contracts()
+    draft.strays = strays(reader.start, shown, reader.listed, reader.asked)
     return draft
 
 
@@ -55,16 +57,17 @@ class _Folder:
         self.draft, self.root = draft, root
         self.asked: set[str] = set()
         self.start = os.path.realpath(draft.folder)
+        self.listed = {"": sorted(os.listdir(self.start))}
         self.files = self._files("contracts", CONTRACT)
 
     def contract(self, file: str, table: str, asker: Map | None) -> Contract | None:
         """The contract in a file of `contracts/`, or the table's own when none is named; None without one."""
         wanted = file or f"{table}{CONTRACT}"
+        self.asked.add(wanted)
         if wanted not in self.files:
             if file and asker is not None:
                 self._missing(file, asker)
             return None
-        self.asked.add(wanted)
         if wanted not in self.draft.contracts:
             self.draft.contracts[wanted] = self._read(wanted, table)
         return self.draft.contracts[wanted].contract
@@ -121,7 +124,7 @@ class _Folder:
 
     def checks(self) -> None:
         """Hand-written pandera schemas go to the contracts they belong to: the table's own, or that of an input port."""
-        if not os.path.isfile(f"{self.start}/{CHECKS}") or not self._inside(CHECKS):
+        if not self._there(CHECKS) or not self._inside(CHECKS):
             return
         from mesh_assets.reading.checksread import read_checks
 
@@ -168,7 +171,8 @@ class _Folder:
             reading = Reading(problems=list(error.problems))
         else:
             reading = read_contract(document, self.draft.name, table)
-        self.draft.problems += reading.problems
+        self.draft.misnamed += [problem for problem in reading.problems if problem.code == "M203"]
+        self.draft.problems += [problem for problem in reading.problems if problem.code != "M203"]
         return reading
 
     def _missing(self, file: str, asker: Map) -> None:
@@ -209,6 +213,22 @@ class _Folder:
         if not spelt_outside and leads_out(self.root, self.start, fixed):
             what = f"the source `{pattern}` leads out of the mesh through a link"
             self.draft.problems.append(Problem("M016", what, where, "Copy the files into the domain's folder."))
+        elif not spelt_outside and fixed == pattern.rpartition("/")[0]:  # what is deeper, the run tells
+            self._check_links(fixed, pattern.rpartition("/")[2])
+
+    def _check_links(self, folder: str, pattern: str) -> None:
+        """No raw file is a link to somewhere else: it would not be loaded."""
+        try:
+            with os.scandir(f"{self.start}/{folder}") as entries:
+                links = sorted(entry.name for entry in entries if entry.is_symlink())
+        except OSError:
+            return
+        for name in links:
+            path = f"{folder}/{name}" if folder else name
+            if fnmatchcase(name, pattern) and leads_out(self.start, self.start, path):
+                what = "this file leads out of the domain's folder through a link"
+                place = Place(f"{self.draft.shown}/{path}")
+                self.draft.problems.append(Problem("M016", what, place, "Copy the file there."))
 
     def _sql(self) -> list[Found]:
         files = self._files("sql", ".sql")
@@ -247,7 +267,7 @@ class _Folder:
         return found
 
     def _python(self) -> list[Found]:
-        if not os.path.isfile(f"{self.start}/assets.py") or not self._inside("assets.py"):
+        if not self._there("assets.py") or not self._inside("assets.py"):
             return []
         from mesh_assets.reading.pyread import read_python
 
@@ -259,6 +279,9 @@ class _Folder:
         shown = f"dbt_projects/{self.draft.name}"
         folder = Path(self.root, shown)
         if not os.path.isfile(f"{self.root}/{shown}/dbt_project.yml"):
+            if os.path.isfile(f"{self.root}/{shown}/dbt_project.yaml"):
+                what, mend = "dbt does not read this file", f"Rename it to {shown}/dbt_project.yml."
+                self.draft.problems.append(Problem("M114", what, Place(f"{shown}/dbt_project.yaml"), mend))
             return []
         from mesh_assets.reading.dbtread import read_dbt
 
@@ -281,16 +304,23 @@ class _Folder:
 
     def _files(self, folder: str, ending: str) -> list[str]:
         """Names of a folder's files of a kind, sorted; a link that leads out of the mesh is a problem."""
+        if folder not in self.listed[""]:
+            return []
         try:
             with os.scandir(f"{self.start}/{folder}") as entries:
-                found = sorted((entry.name, entry.is_symlink()) for entry in entries if entry.name.endswith(ending))
+                names = sorted((entry.name, entry.is_symlink()) for entry in entries)
         except OSError:
             return []
+        self.listed[folder] = [name for name, _ in names]
+        found = [(name, linked) for name, linked in names if name.endswith(ending)]
         if found and not self._inside(folder):
             return []
         refused = {name for name, linked in found if linked and not self._inside(f"{folder}/{name}")}
         self.draft.contracts.update((name, Reading()) for name in refused if ending == CONTRACT)
         return [name for name, _ in found if name not in refused]
+
+    def _there(self, name: str) -> bool:
+        return name in self.listed[""] and os.path.isfile(f"{self.start}/{name}")
 
     def _inside(self, path: str) -> bool:
         out = leads_out(self.root, self.start, path)
@@ -316,6 +346,8 @@ def _no_table_to_check(name: str, domain: str, ours: set[str], inputs: set[str],
     return Problem("M552", f"`{name}` is no input of this domain", where, nearest(name, inputs, otherwise=mend))
 
 
-def _no_domain_yaml(name: str, shown: str) -> Problem:
+def _no_domain_yaml(name: str, shown: str, names: list[str]) -> Problem:
     mend = f"Write it, beginning with `domain: {name}`; or move the folder out of domains/."
+    if near := instead("domain.yaml", names):
+        mend = f"Rename {shown}/{near}: its name must be `domain.yaml`."
     return Problem("M001", "this folder has no domain.yaml", Place(f"{shown}/domain.yaml"), mend)

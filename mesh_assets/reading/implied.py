@@ -1,5 +1,6 @@
 """What columns say in their own keys, as tests: `required`, `unique`, `primaryKey`, `logicalTypeOptions`, `enum`."""
 
+import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
@@ -9,6 +10,11 @@ from mesh_assets.reading.aside import check_actions, sets_aside
 from mesh_assets.reading.source import Document, Map, Seq, child, flag, maps, text
 from mesh_assets.reading.testwords import DIMENSION, OPTIONS, check_overrides, override, slug
 
+ISO = re.compile(r"\d{4}-\d{2}-\d{2}.*")  # a date, or a moment: in order as texts
+BOUNDS = (
+    ("minimum", "maximum"), ("minimum", "exclusiveMaximum"), ("exclusiveMinimum", "maximum"),
+    ("exclusiveMinimum", "exclusiveMaximum"), ("minLength", "maxLength"),
+)  # fmt: skip
 SAID_ONLY = frozenset({"password", "binary"})  # formats that say nothing about the text itself
 
 
@@ -61,9 +67,18 @@ class _Implied:
             if key in OPTIONS and self._testable(key, value):
                 argument = key if key in ("pattern", "format") else "value"
                 yield self._test(key, OPTIONS[key], {argument: value}, options)
+        for low, high in BOUNDS if len(options) > 1 else ():
+            self._in_order(options, low, high)
         if values := tuple(entry.get("value") for entry in maps(self.prop, "enum")):
             arguments = {"valid_values": values, "operator": "mustBe", "threshold": 0, "unit": "rows"}
             yield self._test("enum", Kind.INVALID_VALUES, arguments)
+
+    def _in_order(self, options: Map, low: str, high: str) -> None:
+        least, most = options.get(low), options.get(high)
+        if not _comparable(least, most) or least < most or (least == most and "exclusive" not in low + high):  # ty: ignore
+            return
+        what = f"no value fits: `{low}` is {least}, and `{high}` is {most}"
+        self.problems.append(self.document.problem("M216", what, "Write the smaller one first.", options, low))
 
     def _test(self, key: str, kind: Kind, arguments: Mapping[str, object], place: Map | None = None) -> Test:
         severity = override(self.document, self.prop, key, []) or Severity.ERROR
@@ -84,3 +99,9 @@ class _Implied:
             return value is not None and not isinstance(value, Map | Seq)
         # Of a date a format says how it was written once, of a number how wide it is: the type holds that already.
         return self.column.logical_type in ("", "string") and isinstance(value, str) and value not in SAID_ONLY
+
+
+def _comparable(one: object, other: object) -> bool:
+    if isinstance(one, str) and isinstance(other, str):
+        return bool(ISO.fullmatch(one) and ISO.fullmatch(other)) and len(one) == len(other)
+    return all(isinstance(bound, int | float) and not isinstance(bound, bool) for bound in (one, other))

@@ -6,7 +6,9 @@ Read are 3.1 and 3.2, and 3.0 with its older words (`rule:` for `metric:`, `team
 
 import hashlib
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 
+from mesh_assets.account.expected import SPANS, UNITS, seconds_of
 from mesh_assets.audit.patterns import FORMATS
 from mesh_assets.audit.questions import fails
 from mesh_assets.audit.values import CannotAnswer
@@ -32,6 +34,11 @@ MENDS = {  # kinds of test whose arguments may make no sense, and what to do the
     Kind.INVALID_VALUES: "Write values of the column's own type; a pattern must be a plain regular expression.",
     Kind.MISSING_VALUES: "Write values of the column's own type.",
 }  # fmt: skip
+SERVICE_LEVELS = (  # the standard's own, and `freshness`
+    "availability", "endOfLife", "endOfSupport", "errorRate", "frequency", "freshness", "generalAvailability", "latency",
+    "retention", "throughput", "timeOfAvailability", "timeToDetect", "timeToNotify", "timeToRepair",
+)  # fmt: skip
+NEAR = 0.85  # as difflib counts: `restircted` is near to `restricted`, `dataRetention` is not to `retention`
 MASKED = frozenset({"restricted", "confidential"})
 
 
@@ -94,6 +101,7 @@ def _contract(document: Document, schema: Map, domain: str, problems: list[Probl
     tests += primary_key(document, schema, names)
     for relationship in maps(schema, "relationships"):
         tests += references_of_table(document, schema, relationship, names, domain, problems)
+    _check_service_levels(document, root, problems)
     tests += rules_of_table(document, schema, names, problems)
     _unique_names(tests, problems)
     _executable(tests, [column for _, column in columns], problems)
@@ -148,6 +156,7 @@ def _column(document: Document, prop: Map, name: str, problems: list[Problem]) -
         # A misspelt logical type is told by the standard's schema already.
         if not (key == "logicalType" and prop[key] not in ("array", "object", "map", "vector", "integer", "number")):
             problems.append(document.problem(code, f"column `{name}` {refused.what}", refused.mend, prop, key))
+    _check_classification(document, prop, name, problems)
     classification, tags = text(prop, "classification"), texts(prop, "tags")
     return Column(
         name=name,
@@ -165,6 +174,29 @@ def _column(document: Document, prop: Map, name: str, problems: list[Problem]) -
         came_from=tuple(name.strip() for name in _custom(prop, "cameFrom").split(",") if name.strip()),
         where=document.place(prop, "name"),
     )
+
+
+def _check_classification(document: Document, prop: Map, name: str, problems: list[Problem]) -> None:
+    """A word that is almost one of those that mask would show every value; any other is the team's own."""
+    written = text(prop, "classification")
+    if not written or written.lower() in MASKED or any(word in written.lower() for word in MASKED):
+        return
+    if near := get_close_matches(written.lower(), sorted(MASKED), n=1, cutoff=NEAR):
+        what = f"the classification `{written}` of column `{name}` masks nothing"
+        problems.append(document.problem("M218", what, f"Did you mean `{near[0]}`?", prop, "classification"))
+
+
+def _check_service_levels(document: Document, root: Map, problems: list[Problem]) -> None:
+    """A service level that is almost one promises nothing; any other is the team's own."""
+    for level in maps(root, "slaProperties"):
+        name, unit = text(level, "property"), text(level, "unit")
+        near = get_close_matches(name, SERVICE_LEVELS, n=1, cutoff=NEAR)
+        if name not in SERVICE_LEVELS and (near or name.lower() in map(str.lower, SERVICE_LEVELS)):
+            what = f"the service level `{name}` is not known"
+            problems.append(document.problem("M219", what, nearest(name, SERVICE_LEVELS), level, "property"))
+        if name in SPANS and unit and not seconds_of(unit) and get_close_matches(unit.lower(), UNITS, n=1):
+            what = f"`{unit}` is no unit of time"
+            problems.append(document.problem("M219", what, nearest(unit.lower(), UNITS), level, "unit"))
 
 
 def _custom(prop: Map, name: str) -> str:

@@ -16,6 +16,7 @@ from mesh_assets.reading.draft import Found, Reference, digest, leads_out, outsi
 from mesh_assets.reading.source import read_text
 
 DAGSTER, OURS = "dagster", "mesh_assets"
+DECORATORS = ("table", "artifact")
 UNREADABLE = {
     "multi_asset": "Write one `@dg.asset` per table.",
     "graph_asset": "Write `@dg.asset`, or a function that it calls.",
@@ -142,7 +143,11 @@ class _Module:
             if package == DAGSTER and member in UNREADABLE:
                 problem = Problem("M307", f"`@{member}` is not read here", self._place(decorator), UNREADABLE[member])
                 self.result.problems.append(problem)
-            if (package == DAGSTER and member == "asset") or (package == OURS and member in ("table", "artifact")):
+            if module == OURS and member not in DECORATORS:
+                mend = nearest(member, DECORATORS)
+                problem = Problem("M307", f"`mesh_assets` has no decorator `{member}`", self._place(decorator), mend)
+                self.result.problems.append(problem)
+            if (package == DAGSTER and member == "asset") or (package == OURS and member in DECORATORS):
                 keywords = call.keywords if call else []
                 if any(keyword.arg is None for keyword in keywords):
                     what = "`**` hides what the decorator is given"

@@ -305,10 +305,13 @@ class _Rule:
 
         filled = HOLE.sub(fill, query)
         if self.sound:
-            from mesh_assets.reading.sqlread import read_rule
+            from mesh_assets.reading.sqlread import read_rule, read_sql
 
             for what, mend in read_rule(filled.replace("{table}", "this")):
                 self._wrong("M212", what, mend, "query")
+            if self.sound and (many := read_sql(filled.replace("{table}", "this")).many):
+                mend = "Select one number, such as `select count(*) from {table} where …`."
+                self._wrong("M210", f"the query returns {many}, and a rule compares one number", mend, "query")
         return filled
 
     def _wrong(self, code: str, what: str, mend: str, key: str) -> None:

@@ -77,10 +77,15 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class SqlRead:
-    """What a SQL text reads, in the order of the text, and what is wrong with it."""
+    """What a SQL text reads, in the order of the text, and what is wrong with it.
+
+    Attributes:
+        many: What it plainly returns in place of one number; empty when it may return one.
+    """
 
     reads: tuple[Read, ...] = ()
     faults: tuple[Fault, ...] = ()
+    many: str = ""
 
 
 @lru_cache(maxsize=20_000)
@@ -101,7 +106,7 @@ def read_sql(text: str) -> SqlRead:
             found.append(fault)
         elif isinstance(table.this, exp.Identifier):
             reads.append(Read(table.db.lower(), table.name.lower(), line, column))
-    return SqlRead(tuple(reads), tuple(dict.fromkeys(found)))
+    return SqlRead(tuple(reads), tuple(dict.fromkeys(found)), _many(statement))
 
 
 def read_rule(query: str) -> Iterator[tuple[str, str]]:
@@ -116,6 +121,21 @@ def read_rule(query: str) -> Iterator[tuple[str, str]]:
             )
         else:
             yield f"the query cannot be used: {fault.what}", fault.mend
+
+
+def _many(statement: exp.Expr) -> str:
+    """Why the result of a query is plainly not one number; empty when it may be."""
+    if not isinstance(statement, exp.Select):
+        return ""
+    wanted = statement.expressions
+    if len(wanted) > 1:
+        return f"{len(wanted)} columns"
+    value = wanted[0].unalias() if wanted else None
+    if isinstance(value, exp.Star):
+        clause = statement.args.get("from_") or statement.args.get("from")
+        read = clause.this if clause is not None else None
+        return "all columns" if isinstance(read, exp.Table) and read.name.lower() == THIS else ""
+    return "a text" if isinstance(value, exp.Literal) and value.is_string else ""
 
 
 def _statement(text: str) -> tuple[exp.Expr | None, tuple[Fault, ...]]:

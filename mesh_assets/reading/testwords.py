@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from mesh_assets.contract import Kind, Severity
 from mesh_assets.errors import Problem, nearest
-from mesh_assets.reading.source import Document, Map, maps, text
+from mesh_assets.reading.source import Document, Map, child, maps, text
 
 OPTIONS = {
     "minimum": Kind.MINIMUM, "maximum": Kind.MAXIMUM, "exclusiveMinimum": Kind.EXCLUSIVE_MINIMUM,
@@ -22,6 +22,7 @@ DIMENSION = {
     Kind.REFERENCE: "consistency",
 }  # fmt: skip
 KEY_KIND = {"primaryKey": "primary_key", **{key: str(kind) for key, kind in OPTIONS.items()}}
+KEYS = {kind: key for key, kind in KEY_KIND.items()}
 OVERRIDES = tuple(f"severity.{key}" for key in ("required", "unique", "primaryKey", "enum", "reference", *OPTIONS))
 OVERRIDES_BY_KIND = frozenset(f"severity.{kind}" for kind in KEY_KIND.values())
 SEVERITIES = {str(one): one for one in Severity}
@@ -44,6 +45,17 @@ def override(document: Document, owner: Map, key: str, problems: list[Problem]) 
     return None
 
 
+def unsaid(prop: Map, kept: str) -> str:
+    """The key after a point, as in `severity.pattern`, that a column does not have; empty when it has."""
+    key = KEYS.get(word := kept.partition(".")[2], word)
+    there = (
+        "relationships" in prop
+        if key == "reference"
+        else key in (child(prop, "logicalTypeOptions") if key in OPTIONS else prop)
+    )
+    return "" if there else key
+
+
 def check_overrides(document: Document, prop: Map, problems: list[Problem]) -> None:
     """Tell severities in `customProperties` that are those of nothing."""
     for extra in maps(prop, "customProperties"):
@@ -55,6 +67,11 @@ def check_overrides(document: Document, prop: Map, problems: list[Problem]) -> N
                 )
             )
         elif name.startswith("severity."):
+            if key := unsaid(prop, name):
+                what = f"`{name}` is the severity of nothing: the column has no `{key}`"
+                problems.append(
+                    document.problem("M209", what, f"Add `{key}`, or take the severity out.", extra, "property")
+                )
             severity(document, extra, "value", str(extra.get("value")), problems)
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -384,3 +385,15 @@ def test_a_terminal_gets_colours_a_progress_line_and_no_broken_words(copy):
     status = without_colours(on_a_terminal("status", where=copy.root))
     assert all(any(line.startswith(table) for line in status.splitlines()) for table in TABLES)
     assert max(len(line.rstrip()) for line in status.splitlines()) <= 80
+
+
+@pytest.mark.parametrize("command", ["dev", "portal"])
+def test_an_address_that_is_taken_is_said_before_anything_is_started(tmp_path, command):
+    (tmp_path / "mesh.yaml").write_text("mesh: small")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        said = mesh(command, "--port", other.getsockname()[1], where=tmp_path)
+    assert said.code == 3
+    assert "cannot be listened at: Address already in use" in said.err
+    assert "http://" not in said.err
+    assert not (tmp_path / ".mesh").exists()
+    assert mesh(command, "--port", 99999, where=tmp_path).code == 2

@@ -84,6 +84,19 @@ def test_a_new_raw_file_is_loaded_and_its_readers_follow(built):
     assert built.rows("select count(*) from shop.orders") == [(4,)]
 
 
+def test_a_raw_file_that_is_a_link_to_elsewhere_is_not_left_out_in_silence(built, tmp_path):
+    """Where the files only say by their folder what they are, the run finds it."""
+    domain = built.root / "domains/shop/domain.yaml"
+    domain.write_text(domain.read_text().replace("source: raw/orders/*.csv", "source: raw/**/*.csv"))
+    (tmp_path / "elsewhere.csv").write_text("id,amount\n4,5\n")
+    built.run()
+    (built.root / "domains/shop/raw/orders/2.csv").symlink_to(tmp_path / "elsewhere.csv")
+    told = {one["table"]: one for one in built.run()["tables"]}["shop/raw_orders"]
+    assert told["status"] == "failed"
+    assert "domains/shop/raw/orders/2.csv leads out of the domain's folder through a link" in told["message"]
+    assert built.rows("select count(*) from shop.orders") == [(3,)]
+
+
 def test_a_file_rewritten_with_the_same_content_is_not_loaded_again(built):
     """Another time of change, the same bytes."""
     built.write("domains/shop/raw/orders/1.csv", CSV)

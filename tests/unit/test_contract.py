@@ -332,3 +332,49 @@ def test_what_we_accept_the_standards_own_model_accepts():
 
     text = HEAD.format(version="v3.1.0") + column("required: true\nquality: [{metric: nullValues, mustBe: 0}]")
     assert OpenDataContractStandard.from_string(text).schema_[0].properties[0].required is True
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["VARCHAR2(20)", "NUMBER", "datetime2(7)", "TIMESTAMP_NTZ", "timestampntz", "JSONB", "nchar(5)", "BigNumeric", "MONEY",
+     "DateTimeOffset", "LongType", "FLOAT64", "DateTime64(3)", "CHARACTER VARYING(9)", "INT UNSIGNED", "ARRAY<STRING>",
+     "timestamp(6)", "CLOB", "MEDIUMINT", "UNIQUEIDENTIFIER"],
+)  # fmt: skip
+def test_a_type_of_another_database_is_fine_beside_a_logical_type(written):
+    assert contract_of(column(f"physicalType: {written}")).columns[0].name == "price"
+
+
+@pytest.mark.parametrize("written", ["DECIML(10,2)", "varcahr", "BOOLEN", "TIMESTMAP", "INTERGER[]", "BIGNIT"])
+def test_a_type_that_is_almost_one_is_a_slip(written):
+    (said,) = read(column(f"physicalType: {written}"))[1]
+    assert "is no type of DuckDB [M204]" in said
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        "classification: public",
+        "classification: unrestricted",
+        "classification: Highly Confidential",
+        "classification: internal-use",
+        "logicalTypeOptions: {minLength: 2, maxLength: 2}",
+        "required: false\ncustomProperties: [{property: severity.required, value: warning}]",
+    ],
+)
+def test_words_of_a_teams_own_are_nothing_to_tell(extra):
+    assert read(column(extra))[1] == []
+
+
+@pytest.mark.parametrize(
+    "level",
+    [
+        "{property: dataRetention, value: 3, unit: fortnights}",
+        "{property: responseTime, value: 3, unit: dd}",
+        "{property: latency, value: 1, unit: Hours}",
+        "{property: latency, value: 1, unit: yr}",
+        "{property: frequency, value: 1, unit: business quarter}",
+        "{property: freshness, value: 2}",
+    ],
+)
+def test_service_levels_of_a_teams_own_are_nothing_to_tell(level):
+    assert read(column() + f"slaProperties:\n  - {level}\n")[1] == []

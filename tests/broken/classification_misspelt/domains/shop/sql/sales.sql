@@ -1,0 +1,2 @@
+select buyer
+from orders

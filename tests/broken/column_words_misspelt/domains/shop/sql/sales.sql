@@ -1,0 +1,2 @@
+select order_id, buyer, price, day
+from orders

@@ -1,0 +1,1 @@
+import mesh_assets

@@ -1,0 +1,1 @@
+select * from refunds join returned using (order_id)
