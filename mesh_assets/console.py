@@ -120,6 +120,10 @@ def waiting(what: str) -> Generator[None]:
         yield
 
 
+UNCHANGED = "nothing has changed"
+"""A message that says no more than the status beside it."""
+
+
 def run_table(report: Mapping) -> None:
     """What came of every table, and the message of those that were not published."""
     console = _stdout()
@@ -137,7 +141,7 @@ def run_table(report: Mapping) -> None:
     console.print(table)
     said: dict[tuple[str, str], list[str]] = {}
     for row in rows:
-        if row["status"] in ("published", "held", "failed", "skipped") and row["message"]:
+        if row["message"] and row["message"] != UNCHANGED:
             said.setdefault((row["status"], row["message"]), []).append(row["table"])
     for (status, message), names in said.items():  # what a whole domain has in common is said once
         _message(console, status, _named(names), message)
