@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mesh_assets import history, synthetic
+from mesh_assets import history, refusals, synthetic
 from mesh_assets.audit.words import result_json
 from mesh_assets.domain import InputPort, OnFailure
 from mesh_assets.environment import Environment
@@ -115,11 +115,9 @@ def choose(env: Environment, port: InputPort, reader: str, verdict: Admission) -
     """
     if verdict.admitted or port.on_failure is OnFailure.WARN:
         return verdict.version
-    failing = ", ".join(str(item["name"]) for item in verdict.results if item["status"] in ("fail", "error"))
-    said = f"{reader} does not admit version {verdict.version} of {spelt(port.table)}: {failing} failed"
+    said = refusals.sentence(reader, verdict)
     if port.on_failure is OnFailure.STOP:
-        mend = f"{reader} keeps its own last version. Mend {spelt(port.table)}, or loosen {port.where.path}."
-        raise NotAdmittedError(f"{said}\n    {mend}")
+        raise NotAdmittedError(f"{said}\n    {refusals.mend(reader, port)}")
     earlier = env.ledger.last_admitted(reader, port.table, verdict.version)
     if earlier is None:
         mend = f"There is no earlier version to hold on to. Mend {spelt(port.table)}."

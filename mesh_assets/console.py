@@ -15,7 +15,7 @@ from rich.text import Text
 
 from mesh_assets.catalog import plain, spelt
 from mesh_assets.environment import Environment
-from mesh_assets.errors import MeshError
+from mesh_assets.errors import MeshError, UsageError
 
 STYLES = {
     "published": "green",
@@ -120,6 +120,10 @@ def waiting(what: str) -> Generator[None]:
         yield
 
 
+UNCHANGED = "nothing has changed"
+"""A message that says no more than the status beside it."""
+
+
 def run_table(report: Mapping) -> None:
     """What came of every table, and the message of those that were not published."""
     console = _stdout()
@@ -135,9 +139,12 @@ def run_table(report: Mapping) -> None:
             _tests(row["tests"]),
         )
     console.print(table)
+    said: dict[tuple[str, str], list[str]] = {}
     for row in rows:
-        if row["status"] in ("published", "held", "failed", "skipped") and row["message"]:
-            _message(console, row["status"], row["table"], row["message"])
+        if row["message"] and row["message"] != UNCHANGED:
+            said.setdefault((row["status"], row["message"]), []).append(row["table"])
+    for (status, message), names in said.items():  # what a whole domain has in common is said once
+        _message(console, status, _named(names), message)
     counts = {status: sum(row["status"] == status for row in rows) for status in STYLES}
     told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     console.print(f"{told or 'no tables'}; the mesh is at version {report['snapshot']['result']}")
@@ -417,7 +424,11 @@ def rows_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empt
 
 
 def write_junit(items: Sequence[Mapping], path: Path, *, fail_on: str) -> None:
-    """JUnit's XML: one suite per table; what `fail_on` counts is a failure, other warnings are output."""
+    """JUnit's XML: one suite per table; what `fail_on` counts is a failure, other warnings are output.
+
+    Raises:
+        UsageError: It cannot be written there.
+    """
     failing = ("fail", "warn") if fail_on == "warn" else ("fail",)
     root = ET.Element("testsuites", name="mesh")
     suites: dict[str, ET.Element] = {}
@@ -435,8 +446,12 @@ def write_junit(items: Sequence[Mapping], path: Path, *, fail_on: str) -> None:
             ET.SubElement(case, "system-out").text = text
         for word, counts in (("tests", True), ("failures", kind == "failure"), ("errors", kind == "error")):
             suite.set(word, str(int(suite.get(word, "0")) + counts))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    ET.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True))
+    except OSError as error:
+        message = f"{path} cannot be written: {error.strerror}\n    Name a file in a folder of yours."
+        raise UsageError(message) from error
 
 
 def _records(console: Console, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

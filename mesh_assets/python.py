@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
+from mesh_assets import modules
 from mesh_assets.errors import ConfigError, Place, Problem, RunError
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def call(item: PythonTable, con: "duckdb.DuckDBPyConnection", domain: str) -> st
         SQL that reads the result.
 
     Raises:
-        RunError: It returned nothing, or something that is not a table.
+        RunError: It returned nothing, or something that is not a table, or ended the program.
     """
     parameters = inspect.signature(item.function).parameters
     frames = {}
@@ -96,7 +97,11 @@ def call(item: PythonTable, con: "duckdb.DuckDBPyConnection", domain: str) -> st
             else f'{_selected(item, domain, owner, short)} FROM "{owner or domain}"."{short}"'
         )
         frames[short] = _convert(relation, parameters[short].annotation)
-    result = item.function(**frames)
+    try:
+        result = item.function(**frames)
+    except SystemExit as error:
+        what = f"the function of {domain}/{item.name} called `sys.exit({error.code!r})`"
+        raise RunError(f"{what}\n    {modules.NO_EXIT}") from error
     return register(con, _files(result, item) if item.artifact else result, f"{domain}/{item.name}")
 
 

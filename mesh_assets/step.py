@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from mesh_assets import order
+from mesh_assets import modules, order
 from mesh_assets.admission import NotAdmittedError, Reading, read, spelt
 from mesh_assets.audit.result import Result
 from mesh_assets.domain import Table
 from mesh_assets.environment import Environment
-from mesh_assets.errors import Superseded
+from mesh_assets.errors import MeshError, Superseded
 from mesh_assets.ledger import Attempt, Record, Version
 from mesh_assets.partitions import Partition, whole
 
@@ -179,12 +179,19 @@ class kept_if_it_fails:  # noqa: N801 - reads as a word in `with`
         if (interrupt := interrupting(error)) is not None:
             raise interrupt from None
         if isinstance(error, Exception) and not isinstance(error, Superseded):
-            said = first_lines(str(error)) or type(error).__name__
             recorded = {attempt.table for attempt in self._step.env.ledger.of_run(self._step.run)}
             for table, tried in self._tried:
                 if table.name in recorded or self._is_published(table):
                     continue
-                end(self._step, table, replace(tried, failed=True), "failed", said)
+                end(self._step, table, replace(tried, failed=True), "failed", _words(self._step.env, table, error))
+
+
+def _words(env: Environment, table: Table, error: Exception) -> str:
+    """Why a table's code gave no table; of what its team's own Python raised, the line as well."""
+    own = (
+        "" if isinstance(error, MeshError) else modules.said(error, env.mesh.domains[table.domain].path, env.mesh.root)
+    )
+    return first_lines(own or str(error)) or type(error).__name__
 
 
 def of_a_part(before: order.Attempt | None) -> order.Attempt:

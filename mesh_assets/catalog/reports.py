@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from mesh_assets import graph, order
+from mesh_assets import graph, order, refusals
 from mesh_assets.domain import Mesh, Table, Toolchain
 from mesh_assets.environment import Environment, never_published
 from mesh_assets.errors import UsageError, nearest
@@ -80,7 +80,9 @@ def run_report(
     versions = env.ledger.versions()
     unrecorded = {**_of_domains(env.mesh, broken), **(failed or {})}
     rows = [
-        _row(env.mesh.tables[name], last.get(name), versions.get(name), why[name], unrecorded)
+        _with_refusals(
+            env, versions, _row(env.mesh.tables[name], last.get(name), versions.get(name), why[name], unrecorded), name
+        )
         for name in env.mesh.tables
         if name in wanted
     ]
@@ -92,6 +94,15 @@ def run_report(
         "snapshot": {"inputs": inputs, "result": env.lake.head()},
         "tables": rows,
     }
+
+
+def _with_refusals(env: Environment, versions: Mapping[str, Version], row: Json, name: str) -> Json:
+    """With what the table's domain does not admit, and goes on without; a step that stopped has said it itself."""
+    said = refusals.of_table(env, env.mesh.tables[name], versions)
+    if not said or "does not admit" in row["message"] or row["status"] in ("failed", "skipped"):
+        return row
+    own = row["message"] if row["status"] == "published" else ""  # that nothing has changed is what its status says
+    return row | {"message": "\n".join(filter(None, (own, said)))}
 
 
 def _of_domains(mesh: Mesh, broken: Mapping[str, str]) -> dict[str, str]:

@@ -96,7 +96,7 @@ class _Stage:
             return _Tried(ran=False, why=f"{', '.join(missing)} was never published")
         try:
             make = self._make(table)
-        except Exception as error:  # noqa: BLE001 - whatever the domain's own module raises at import
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the domain's own module raises at import
             return _Tried(ran=False, why=f"its code cannot be imported here: {error}")
         if make is None:
             return _Tried(ran=False, why="its code cannot be run outside of its toolchain")

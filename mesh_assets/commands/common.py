@@ -2,12 +2,14 @@
 
 import getpass
 import json
+import os
+import sys
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -22,7 +24,36 @@ if TYPE_CHECKING:
 MeshDir = Annotated[
     Path | None, typer.Option("--mesh", metavar="DIR", help="The mesh. Default: the nearest mesh.yaml upwards.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to stdout, and nothing else.")]
+
+
+def _keep_stdout(context: typer.Context, *, value: bool) -> bool:
+    """With `--json`, stdout is for the document alone: what a domain's own code prints, at import or in a step, goes to stderr.
+
+    Also what its libraries write past Python, and what the programs that it starts print.
+    """
+    if value and not context.resilient_parsing:
+        real = sys.stdout is sys.__stdout__  # else somebody within this process reads along, as a test does
+        kept = os.fdopen(os.dup(1), "w", encoding="utf-8") if real else sys.stdout
+        _document.set(kept)
+        context.call_on_close(lambda before=sys.stdout: _give_back(before, kept))
+        if real:
+            sys.stdout.flush()
+            os.dup2(2, 1)
+        sys.stdout = sys.stderr
+    return value
+
+
+def _give_back(before: TextIO, kept: TextIO) -> None:
+    sys.stdout = before
+    _document.set(None)
+    if kept is not before:
+        kept.flush()
+        os.dup2(kept.fileno(), 1)
+        kept.close()
+
+
+_document: ContextVar[TextIO | None] = ContextVar("document", default=None)
+AsJson = Annotated[bool, typer.Option("--json", callback=_keep_stdout, help="Print JSON to stdout, and nothing else.")]
 Names = Annotated[list[str] | None, typer.Argument(metavar="DOMAIN|TABLE", help="Default: the whole mesh.")]
 
 
@@ -144,7 +175,7 @@ def exit_code(report: Mapping, env: "Environment") -> int:
 
 def print_json(report: object) -> None:
     """Data, to stdout."""
-    typer.echo(json.dumps(report, ensure_ascii=False, allow_nan=False))
+    typer.echo(json.dumps(report, ensure_ascii=False, allow_nan=False), file=_document.get())
 
 
 def ended_runs(report: Mapping) -> None:

@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from mesh_assets.commands.common import AsJson, MeshDir, Names, environment, me, note, print_json
+from mesh_assets.errors import UsageError, nearest
 
 PLAIN = "test"
 
@@ -62,6 +63,11 @@ def execute(
     if fail_on not in ("warn", "error"):
         message = f"--fail-on is `warn` or `error`, not `{fail_on}`"
         raise typer.BadParameter(message)
+    if junit and junit.is_dir():
+        message = (
+            f"--junit writes a file, and {junit} is a folder\n    Name a file in it: --junit {junit / 'tests.xml'}"
+        )
+        raise UsageError(message)
     env, _ = environment(mesh)
     chosen = catalog.named(env.mesh, names or ())
     if explain:
@@ -119,7 +125,6 @@ def types(
 
 
 def _offer(name: str) -> Any:  # noqa: ANN401 - the library is slow to import
-    from mesh_assets.errors import UsageError, nearest
     from mesh_assets.offered import OFFERS
 
     if name not in OFFERS:
@@ -390,7 +395,6 @@ def try_(
 def one_table(env: Any, word: str) -> Any:  # noqa: ANN401 - the environment is slow to import
     """The table that a word names, and no other."""
     from mesh_assets import catalog
-    from mesh_assets.errors import UsageError
 
     names = sorted(catalog.named(env.mesh, [word]))
     if len(names) != 1:
@@ -400,7 +404,6 @@ def one_table(env: Any, word: str) -> Any:  # noqa: ANN401 - the environment is 
 
 def _settings(words: Sequence[str]) -> dict[str, Any]:
     """`key=value` as data: the value is YAML."""
-    from mesh_assets.errors import UsageError
     from mesh_assets.reading.source import parse
 
     found: dict[str, Any] = {}
@@ -415,8 +418,6 @@ def _settings(words: Sequence[str]) -> dict[str, Any]:
 
 
 def _taken(proposals: Sequence[Any], words: Sequence[str]) -> list[Any]:
-    from mesh_assets.errors import UsageError, nearest
-
     by_name = {one.name: one for one in proposals}
     taken: dict[str, Any] = {}
     for word in words:

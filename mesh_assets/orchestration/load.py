@@ -99,8 +99,8 @@ def _loaded(mesh: Mesh, only: str | None, settings: Settings | None) -> Loaded:
             continue
         try:
             parts.append(domain_definitions(mesh, name, owned[name], open_environment, settings))
-        except Exception as error:  # noqa: BLE001 - a domain's own code raises what it likes; it becomes that domain's error
-            broken[name] = _told(error)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a domain's own code raises what it likes; it becomes that domain's error
+            broken[name] = _told(error, mesh.domains[name].path, mesh.root)
     working = [name for name in chosen if name not in broken]
     shown = [_broken_asset(name, broken[name]) for name in chosen if name in broken]
     definitions = dg.Definitions(
@@ -204,17 +204,17 @@ def step_processes() -> dg.ExecutorDefinition:
     )
 
 
-def _told(error: Exception) -> Sequence[str]:
+def _told(error: BaseException, folder: Path, root: Path) -> Sequence[str]:
     if isinstance(error, MeshError):
         return [str(error)]
-    return ["".join(traceback.format_exception(error)).strip()]
+    return [modules.said(error, folder, root) or "".join(traceback.format_exception(error)).strip()]
 
 
 def _broken_asset(domain: str, problems: Sequence[object]) -> dg.AssetsDefinition:
     """A domain that could not be loaded, as something to see in the graph."""
     told = "\n".join(map(str, problems))
     shown = re.sub(r"\W", "_", domain, flags=re.ASCII)  # its folder's name may be the very thing that is wrong
-    fence = f"This domain could not be loaded.\n\n```\n{told}\n```\n\n`mesh check` says the same."
+    fence = f"This domain could not be loaded.\n\n```\n{told}\n```"
 
     @dg.multi_asset(
         name=f"{shown}__problems",

@@ -5,6 +5,7 @@ from types import ModuleType
 
 import dagster as dg
 
+from mesh_assets import modules
 from mesh_assets.domain import Mesh
 from mesh_assets.errors import ConfigError, Problem
 from mesh_assets.orchestration import keys
@@ -27,12 +28,13 @@ def _failure_hook(domain: str, open_environment: OpenEnvironment) -> dg.HookDefi
 
         env = open_environment()
         error = context.op_exception
-        if error is not None and not isinstance(error, Exception):
+        if error is not None and not isinstance(error, Exception | SystemExit):
             return  # it was interrupted, and is due as before
         step = context._step_execution_context  # noqa: SLF001 - the context does not name the step's assets
         for name in keys.made_by(step.job_def, step.node_handle):
             table = env.mesh.tables[name]
-            message = f"{type(error).__name__}: {error}" if error else "its step failed"
+            own = modules.said(error, env.mesh.domains[domain].path, env.mesh.root) if error else ""
+            message = own or (f"{type(error).__name__}: {error}" if error else "its step failed")
             failed(env, table, run=context.run_id, message=message)
 
     return hook

@@ -1,6 +1,7 @@
 """Input ports as assets: `<reader>/in/<domain>__<port>` shows which versions a reader admits."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -83,7 +84,30 @@ def _run(
             if item["name"] in wanted:
                 yield tell.check_result(key, item, warn_only=tell.is_warning(port.on_failure))
         if op.selected_asset_keys:
-            yield _shown(env, domain, port, verdict)
+            with _recorded(context, env, domain, port):
+                yield _shown(env, domain, port, verdict)
+
+
+@contextmanager
+def _recorded(
+    context: dg.AssetExecutionContext, env: "Environment", domain: Domain, port: InputPort
+) -> Generator[None]:
+    """Keep why the run's own readers of the port are held: Dagster skips their steps, which cannot say so themselves."""
+    from mesh_assets import admission, step
+
+    try:
+        yield
+    except admission.NotAdmittedError as error:
+        for key in context.job_def.asset_layer.selected_asset_keys:
+            table = env.mesh.tables.get(keys.table(key))
+            if (
+                table is not None
+                and not keys.is_port(key)
+                and key.path[0] == domain.name
+                and port.table in table.inputs
+            ):
+                step.failed(env, table, run=context.run.run_id, message=str(error), status="held")
+        raise
 
 
 def _judge(env: "Environment", domain: Domain, port: InputPort, run: str) -> "Admission":

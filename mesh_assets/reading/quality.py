@@ -142,14 +142,17 @@ class _Rule:
 
     def _sql(self) -> Iterator[Test]:
         query = text(self.rule, "query")
-        filled = self._filled(query) if query else ""
+        filled = self._filled(query) if query.strip() else ""
         arguments = {"query": filled, **self._threshold(percent_of_rows=False)}
         level = self._severity()
         if "unit" in self.rule and text(self.rule, "unit") not in ("rows", ""):
             self._wrong(
                 "M210", "a query's value has no unit", "Take `unit:` out; compute the percentage in the query.", "unit"
             )
-        if self.sound and query and "operator" in arguments:
+        if isinstance(self.rule.get("query"), str) and not filled:  # else the standard's schema has told it
+            mend = "Write one SELECT that returns one value."
+            self._wrong("M212", "the query of this rule is empty, so nothing is tested", mend, "query")
+        if self.sound and filled and "operator" in arguments:
             yield self._test(Kind.SQL, (self.column,) if self.column else (), arguments, level, "sql")
 
     def _test(

@@ -124,7 +124,7 @@ def _schemas(schema: Attached) -> list[Any]:
     """The attached objects as schemas, in the order of the file."""
     try:
         module = modules.load_checks(schema.domain, schema.folder, schema.code)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _unloaded(schema, f"it raised {_raised(error, schema)}") from error
     short = schema.table.partition(".")[2] if schema.table.startswith(f"{schema.domain}.") else schema.table
     names = {schema.table, schema.table.replace(".", "/", 1), short}
@@ -145,11 +145,11 @@ def _schema(item: Any, schema: Attached) -> Any:  # noqa: ANN401 - pandera has o
         if isinstance(item, type) and hasattr(item, "to_schema"):
             return item.to_schema()
         return item() if callable(item) and not hasattr(item, "columns") else item
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _unloaded(schema, f"it raised {_raised(error, schema)}") from error
 
 
-def _raised(error: Exception, schema: Attached) -> str:
+def _raised(error: BaseException, schema: Attached) -> str:
     """What went wrong, with the last line of the team's own file."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame.lineno for frame in frames if frame.filename == str(schema.folder / "checks.py")]

@@ -341,6 +341,76 @@ def test_help_has_an_example(command, tmp_path):
     assert re.search(rf"Examples?: mesh {command}", said.out)
 
 
+PRINTS = """
+import os
+import sys
+
+import dagster as dg
+import mesh_assets
+import polars as pl
+
+print("at import")
+
+
+@mesh_assets.table(inputs=[])
+def ours():
+    print("in a step")
+    os.system("echo by a program")
+    return pl.DataFrame({"a": [1]})
+
+
+@mesh_assets.table(inputs=[])
+def nobody():
+    return {}["nope"]
+
+
+@dg.asset
+def plain() -> pl.DataFrame:
+    print("in an asset")
+    return pl.DataFrame({"a": [1]})
+"""
+
+
+@pytest.mark.long
+def test_what_a_teams_code_prints_is_not_in_the_json(tmp_path):
+    """Stdout is the document's alone; and what the code raises is told with its type and its line."""
+    place = Place(tmp_path)
+    place.domain("shop", "")
+    place.write("domains/shop/assets.py", PRINTS)
+    said = mesh("run", "--json", where=tmp_path)
+    rows = {row["table"]: row for row in said.json["tables"]}
+    assert said.code == 3
+    assert rows["shop/ours"]["status"] == rows["shop/plain"]["status"] == "published"
+    assert rows["shop/nobody"]["message"] == "domains/shop/assets.py:20: KeyError: 'nope'\n    return {}[\"nope\"]"
+    assert {"at import", "in a step", "by a program", "in an asset"} <= set(said.err.splitlines())
+
+
+@pytest.mark.long
+def test_a_domain_that_cannot_be_imported_is_reported_once(tmp_path):
+    """However many tables it has; the other domains are built, and the line to mend is the first that is read."""
+    place = make(tmp_path)
+    tables = "".join(f"\n\n@mesh_assets.table(inputs=[])\ndef t{number}(): ...\n" for number in range(3))
+    place.write("domains/finance/assets.py", f"import mesh_assets\nimport sys\n\nsys.exit(4)\n{tables}")
+    said = mesh("run", where=tmp_path)
+    assert said.code == 3
+    assert said.out.count("domains/finance/assets.py:4: SystemExit: 4") == 1
+    assert "2 published" in said.out
+    assert "4 failed" in said.out
+
+
+def test_junit_into_a_folder_is_wrong_use(ran, tmp_path):
+    place, _ = ran
+    said = mesh("test", "--junit", tmp_path, where=place.root)
+    assert (said.code, said.out) == (2, "")
+    assert (
+        said.err
+        == f"--junit writes a file, and {tmp_path} is a folder\n    Name a file in it: --junit {tmp_path}/tests.xml\n"
+    )
+    said = mesh("test", "shop/raw_orders", "--junit", place.root / "mesh.yaml" / "tests.xml", where=place.root)
+    assert said.code == 2
+    assert "mesh.yaml/tests.xml cannot be written" in said.err
+
+
 def test_check_loads_no_engine(ran):
     """It answers in the time that it takes to read the files."""
     place, _ = ran

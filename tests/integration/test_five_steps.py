@@ -235,7 +235,11 @@ def test_an_artefact_is_a_table_of_files(place):
     [
         ("return None", "returned nothing"),
         ("return 7", "returned int, which is not a table"),
-        ("raise ValueError('no luck')", "no luck"),
+        (
+            "raise ValueError('no luck')",
+            "domains/shop/assets.py:7: ValueError: no luck\n    raise ValueError('no luck')",
+        ),
+        ("raise SystemExit(3)", "raise an error instead"),
     ],
 )
 @pytest.mark.parametrize("decorator", ["dg.asset", "mesh_assets.table"])

@@ -99,11 +99,19 @@ BROKEN = {
     "python_syntax": ("assets.py", "import dagster as dg\n\n@dg.asset\ndef sales(:\n", "assets.py"),
     "python_import": (
         "assets.py", "import dagster as dg\nimport no_such_module\n\n@dg.asset\ndef sales():\n    return None\n",
-        "No module named 'no_such_module'",
+        "domains/broken/assets.py:2: ModuleNotFoundError: No module named 'no_such_module'\n    import no_such_module\n```",
+    ),
+    "python_of_its_own": (
+        "assets.py", "import dagster as dg\nfrom . import lib\n\n@dg.asset\ndef sales():\n    return None\n",
+        "domains/broken/assets.py:2: ImportError: cannot import name 'lib'",
+    ),
+    "python_exits": (
+        "assets.py", "import sys\nimport dagster as dg\nsys.exit(3)\n\n@dg.asset\ndef sales():\n    return None\n",
+        "domains/broken/assets.py:3: SystemExit: 3\n    sys.exit(3)\n",
     ),
     "python_raises": (
         "assets.py", "import dagster as dg\n\nraise LookupError('no licence')\n\n@dg.asset\ndef sales():\n    return None\n",
-        "no licence",
+        "domains/broken/assets.py:3: LookupError: no licence\n    raise LookupError('no licence')\n```",
     ),
     "yaml": ("domain.yaml", "domain: broken\n  title: [", "domain.yaml"),
     "misspelt": ("domain.yaml", "domain: broken\nowtputs: []\n", "owtputs"),
@@ -127,8 +135,20 @@ def test_a_broken_domain_is_one_visible_error(place, file, content, says):
     assert whole <= keys
     assert found - checks == {dg.AssetCheckKey(shown, "domain_loads")}
     assert says in repository.asset_graph.get(shown).description
+    assert "Traceback" not in repository.asset_graph.get(shown).description
     assert {job.name for job in repository.get_all_jobs()} >= {"refresh_mesh", "shop_and_downstream"}
     assert "broken__order" not in {sensor.name for sensor in repository.sensor_defs}
+
+
+def test_a_module_beside_it_that_cannot_be_read_is_told_with_its_own_line(place):
+    """Of a syntax error no frame was begun: its place is in the error itself."""
+    place.domain("broken")
+    place.write(
+        "domains/broken/assets.py", "import dagster as dg\nfrom . import lib\n\n@dg.asset\ndef t():\n    return 1\n"
+    )
+    place.write("domains/broken/lib.py", "one = 1\ntwo = = 2\n")
+    (told,) = load(place.root, settings=place.settings).broken["broken"]
+    assert told == "domains/broken/lib.py:2: SyntaxError: invalid syntax\n    two = = 2"
 
 
 def test_a_broken_domain_that_others_read_leaves_their_jobs_to_them(place):

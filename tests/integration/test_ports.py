@@ -58,13 +58,25 @@ def test_one_refuses_and_holds_one_takes_one_stops_one_is_warned(place):
     """All at once, by `mesh run`; a second run has nothing to do."""
     assert set(place.statuses().values()) == {"published"}
     place.write("domains/base/raw/items/1.csv", "id,price\n1,10\n2,500\n")
-    said = place.statuses()
+    report = place.run()
+    said = {row["table"]: row["status"] for row in report["tables"]}
     assert said["base/items"] == "published"
     assert said["holder/total"] == "unchanged"
     assert said["taker/total"] == said["warner/total"] == "published"
+    told = {row["table"]: row["message"] for row in report["tables"]}
+    refused = "does not admit version 8 of base/items: price__maximum failed (1 of 2 rows have a `price` above 100)"
+    assert told["holder/total"] == f"holder {refused}; holder goes on with version 2"
+    assert told["warner/total"] == f"warner {refused}; it is taken all the same"
+    assert told["stopper/total"] == (
+        f"stopper {refused}\n    stopper keeps its own last version. Mend base/items, or loosen domains/stopper/domain.yaml."
+    )
+    assert told["taker/total"] == ""
+    (attempt,) = [one for one in place.env().ledger.of_run(report["run_id"]) if one.table == "stopper.total"]
+    assert (attempt.outcome, attempt.record["message"]) == ("held", told["stopper/total"])
     assert totals(place) == {"holder": 30, "taker": 510, "stopper": 30, "warner": 510}
     again = place.run()
     assert {row["table"]: row["status"] for row in again["tables"]}["stopper/total"] == "held"
+    assert {row["table"]: row["message"] for row in again["tables"]} == told, "and it is said as long as it is so"
     assert totals(place)["stopper"] == 30
 
 
