@@ -82,7 +82,7 @@ _chosen: ContextVar[str] = ContextVar("kitchen", default="")
 
 
 def _add_kitchen(command: Any) -> None:  # noqa: ANN401 - Typer's own
-    for sub in getattr(command, "commands", {}).values():
+    for sub in (*getattr(command, "commands", {}).values(), *filter(None, [getattr(command, "plain", None)])):
         _add_kitchen(sub)
     if not hasattr(command, "commands") and _kitchen_option() not in command.params:  # a group within has added it
         command.params.append(_kitchen_option())
