@@ -131,6 +131,10 @@ def told(
     report["deprecated"] = [deprecation.to_json(one, today) for one in ending if one]
     report["removed_ports"] = list(_spelt(change.gone))
     report["removed_ports_read_by"] = {name: list(who) for name, who in _spelt(change.gone).items()}
+    report["unread"] = {
+        name: {"problem": str(env.mesh.broken[name][0]).splitlines()[0], "read_by": list(who)}
+        for name, who in change.unread.items()
+    }
     return answered, report
 
 
