@@ -60,7 +60,7 @@ def _text(told: dict[str, Any], answered: "Answered") -> None:
         )
         typer.echo(f"{port}: is there no longer; {hurt}")
     for domain, item in told["unread"].items():
-        typer.echo(f"{_unread(domain, item)}\n    {item['problem']}")
+        typer.echo(f"{_unread(domain, item)}\n    {item['path']}:{item['line']}: {item['problem']}")
     if not told["changes"] and not told["removed_ports"] and not told["unread"]:
         note(
             "nothing has changed that a reader could see"
@@ -138,7 +138,8 @@ def _github(told: dict[str, Any]) -> None:
             names = ", ".join(readers)
             typer.echo(f"::error title={_property(f'{port} is gone')}::{_data(f'{names} cannot do without it')}")
     for domain, item in told["unread"].items():
-        typer.echo(f"::error title={_property(_unread(domain, item))}::{_data(item['problem'])}")
+        place = f"file={_property(item['path'])},line={item['line']},title={_property(f'{domain} cannot be loaded')}"
+        typer.echo(f"::error {place}::{_data(item['problem'])}; {_data(_unread(domain, item))}")
     for reader in told["readers"]:
         if reader["verdict"] == "compatible":
             continue
@@ -167,7 +168,7 @@ def _junit(told: dict[str, Any]) -> None:
             for reader in who
         ),
         *(
-            _case(reader, domain, "unknown", item["problem"])
+            _case(reader, domain, "unknown", f"{item['path']}:{item['line']}: {item['problem']}")
             for domain, item in told["unread"].items()
             for reader in item["read_by"]
         ),

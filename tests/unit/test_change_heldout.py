@@ -16,7 +16,7 @@ from mesh_assets.mesh import examine
 from tests.heldout import Labelled, labelled, write
 from tests.making import Place
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
 @dataclass(frozen=True)
