@@ -1,4 +1,4 @@
-"""How right are others about the same labelled changes? Each in a virtual environment of its own, with its newest release.
+"""How right are others about the same labelled changes? Each of a named version, in a virtual environment of its own.
 
     .venv/bin/python bench/rivals.py [--into FOLDER]
 
@@ -32,10 +32,11 @@ from tests.making import Place  # noqa: E402
 from tests.unit.test_change_rightness import judge  # noqa: E402
 
 PROGRAMS = {
-    "datacontract-cli": ("datacontract-cli",),
-    "dbt-data-contracts": ("dbt-data-contracts[server]",),
-    "sqlmesh": ("sqlmesh",),
+    "datacontract-cli": ("datacontract-cli==1.2.8",),
+    "dbt-data-contracts": ("dbt-data-contracts[server]==0.3.2",),
+    "sqlmesh": ("sqlmesh==0.236.4",),
 }
+"""What is installed of each; their versions are printed with the figures, as they were found."""
 LOGICAL = {"VARCHAR": "string", "DATE": "date", "DECIMAL(10,2)": "number", "INTEGER": "integer", "BIGINT": "integer"}
 
 # Each reads cases as JSON and writes, for each, whether it is stopped, and for whom; None: for everybody.

@@ -24,7 +24,7 @@ from mesh_assets.changes.shim import patches, shim
 from mesh_assets.changes.texts import Text
 from mesh_assets.domain import Mesh, Table
 from mesh_assets.environment import Environment
-from mesh_assets.errors import UsageError
+from mesh_assets.errors import Problem, UsageError
 
 V = TypeVar("V")
 
@@ -131,7 +131,13 @@ def told(
     report["deprecated"] = [deprecation.to_json(one, today) for one in ending if one]
     report["removed_ports"] = list(_spelt(change.gone))
     report["removed_ports_read_by"] = {name: list(who) for name, who in _spelt(change.gone).items()}
+    report["unread"] = {name: _unread(env.mesh.broken[name][0], who) for name, who in change.unread.items()}
     return answered, report
+
+
+def _unread(problem: Problem, readers: Sequence[str]) -> Json:
+    where = problem.where
+    return {"path": where.path, "line": where.line, "problem": problem.what, "read_by": list(readers)}
 
 
 def _spelt(found: Mapping[str, V]) -> dict[str, V]:

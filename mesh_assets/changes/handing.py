@@ -124,6 +124,8 @@ def _worked(selects: tuple[str, ...], column: str) -> Work:
 def _is_unsure(node: exp.Expr) -> bool:
     if isinstance(node, exp.Group | exp.Distinct):
         return False
+    if isinstance(node, exp.Star):
+        return any(node.args.get(key) for key in ("replace", "rename"))
     return _is_unclear(node) or (isinstance(node, exp.Join) and bool(node.args.get("using")))
 
 
@@ -169,9 +171,12 @@ def _copies(tree: exp.Expr) -> Iterator[tuple[exp.Column, str]]:
         if not isinstance(above, exp.CTE | exp.From | exp.Join | None):
             continue
         for item in select.expressions:
-            column = item.this if isinstance(item, exp.Alias) else item
-            if isinstance(column, exp.Column):
-                yield column, item.alias if isinstance(item, exp.Alias) else ""
+            star = item.this if isinstance(item, exp.Column) else item
+            renamed = star.args.get("rename") or () if isinstance(star, exp.Star) else ()
+            for one in (item, *renamed):  # what a `*` replaces is worked on: it stands there as an expression
+                column = one.this if isinstance(one, exp.Alias) else one
+                if isinstance(column, exp.Column):
+                    yield column, one.alias if isinstance(one, exp.Alias) else ""
 
 
 def _is_unclear(node: exp.Expr) -> bool:
@@ -183,8 +188,6 @@ def _is_unclear(node: exp.Expr) -> bool:
         return bool(node.args.get("distinct")) or names[0] != names[1]
     if isinstance(node, exp.Join):
         return str(node.args.get("method") or "").upper() == "NATURAL"
-    if isinstance(node, exp.Star):
-        return any(node.args.get(key) for key in ("replace", "rename"))
     return isinstance(node, exp.TableAlias) and bool(node.columns)
 
 

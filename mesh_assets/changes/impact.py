@@ -242,8 +242,13 @@ class _Assessment:
         if change.kind in STRUCTURE:
             yield from self._structure(table, change, read, spot, failed, assumed=assumed, starred=use.starred)
         elif MEANINGS[change.kind].decided == "use":
-            if change.columns and {column.lower() for column in used} <= use.starred - _promised(table):
-                return  # a `*` hands it on, and nobody has promised it: whoever reads it there is asked
+            handed = {column.lower() for column in used} <= use.starred if change.columns else False
+            if handed and (
+                change.kind is Kind.TYPE_CHANGED or not use.starred.intersection(_promised(table), map(str.lower, used))
+            ):
+                # A `*` hands it on, and nobody has promised it: whoever reads it there is asked. Or it is promised of a type:
+                # that it comes as another one is told of what comes out.
+                return
             verdict = Verdict.UNKNOWN if assumed else Verdict.BREAKING
             why = f"{_reads(change, assumed=assumed)}, and no test sees it: {said(change)}"
             yield _Finding(verdict, _at(spot, why, change), silent=True)
@@ -512,6 +517,8 @@ def _contradiction(change: Change, asked: ColumnShape, given: ColumnShape | None
                 return "", f"the contract limits `{name}`; {said(change)}"
         case Kind.FORMAT_REMOVED if asked.format and asked.format != given.format:
             return "", f"the contract asks for a format of `{name}`, which nobody promises now"
+        case Kind.FORMAT_CHANGED if asked.format and asked.format != given.format:
+            return "", f"the contract asks for another format of `{name}`; {said(change)}"
         case Kind.UNIT_CHANGED if asked.unit and asked.unit != given.unit:
             return "", f"the contract takes `{name}` in {asked.unit}; it is in {given.unit or 'no unit'} now"
     return None

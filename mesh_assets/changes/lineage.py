@@ -30,7 +30,7 @@ with warnings.catch_warnings():  # see reading/sqlread.py
 
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
-VERSION = 2
+VERSION = 3
 """Of what is kept on disk: a newer resolver begins anew."""
 Columns = Mapping[str, tuple[tuple[str, str], ...]]
 """(name, type) of every column, by `domain.table`."""
@@ -149,7 +149,7 @@ def expressions(mesh: Mesh, table: Table, columns: Columns) -> dict[str, str]:
     copies = lineage(mesh, table, columns).copies
     known = {name: columns[name] for name in table.inputs}
     try:
-        scopes = traverse_scope(_qualified(text.sql, known, table))
+        scopes = traverse_scope(_qualified(_parsed(text.sql), known, table))
     except (Unresolved, SqlglotError):
         scopes = []
     found = {}
@@ -340,17 +340,56 @@ class _Query:
 
 
 def _query(text: Text, columns: Columns, table: Table) -> _Query:
-    tree = _qualified(text.sql, columns, table)
-    return _Resolver(tree, text, columns, table).run()
+    tree = _parsed(text.sql)
+    pivoted = _pivoted(tree)
+    if not pivoted:
+        return _Resolver(_qualified(tree, columns, table), text, columns, table).run()
+    whole = _Query()
+    for (
+        source
+    ) in pivoted:  # what goes in is read, every column of it; what comes out is made of values, and not followed
+        found = _Resolver(_qualified(source, columns, table), text, columns, table).run()
+        whole.explicit |= found.explicit
+        for sources in found.outputs.values():
+            whole.explicit |= {one: found.explicit.get(one, found.star) for one in sources}
+    return whole
 
 
-def _qualified(sql: str, columns: Columns, table: Table) -> exp.Expr:
+def _parsed(sql: str) -> exp.Expr:
+    try:
+        (tree,) = [statement for statement in parse(sql, read="duckdb") if statement is not None]
+    except (SqlglotError, ValueError, RecursionError) as error:
+        raise Unresolved(str(error)) from None
+    return tree
+
+
+def _pivoted(tree: exp.Expr) -> list[exp.Expr]:
+    """The queries that DuckDB's PIVOT and UNPIVOT turn, with the CTEs that they may read; none where nothing is turned.
+
+    Raises:
+        Unresolved: They are in another form, or tables are read beside them.
+    """
+    pivots = list(tree.find_all(exp.Pivot))
+    found = []
+    for pivot in pivots:
+        query = pivot.this.this if isinstance(pivot.this, exp.Subquery) else None
+        if not isinstance(query, exp.Select) or query.is_star or query.find(exp.Pivot) or pivot.find_ancestor(exp.CTE):
+            raise Unresolved("it pivots a whole table, so that a new column would change what comes out")
+        query = query.copy()
+        if tree.args.get("with_") and not query.args.get("with_"):
+            query.set("with_", tree.args["with_"].copy())
+        found.append(query)
+    if pivots and any(not node.find_ancestor(exp.Pivot, exp.CTE) for node in tree.find_all(exp.Table)):
+        raise Unresolved("it reads other tables beside what it pivots")
+    return found
+
+
+def _qualified(tree: exp.Expr, columns: Columns, table: Table) -> exp.Expr:
     schema: dict[str, Any] = {}
     for name, found in columns.items():
         domain, _, short = name.partition(".")
         schema.setdefault(domain.lower(), {})[short.lower()] = {column.lower(): "VARCHAR" for column, _ in found}
     try:
-        (tree,) = [statement for statement in parse(sql, read="duckdb") if statement is not None]
         tree = _placed(tree, table, columns)
         return qualify(
             tree,

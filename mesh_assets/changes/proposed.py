@@ -22,6 +22,7 @@ from mesh_assets.mesh import read_mesh
 
 NOT_READ = frozenset({"raw", "__pycache__", "target", "logs", "dbt_packages"})
 """Folders of which no file decides what a mesh is."""
+NO_GIT = "Without one, ask about a change that is not made yet: `mesh impact --port DOMAIN/TABLE --drop-column COLUMN`."
 STOPS = "`git log` in the mesh's folder shows what there is."
 
 
@@ -36,7 +37,7 @@ def mesh_at(now: Mesh, ref: str) -> Generator[Mesh]:
         UsageError: There is no git here, no such ref, or no mesh at it.
     """
     root = now.root
-    where = Path(_git(root, "rev-parse", "--show-toplevel", why=f"{root} is in no git repository").strip())
+    where = Path(_git(root, "rev-parse", "--show-toplevel", why=f"{root} is in no git repository", mend=NO_GIT).strip())
     if ref.startswith("-"):
         raise UsageError(f"`{ref}` is no git ref\n    {STOPS}")
     _git(root, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", why=f"there is no git ref `{ref}`")
@@ -93,13 +94,13 @@ def _listed(where: Path, *words: str) -> list[str]:
     return [path for path in _git(where, *words).split("\0") if path]
 
 
-def _git(root: Path, *words: str, why: str = "") -> str:
+def _git(root: Path, *words: str, why: str = "", mend: str = STOPS) -> str:
     try:
         done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=False)  # noqa: S603, S607 - git, on words of ours
     except FileNotFoundError:
         raise UsageError("git is not installed\n    Install it, or use `--port`.") from None
     if done.returncode:
-        raise UsageError(f"{why or done.stderr.strip() or 'git failed'}\n    {STOPS}")
+        raise UsageError(f"{why or done.stderr.strip() or 'git failed'}\n    {mend}")
     return done.stdout
 
 
@@ -111,12 +112,14 @@ class Proposed:
         columns: Of every table, before them.
         start: What changes.
         gone: Ports that are there no longer, with the domains that still read them.
+        unread: Domains that could be loaded and cannot be now, so that nobody knows what their ports become, with who reads these.
         renames: Columns that are gone and, as the code tells, are there under another name.
     """
 
     columns: Columns
     start: Mapping[str, Moved]
     gone: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unread: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     renames: tuple[Rename, ...] = ()
 
 
@@ -155,7 +158,15 @@ def between(base: Mesh, now: Mesh, columns: Columns, as_built: Callable[[str], b
         for name, was in base.tables.items()
         if was.port and name not in now.tables and was.domain not in now.broken
     }
-    return Proposed(columns=before, start=start, gone=gone, renames=tuple(renames))
+    told = {reader for readers in gone.values() for reader in readers}
+    unread = {name: _readers_of(base, name) for name in now.broken if name in base.domains and name not in told}
+    return Proposed(columns=before, start=start, gone=gone, unread=unread, renames=tuple(renames))
+
+
+def _readers_of(mesh: Mesh, domain: str) -> tuple[str, ...]:
+    """Other domains that read any of a domain's ports."""
+    found = (one.name for one in mesh.domains.values() if any(i.table.startswith(f"{domain}.") for i in one.inputs))
+    return tuple(sorted(set(found) - {domain}))
 
 
 def _still_reading(base: Mesh, now: Mesh, port: str) -> tuple[str, ...]:

@@ -47,7 +47,8 @@ def impact(
     )
     {"json": print_json, "github": _github, "junit": _junit, "text": lambda told: _text(told, answered)}[shown](report)
     gone = any(report["removed_ports_read_by"].values())
-    raise typer.Exit(1 if answered.report.breaks or answered.failed or gone else 0)
+    unread = any(item["read_by"] for item in report["unread"].values())
+    raise typer.Exit(1 if answered.report.breaks or answered.failed or gone or unread else 0)
 
 
 def _text(told: dict[str, Any], answered: "Answered") -> None:
@@ -58,7 +59,9 @@ def _text(told: dict[str, Any], answered: "Answered") -> None:
             else "nobody reads it"
         )
         typer.echo(f"{port}: is there no longer; {hurt}")
-    if not told["changes"] and not told["removed_ports"]:
+    for domain, item in told["unread"].items():
+        typer.echo(f"{_unread(domain, item)}\n    {item['path']}:{item['line']}: {item['problem']}")
+    if not told["changes"] and not told["removed_ports"] and not told["unread"]:
         note(
             "nothing has changed that a reader could see"
             if told["base"]
@@ -82,6 +85,13 @@ def _text(told: dict[str, Any], answered: "Answered") -> None:
         spelt = ", ".join(f"{reader['domain']} ({reader['known']})" for reader in quiet)
         typer.echo(f"\nNot hit: {spelt}")
     _next(told, answered)
+
+
+def _unread(domain: str, item: dict[str, Any]) -> str:
+    """What is said of a domain that cannot be loaded any more."""
+    readers = ", ".join(item["read_by"])
+    hurt = f"what becomes of its ports is not known to {readers}" if readers else "nobody else reads it"
+    return f"{domain}: cannot be loaded as its files are now; {hurt}"
 
 
 def _changes(told: dict[str, Any]) -> None:
@@ -127,6 +137,9 @@ def _github(told: dict[str, Any]) -> None:
         if readers:
             names = ", ".join(readers)
             typer.echo(f"::error title={_property(f'{port} is gone')}::{_data(f'{names} cannot do without it')}")
+    for domain, item in told["unread"].items():
+        place = f"file={_property(item['path'])},line={item['line']},title={_property(f'{domain} cannot be loaded')}"
+        typer.echo(f"::error {place}::{_data(item['problem'])}; {_data(_unread(domain, item))}")
     for reader in told["readers"]:
         if reader["verdict"] == "compatible":
             continue
@@ -146,8 +159,20 @@ def _property(text: str) -> str:
 
 
 def _junit(told: dict[str, Any]) -> None:
-    """One case per reader: a breaking one failed, an unknown one is an error."""
-    readers = told["readers"]
+    """One case per reader: a breaking one failed, an unknown one is an error; and one for each that cannot be asked."""
+    readers = [
+        *told["readers"],
+        *(
+            _case(reader, port, "breaking", f"{port} is there no longer")
+            for port, who in told["removed_ports_read_by"].items()
+            for reader in who
+        ),
+        *(
+            _case(reader, domain, "unknown", f"{item['path']}:{item['line']}: {item['problem']}")
+            for domain, item in told["unread"].items()
+            for reader in item["read_by"]
+        ),
+    ]
     counts = {word: sum(reader["verdict"] == word for reader in readers) for word in ("breaking", "unknown")}
     typer.echo('<?xml version="1.0" encoding="UTF-8"?>')
     typer.echo(
@@ -155,8 +180,14 @@ def _junit(told: dict[str, Any]) -> None:
     )
     for reader in readers:
         name = quoteattr(f"{reader['domain']} reads {reader['port']}")
-        why = "\n".join(f"{e['path']}:{e['line']}:{e['column']}: {e['why']}" for e in reader["evidence"])
+        why = reader.get("why") or "\n".join(
+            f"{e['path']}:{e['line']}:{e['column']}: {e['why']}" for e in reader["evidence"]
+        )
         tag = {"breaking": "failure", "unknown": "error"}.get(reader["verdict"])
         inner = f"<{tag} message={quoteattr(reader['verdict'])}>{escape(why)}</{tag}>" if tag else ""
         typer.echo(f'  <testcase classname="mesh.impact" name={name}>{inner}</testcase>')
     typer.echo("</testsuite>")
+
+
+def _case(reader: str, port: str, verdict: str, why: str) -> dict[str, Any]:
+    return {"domain": reader, "port": port, "verdict": verdict, "why": why, "evidence": []}

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import date
 
 import pytest
+from typer.testing import CliRunner
 
 from mesh_assets.build import build
 from mesh_assets.changes.ask import ask, told
@@ -16,6 +17,7 @@ from mesh_assets.changes.proposed import asked, between, mesh_at, steps
 from mesh_assets.changes.record import Answer, ChangeRecord
 from mesh_assets.changes.rehearse import rehearse
 from mesh_assets.changes.texts import text_of
+from mesh_assets.cli import app
 from mesh_assets.errors import UsageError
 from mesh_assets.mesh import read_mesh
 from mesh_assets.orchestration.tables import make_of
@@ -363,3 +365,20 @@ def test_a_port_that_is_taken_away_names_who_still_reads_it(place):
     now = read_mesh(place.root, tolerant=True)
     with mesh_at(now, "HEAD") as base:
         assert between(base, now, {}).gone == {"crm.people": ("mail", "stats")}
+
+
+@pytest.mark.parametrize("format_", ["text", "json", "github", "junit"])
+def test_a_domain_that_cannot_be_loaded_any_more_is_no_good_news(place, format_):
+    """What becomes of its ports is not known: that is said, and stops a pull request."""
+    git = ["git", "-C", str(place.root), "-c", "user.name=t", "-c", "user.email=t@example.com"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
+        subprocess.run([*git, *words], check=True)
+    place.sql("crm.people", "selec 1")
+    words = ["impact", "--format", format_, "--mesh", str(place.root)]
+    result = CliRunner().invoke(app, words, env={"MESH_HOME": str(place.root / ".mesh")})
+    assert result.exit_code == 1
+    assert "domains/crm/sql/people.sql" in result.stdout
+    assert "mail" in result.stdout
+    assert "stats" in result.stdout
+    if format_ == "junit":
+        assert 'tests="2" failures="0" errors="2"' in result.stdout

@@ -22,8 +22,12 @@ HANDS_ON = {
     "beside a join": "select x.a, y.c from d.x as x left join d.y as y using (k)",
     "union": "select a from d.x union all select a from d.x where b = 1",
     "capitals": "SELECT A FROM d.x",
+    "renamed by a star": "select * rename (a as z) from d.x",
+    "beside one that a star replaces": "select * replace (b + 1 as b) from d.x",
 }
 WORKS_ON = {
+    "replaced by a star": "select * replace (a + 1 as a) from d.x",
+    "renamed by a star, then filtered": "with c as (select * rename (a as z) from d.x) select z from c where z > 0",
     "filter": "select a from d.x where a > 0",
     "sum": "select sum(a) as a from d.x",
     "cast": "select cast(a as tinyint) as a from d.x",

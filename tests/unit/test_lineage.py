@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mesh_assets.changes.binding import Bench, DoesNotBind
-from mesh_assets.changes.lineage import Known, lineage
+from mesh_assets.changes.lineage import Known, Unresolved, _resolved, lineage
 from mesh_assets.changes.texts import Text, text_of
 from mesh_assets.domain import Domain, Mesh, Table, Toolchain
 from mesh_assets.errors import Place
@@ -129,3 +129,28 @@ def test_a_dbt_model_is_read_through_its_ephemeral_ones():
     use = lineage(mesh, table, columns).uses["customers.physicians"]
     assert set(use.columns) == {"npi", "physician_id"}
     assert use.columns["npi"].path == "dbt_projects/claims/models/staging/stg_prescribers.sql"
+
+
+@pytest.mark.parametrize(
+    ("sql", "reads"),
+    [
+        ("select * from (pivot (select k, a, b from d.x) on k in ('p') using sum(a) group by b)", {"a", "b", "k"}),
+        ("select * from (unpivot (select k, a from d.x where b > 0) on a into name what value n)", {"a", "b", "k"}),
+        ("with p as (select k, a from d.x) select k from (pivot p on k using sum(a))", None),
+        ("select * from (pivot (select * from d.x) on k using sum(a))", None),
+        ("select * from (pivot (select k, a from d.x) on k using sum(a)) cross join d.x", None),
+    ],
+)
+def test_what_is_turned_is_read_whole_where_its_columns_are_named(sql, reads):
+    """Of a whole table nobody knows: a new column would change what comes out."""
+    text = Text(sql=sql, path="x.sql", source=sql, parts={})
+    table = Table(name="e.t", toolchain=Toolchain.SQL, inputs=("d.x",), where=Place("x.sql"))
+    columns = {"d.x": tuple((name, "VARCHAR") for name in ("k", "a", "b", "c"))}
+    if reads is None:
+        with pytest.raises(Unresolved):
+            _resolved(text, table, columns)
+    else:
+        found = _resolved(text, table, columns)
+        assert set(found.uses["d.x"].columns) == reads
+        assert not found.uses["d.x"].starred
+        assert found.outputs == {}

@@ -1,0 +1,126 @@
+"""How right the verdicts are on changes that were made without looking at the rules: 416 of eight ports, labelled by execution.
+
+`python -m tests.unit.test_change_heldout` prints the table of docs/reference/benchmarks.md.
+"""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from mesh_assets.changes.binding import Bench
+from mesh_assets.changes.impact import Verdict, assess, worst
+from mesh_assets.changes.shape import shape_of
+from mesh_assets.mesh import examine
+from tests.heldout import Labelled, labelled, write
+from tests.making import Place
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A labelled change, and by reading domain the verdict without rows, and what it is once the reader's tests were run.
+
+    The tests are run as the label was found: a verdict that they decide is right by that, one that no test sees stays as it is.
+    """
+
+    label: Labelled
+    verdicts: dict[str, Verdict]
+    run: dict[str, Verdict]
+
+    def stopped(self, *, run: bool = False) -> bool:
+        return any(one is not Verdict.COMPATIBLE for one in (self.run if run else self.verdicts).values())
+
+
+def judge(place: Place, variants: Place) -> list[Judged]:
+    """Every change of the set, judged."""
+    readers = write(place)
+    mesh, problems = examine(place.root)
+    assert problems == ()
+    columns = {n: tuple((c.name, c.type) for c in shape_of(t).columns) for n, t in mesh.tables.items() if t.contract}
+    for reader in readers:
+        columns |= reader.private
+    bench, found = Bench(), []
+    for one in labelled(mesh, variants, readers):
+        tables = assess(mesh, columns, {one.port: one.moved}, cache=place.root / "cache", bench=bench)
+        by = {domain: [each for each in tables if each.domain == domain] for domain in one.readers}
+        run = {domain: worst(_run(each, domain in one.breaks) for each in mine) for domain, mine in by.items()}
+        found.append(Judged(one, {domain: worst(each.verdict for each in mine) for domain, mine in by.items()}, run))
+    return found
+
+
+def _run(found, breaks: bool) -> Verdict:
+    if found.verdict is Verdict.UNKNOWN and not found.silent:
+        return Verdict.BREAKING if breaks else Verdict.COMPATIBLE
+    return found.verdict
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory):
+    return judge(Place(tmp_path_factory.mktemp("heldout")), Place(tmp_path_factory.mktemp("variants")))
+
+
+def test_the_set_is_large_and_half_of_it_is_harmless(judged):
+    breaking = sum(bool(one.label.breaks) for one in judged)
+    assert len(judged) == 416
+    assert 0.4 * len(judged) < breaking < 0.6 * len(judged)
+
+
+def test_breaking_changes_are_stopped(judged):
+    missed = [one.label.what for one in judged if one.label.breaks and not one.stopped()]
+    assert missed == []
+
+
+def test_no_reader_that_breaks_is_called_compatible(judged):
+    """Also not where another reader stops the change."""
+    missed = [
+        (one.label.port, one.label.what, one.label.readers[domain], one.label.breaks[domain])
+        for one in judged
+        for domain in one.label.breaks
+        if one.verdicts[domain] is Verdict.COMPATIBLE
+    ]
+    assert missed == []
+
+
+@pytest.mark.parametrize(("run", "stopped", "right"), [(False, 0.27, 0.89), (True, 0.06, 0.95)])
+def test_the_figures_of_the_documentation_hold(judged, run, stopped, right):
+    """Without rows a looser promise is left open, which stops a change; the readers' tests decide it."""
+    told, words = figures(judged), ", its tests run" if run else ""
+    number, harmless = told[f"harmless changes stopped{words}"]
+    assert number <= stopped * harmless
+    number, verdicts = told[f"verdicts that are right{words}"]
+    assert number >= right * verdicts
+
+
+def figures(found: list[Judged]) -> dict[str, tuple[int, int]]:
+    """What is right, of how many: without rows, and with the readers' tests run."""
+    told = {}
+    for run in (False, True):
+        words = ", its tests run" if run else ""
+        breaking, harmless = ([one for one in found if bool(one.label.breaks) is hurts] for hurts in (True, False))
+        pairs = [
+            (domain in one.label.breaks, (one.run if run else one.verdicts)[domain])
+            for one in found
+            for domain in one.label.readers
+        ]
+        right = sum(verdict is (Verdict.BREAKING if hurt else Verdict.COMPATIBLE) for hurt, verdict in pairs)
+        told[f"breaking changes stopped{words}"] = (sum(one.stopped(run=run) for one in breaking), len(breaking))
+        told[f"harmless changes stopped{words}"] = (sum(one.stopped(run=run) for one in harmless), len(harmless))
+        told[f"verdicts that are right{words}"] = (right, len(pairs))
+        told[f"broken readers called compatible{words}"] = (
+            sum(hurt and verdict is Verdict.COMPATIBLE for hurt, verdict in pairs),
+            sum(hurt for hurt, _ in pairs),
+        )
+        told[f"unharmed readers called breaking{words}"] = (
+            sum(not hurt and verdict is Verdict.BREAKING for hurt, verdict in pairs),
+            sum(not hurt for hurt, _ in pairs),
+        )
+    return told
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        for what, (number, all_) in figures(judge(Place(Path(folder, "a")), Place(Path(folder, "b")))).items():
+            print(f"{what}: {number} of {all_}, {number / all_:.1%}")  # noqa: T201 - what it is run for
