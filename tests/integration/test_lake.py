@@ -122,12 +122,14 @@ def test_comments_and_partitions_outlive_a_publish(lake):
         "COMMENT ON TABLE mesh.a.t IS 'All of it'",
         "COMMENT ON COLUMN mesh.a.t.i IS 'Its number'",
         "ALTER TABLE mesh.a.t SET PARTITIONED BY (odd)",
+        "ALTER TABLE mesh.a.t SET SORTED BY (i DESC)",
     )
     there = lake.features()
     assert there["a.t"].told() | {"view": ""} == {
         "comment": "All of it",
         "columns": (("i", "Its number"),),
         "partitions": (("odd", "identity"),),
+        "order": (("i", "DESC NULLS LAST"),),
         "view": "",
         "names": "",
     }
