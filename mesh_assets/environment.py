@@ -130,16 +130,16 @@ class Environment:
             tried[name], times[name] = _tried(newest), datetime.fromisoformat(newest.at) - began
         asked = self._asked_for(times)
         on_time = ticked(self.mesh, times, moment or datetime.now(UTC)) | asked
-        again, behind = self._backfilled(seen, tried)
+        again, behind, retried = self._backfilled(seen, tried, times)
         hashes = self.ledger.hashes()
         files = {table.name: self.raw(table, hashes) for table in self.mesh.tables.values() if table.watched}
         return order.State(
             seen=seen,
             tried=tried | self._refused(seen, tried),
             running={**self.ledger.building(), **(running or {})},
-            ticked=on_time | behind,
+            ticked=on_time | behind | retried,
             raw=files,
-            retried=asked,
+            retried=asked | retried,
             asked_parts={name: told for name, (told, _) in again.items()},
             parts=self._parts(seen, tried, on_time, {name: days for name, (_, days) in again.items()}),
             paused=frozenset(
@@ -157,16 +157,21 @@ class Environment:
         return frozenset(found)
 
     def _backfilled(
-        self, seen: Mapping[str, order.Seen], tried: Mapping[str, order.Attempt]
-    ) -> tuple[dict[str, tuple[str, Partition]], frozenset[str]]:
+        self,
+        seen: Mapping[str, order.Seen],
+        tried: Mapping[str, order.Attempt],
+        times: Mapping[str, datetime],
+    ) -> tuple[dict[str, tuple[str, Partition]], frozenset[str], frozenset[str]]:
         """What backfills still ask for.
 
         Returns:
-            Tables with the sentence that says so and the days that are wanted; and tables downstream of theirs of which an
-            input has changed: they do not wait for their schedule.
+            Tables with the sentence that says so and the days that are wanted; tables downstream of theirs of which an
+            input has changed: they do not wait for their schedule; and those downstream that had failed, or were cancelled,
+            before it was asked for: they are tried again.
         """
         again: dict[str, tuple[str, Partition]] = {}
         behind: set[str] = set()
+        retried: set[str] = set()
         edges = graph.graph_of(self.mesh)
         for backfill in Backfills(self.ledger.store).going_on():
             table = self.mesh.tables.get(backfill.table)
@@ -181,7 +186,10 @@ class Environment:
                 )
             after = graph.downstream(edges, [table.name])
             behind.update(name for name in after if self._has_new_inputs(name, seen, tried))
-        return again, frozenset(behind)
+            retried.update(
+                name for name in after if name in tried and tried[name].failed and times[name] < backfill.moment
+            )
+        return again, frozenset(behind), frozenset(retried)
 
     def filled(self, backfill: Backfill) -> Attempt | None:
         """The last try of a backfill's own table with these days, since it was asked for; None when there was none yet.

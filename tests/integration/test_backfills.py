@@ -12,6 +12,7 @@ from mesh_assets.errors import MeshError, UsageError
 from mesh_assets.launches import Backfills
 from mesh_assets.orchestration import sensors
 from mesh_assets.partitions import Partition
+from mesh_assets.step import failed
 from tests.integration.test_sensors import tick
 from tests.making import Place, Quiet, launch
 
@@ -226,6 +227,25 @@ def test_cancelled_it_asks_for_nothing(place):
         catalog.cancel_backfill(place.env(), catalog.backfill_named(place.env(), told["id"]))
     shown = runner.invoke(app, ["backfill", "list", *where])
     assert "cancelled" in shown.stdout
+
+
+@pytest.mark.long
+def test_the_next_tries_again_what_was_cancelled_downstream(place):
+    """Its own table and the weeks come out the same: the total is built all the same, for its step was ended by somebody."""
+    events(place, 1, 20, 4)
+    place.run("claims/raw_events")
+    env = place.env()
+    plan = catalog.plan(env, env.mesh.tables["claims.by_day"], "2026-01-06", "")
+    asked = Backfills(env.ledger.store).start(plan.table, plan.days, "test")
+    place.run("claims")
+    place.run("report/by_week")
+    failed(place.env(), env.mesh.tables["report.total"], run="ended", message="cancelled by ann", status="cancelled")
+    catalog.cancel_backfill(place.env(), catalog.backfill_named(place.env(), asked.id))
+    assert tick(place, "report__order")[0] == []
+    again = Backfills(env.ledger.store).start(plan.table, plan.days, "test")
+    done = backfill(place, "2026-01-06")["backfill"]
+    assert (done["id"], done["state"]) == (again.id, "delivered")
+    assert contents(place)["total"] == 25
 
 
 @pytest.mark.long
