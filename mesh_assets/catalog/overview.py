@@ -84,7 +84,11 @@ def day(env: Environment, standing: Standing) -> Json:
         since = datetime.fromisoformat(last[0].at) - DAY
         tries = env.ledger.tries(since=since.isoformat(), limit=2_000)
     order = {name: place for place, name in enumerate(env.mesh.tables)}
-    rows = [_bar(item) for item in tries if item.outcome != "skipped" and item.table in order]
+    rows = [
+        {**_bar(item), "toolchain": str(env.mesh.tables[item.table].toolchain)}
+        for item in tries
+        if item.outcome != "skipped" and item.table in order
+    ]
     rows.sort(key=lambda row: (order[row["name"]], row["start"]))
     return {
         "from": min((row["start"] for row in rows), default=None),

@@ -1,15 +1,24 @@
 """Pictures as SVG, drawn here: no script, a link per node, every text escaped. Colour comes from the style sheet."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from markupsafe import Markup, escape
 
-WIDTH, HEIGHT, ACROSS, DOWN = 176, 50, 56, 18
-CHARACTERS = 22
+WIDTH, HEIGHT, ACROSS, DOWN, LANE = 208, 50, 56, 18, 8
+"""Of a box, of the space between boxes, and of the lane of an edge that passes a layer."""
+NAME, NOTE = 13.0, 10.5
+"""Sizes of texts; what is not bold is narrower than its size says."""
+QUIET = timedelta(minutes=2)
+"""So long nothing was built: what comes then has a picture of its own."""
 SYMBOLS = {"pass": "✓", "warn": "!", "fail": "✕", "late": "◷", "never ran": "–", "error": "✕"}
 Href = Callable[[str], str | None]
+Point = tuple[int, int]
+Edge = tuple[str, str]
+Spot = str | tuple[str, str, int]
+"""Of a layer: a node, or the lane of an edge."""
 
 
 def lineage(
@@ -25,13 +34,17 @@ def lineage(
     """
     known = {node["id"]: node for node in nodes}
     inner = [(one, other) for one, other in edges if one in known and other in known and one != other]
-    place, columns, tall = layout(list(known), inner)
+    place, lanes, columns, tall = layout(list(known), inner)
     width = 8 + columns * WIDTH + (columns - 1) * ACROSS
-    height = 8 + tall * HEIGHT + (tall - 1) * DOWN
-    out = [Markup('<path class="edge" d="{}"/>').format(_curve(place[one], place[other])) for one, other in inner]
+    height = 8 + tall
+    out = [
+        Markup('<path class="edge" d="{}"/>').format(_curve(place[one], place[other], lanes.get((one, other), ())))
+        for one, other in inner
+    ]
     for name, node in known.items():
         x, y = place[name]
-        label, note = _cut(node["label"]), _cut(f"{SYMBOLS.get(node['status'], '')} {node['note']}".strip())
+        label = fitted(node["label"], WIDTH - 24, NAME)
+        note = fitted(f"{SYMBOLS.get(node['status'], '')} {node['note']}".strip(), WIDTH - 24, NOTE)
         box = Markup(
             '<rect class="node {}" x="{}" y="{}" width="{}" height="{}" rx="6"/>'
             '<text class="name" x="{}" y="{}">{}</text><text class="note" x="{}" y="{}">{}</text>'
@@ -45,16 +58,43 @@ def lineage(
     ).format(w=width, h=height, t=title, b=Markup("").join(out))
 
 
-def layout(nodes: Sequence[str], edges: Sequence[tuple[str, str]]) -> tuple[dict[str, tuple[int, int]], int, int]:
-    """Longest paths make the layers, the middle of the neighbours the order within one; cycles are laid where they fall."""
+def layout(nodes: Sequence[str], edges: Sequence[Edge]) -> tuple[dict[str, Point], dict[Edge, list[Point]], int, int]:
+    """Longest paths make the layers, the middle of the neighbours the order within one; cycles are laid where they fall.
+
+    Returns:
+        Where each node begins; of each edge that passes a layer, the lane that is free for it there, as the point where it
+        enters, WIDTH wide; how many layers there are; how tall the tallest is.
+    """
     before: dict[str, list[str]] = {name: [] for name in nodes}
     after: dict[str, list[str]] = {name: [] for name in nodes}
     for one, other in edges:
         before[other].append(one)
         after[one].append(other)
-    layer = dict.fromkeys(nodes, 0)
-    waits = {name: len(before[name]) for name in nodes}
-    ready = [name for name in nodes if not waits[name]]
+    layer = _layers(before, after)
+    spots: list[list[Spot]] = [[] for _ in range(max(layer.values(), default=0) + 1)]
+    for name in sorted(nodes):
+        spots[layer[name]].append(name)
+    left: dict[Spot, list[Spot]] = {name: [] for name in nodes}
+    right: dict[Spot, list[Spot]] = {name: [] for name in nodes}
+    for one, other in edges:
+        way: list[Spot] = [(one, other, at) for at in range(layer[one] + 1, layer[other])]
+        for lane in way:
+            spots[lane[2]].append(lane)  # ty: ignore
+        for near, far in pairwise([one, *way, other]):
+            right.setdefault(near, []).append(far)
+            left.setdefault(far, []).append(near)
+    for sweep in range(6):
+        near = left if sweep % 2 == 0 else right
+        for row in spots if sweep % 2 == 0 else spots[::-1]:
+            at = {spot: place for one in spots for place, spot in enumerate(one)}
+            row.sort(key=lambda s: sum(at[n] for n in near[s]) / len(near[s]) if near.get(s) else at[s])
+    return _placed(spots)
+
+
+def _layers(before: Mapping[str, Sequence[str]], after: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    layer = dict.fromkeys(before, 0)
+    waits = {name: len(before[name]) for name in before}
+    ready = [name for name in before if not waits[name]]
     while ready:
         name = ready.pop(0)
         for other in after[name]:
@@ -62,21 +102,25 @@ def layout(nodes: Sequence[str], edges: Sequence[tuple[str, str]]) -> tuple[dict
             waits[other] -= 1
             if not waits[other]:
                 ready.append(other)
-    rows: list[list[str]] = [[] for _ in range(max(layer.values(), default=0) + 1)]
-    for name in sorted(nodes):
-        rows[layer[name]].append(name)
-    for sweep in range(6):
-        near = before if sweep % 2 == 0 else after
-        for row in rows if sweep % 2 == 0 else rows[::-1]:
-            at = {name: place for one in rows for place, name in enumerate(one)}
-            row.sort(key=lambda name: sum(at[n] for n in near[name]) / len(near[name]) if near[name] else at[name])
-    tall = max((len(row) for row in rows), default=1)
-    place = {
-        name: (4 + x * (WIDTH + ACROSS), round(4 + (y + (tall - len(row)) / 2) * (HEIGHT + DOWN)))
-        for x, row in enumerate(rows)
-        for y, name in enumerate(row)
-    }
-    return place, len(rows), max(tall, 1)
+    return layer
+
+
+def _placed(
+    spots: Sequence[Sequence[Spot]],
+) -> tuple[dict[str, Point], dict[Edge, list[Point]], int, int]:
+    place: dict[str, Point] = {}
+    lanes: dict[Edge, list[Point]] = {}
+    highs = [sum(HEIGHT if isinstance(spot, str) else LANE for spot in row) + DOWN * (len(row) - 1) for row in spots]
+    tall = max([*highs, HEIGHT])
+    for number, (row, high) in enumerate(zip(spots, highs, strict=True)):
+        x, y = 4 + number * (WIDTH + ACROSS), 4 + (tall - high) // 2
+        for spot in row:
+            if isinstance(spot, str):
+                place[spot] = x, y
+            else:
+                lanes.setdefault(spot[:2], []).append((x, y + LANE // 2))
+            y += (HEIGHT if isinstance(spot, str) else LANE) + DOWN
+    return place, lanes, len(spots), tall
 
 
 def histogram(bars: Sequence[Mapping[str, Any]], *, title: str) -> Markup:
@@ -123,6 +167,22 @@ def strip(history: Sequence[Mapping[str, Any]], *, title: str) -> Markup:
     ).format(w=width, t=title, b=Markup("").join(out))
 
 
+def bursts(day: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A day's steps in parts between which nothing was built for a while, the newest first; each as a day of its own."""
+    found: list[dict[str, Any]] = []
+    for step in sorted(day["steps"], key=lambda one: one["start"]):
+        last = found[-1] if found else None
+        if last and datetime.fromisoformat(step["start"]) - datetime.fromisoformat(last["to"]) <= QUIET:
+            last["to"] = max(last["to"], step["end"])
+            last["steps"].append(step)
+        else:
+            found.append({"from": step["start"], "to": step["end"], "steps": [step]})
+    order = {id(step): place for place, step in enumerate(day["steps"])}
+    for one in found:
+        one["steps"].sort(key=lambda step: order[id(step)])
+    return found[::-1]
+
+
 def timeline(day: Mapping[str, Any], href: Href) -> Markup:
     """What was built when: a row per table, upstream above downstream."""
     steps = day["steps"]
@@ -145,7 +205,7 @@ def timeline(day: Mapping[str, Any], href: Href) -> Markup:
     ]
     for name in names:
         link, y = href(f"/mesh/domains/{name}/when"), 38 + row[name] * high
-        text = Markup('<text class="label" x="0" y="{}">{}</text>').format(y, _cut(name, 34))
+        text = Markup('<text class="label" x="0" y="{}">{}</text>').format(y, fitted(name, 240, 12.0))
         out.append(Markup('<a href="{}">{}</a>').format(link, text) if link else text)
     for step in steps:
         x = left + wide * (datetime.fromisoformat(step["start"]) - start).total_seconds() / span
@@ -190,7 +250,7 @@ def score(history: Sequence[Mapping[str, Any]]) -> Markup:
 
 
 def durations(versions: Sequence[Mapping[str, Any]], key: str, *, title: str, unit: str) -> Markup:
-    """A bar per version, oldest first: seconds, or rows."""
+    """A bar per version, oldest first: seconds, or rows; with a title that can be read, and what the tallest bar is."""
     rows = [item for item in reversed(versions) if item.get(key) is not None][-40:]
     if len(rows) < 2:  # noqa: PLR2004 - one is no history
         return Markup("")
@@ -207,20 +267,44 @@ def durations(versions: Sequence[Mapping[str, Any]], key: str, *, title: str, un
         for place, item in enumerate(rows)
     )
     width = 12 * len(rows)
+    said = f"{title}, versions {rows[0]['version']} to {rows[-1]['version']}; the tallest is {max(item[key] for item in rows):,} {unit}"
     return Markup(
-        '<svg class="bars" viewBox="0 0 {w} 48" width="{w}" height="48" role="img" aria-label="{t}">{b}</svg>'
-    ).format(w=width, t=title, b=out)
+        '<figure><svg class="bars" viewBox="0 0 {w} 48" width="{w}" height="48" role="img" aria-label="{t}">{b}</svg><figcaption class="soft small">{s}</figcaption></figure>'
+    ).format(w=width, t=title, b=out, s=said)
 
 
-def _curve(one: tuple[int, int], other: tuple[int, int]) -> str:
-    x1, y1, x2, y2 = one[0] + WIDTH, one[1] + HEIGHT // 2, other[0], other[1] + HEIGHT // 2
-    bend = max(24, abs(x2 - x1) // 2)
-    return f"M{x1} {y1}C{x1 + bend} {y1} {x2 - bend} {y2} {x2} {y2}"
+def _curve(one: Point, other: Point, lanes: Sequence[Point] = ()) -> str:
+    """From box to box, straight along each lane on the way."""
+    x, y = one[0] + WIDTH, one[1] + HEIGHT // 2
+    path = f"M{x} {y}"
+    for to in (*lanes, (other[0], other[1] + HEIGHT // 2)):
+        bend = max(24, abs(to[0] - x) // 2)
+        path += f"C{x + bend} {y} {to[0] - bend} {to[1]} {to[0]} {to[1]}"
+        x, y = to[0] + WIDTH, to[1]
+        path += f"H{x}" if to in lanes else ""
+    return path
 
 
 def _word(status: str, *, here: bool = False) -> str:
     return escape(f"{status.split(maxsplit=1)[0]}{' here' if here else ''}")
 
 
-def _cut(text: str, most: int = CHARACTERS) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+def fitted(text: str, room: float, size: float) -> str:
+    """As much of a text as has room, by the widths of a wide font."""
+    if sum(map(_wide, text)) * size <= room:
+        return text
+    left = room / size - _wide("…")
+    for place, character in enumerate(text):
+        left -= _wide(character)
+        if left < 0:
+            return f"{text[:place]}…"
+    return text
+
+
+def _wide(character: str) -> float:
+    """Of a character, in parts of the font's size."""
+    if character in "fijlrtI.,:;'|!()[]/- ":
+        return 0.45
+    if character in "mwMW@%&" or ord(character) > 0x2E80:  # noqa: PLR2004 - from here on, letters of East Asia
+        return 1.1
+    return 0.8 if character.isupper() else 0.7

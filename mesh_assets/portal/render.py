@@ -64,6 +64,7 @@ def templates() -> Environment:
         "questions": QUESTIONS,
         "menu": MENU,
         "symbols": pictures.SYMBOLS,
+        "bursts": pictures.bursts,
         "path_of": _path_of,
         "counted": words.counted,
         "consequence": words.consequence,

@@ -4,16 +4,16 @@ What is written is written by `authoring`; what is offered is in `offered`. The 
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mesh_assets import address as names
 from mesh_assets import authoring, edits, handwritten, testing
 from mesh_assets.address import Address, NotFound
 from mesh_assets.authoring import Edit, Overtaken, contract_of
-from mesh_assets.catalog import overview
+from mesh_assets.catalog import overview, words
 from mesh_assets.catalog.reports import SCHEMA_VERSION, Json
 from mesh_assets.committing import Wanted
 from mesh_assets.contract import Column, Contract
@@ -26,7 +26,13 @@ from mesh_assets.portal.pages import Page, Query, Routes, route
 from mesh_assets.portal.site import View
 from mesh_assets.reading.testwords import slug
 
-STEPS = ("try", "save", "check", "alter", "remove", "switch", "undo", "accept")
+if TYPE_CHECKING:
+    from mesh_assets.profile.suggest import Suggestion
+
+STEPS = ("try", "save", "check", "alter", "remove", "switch", "undo", "preview", "accept")
+_KIND = frozenset(
+    {"id", "name", "type", "engine", "metric", "implementation", "arguments", "severity", "description", "dimension"}
+)
 LONGEST = 2_000
 """Characters of a reason."""
 SHOWN = 50
@@ -164,18 +170,56 @@ def rule(view: View, query: Query, domain: str, table: str) -> Page:
 
 def suggestions(view: View, query: Query, domain: str, table: str) -> Page:
     """Tests that the data itself suggests, each tried on it."""
+    address, item, _ = _table(view, domain, table)
+    return _suggested(view, address, item, _found(view, item, look_back=query.get("history") == "1"))
+
+
+def _found(view: View, table: Table, *, look_back: bool = False) -> "Suggestion":
     from mesh_assets.profile import suggest
 
-    address, item, _ = _table(view, domain, table)
-    found = suggest.suggest(view.env, item, look_back=query.get("history") == "1", today=datetime.now(UTC).date())
+    return suggest.suggest(view.env, table, look_back=look_back, today=datetime.now(UTC).date())
+
+
+def _suggested(
+    view: View, address: Address, table: Table, found: "Suggestion", taken: Collection[str] = (), diff: str = ""
+) -> Page:
+    """The page of suggestions.
+
+    Args:
+        taken: Names of those that are ticked.
+        diff: The change of the file that those would be.
+    """
+    from mesh_assets.profile import suggest
+
+    tests = suggest.accept(view.env, table, found.proposals).contract.tests if found.proposals else ()
+    promises = {test.name: words.sentence(test) for test in tests}
     proposals = [
-        {"name": one.name, "column": one.column, "why": one.why, "catches": one.catches, "held_on": one.tried,
-         "label": kind[0].label if (kind := recognised(dict(one.rule))) else "A condition", "rule": dict(one.rule)}
+        {
+            "name": one.name,
+            "column": one.column,
+            "why": one.why,
+            "catches": one.catches,
+            "held_on": one.tried,
+            "label": kind[0].label if (kind := recognised(dict(one.rule))) else "A rule",
+            "promise": promises.get(one.name, ""),
+            "parameters": _parameters(one.rule),
+            "consequence": words.consequence(str(one.rule.get("severity") or "error")),
+            "rule": dict(one.rule),
+            "taken": one.name in taken,
+        }
         for one in found.proposals
-    ]  # fmt: skip
+    ]
     odd = [{"column": one.column, "label": one.screen.label, "what": one.what} for one in found.findings]
-    data = {"version": found.version, "rows": found.profile.rows, "proposals": proposals, "findings": odd}
-    return _page(view, address, "test_suggest.html", "suggested tests", {**data, "revision": _revision(view, item)})
+    data = {"version": found.version, "rows": found.profile.rows, "proposals": proposals, "findings": odd, "diff": diff}
+    return _page(view, address, "test_suggest.html", "suggested tests", {**data, "revision": _revision(view, table)})
+
+
+def _parameters(rule: Mapping[str, Any]) -> list[str]:
+    """What a rule is told, each as `name: value`; without its name, its kind, and what a failure does."""
+    told = {key: value for key, value in rule.items() if key not in _KIND}
+    told |= {key: value for key, value in (rule.get("implementation") or {}).items() if key != "test"}
+    told |= dict(rule.get("arguments") or {})
+    return [f"{key}: {', '.join(map(str, value)) if isinstance(value, list) else value}" for key, value in told.items()]
 
 
 # -- what forms do ------------------------------------------------------------------------------------------------------
@@ -199,9 +243,8 @@ def perform(view: View, address: Address, step: str, sent: Sent, *, by: str, rel
     _same(view, item, sent)
     if step == "alter":
         return _alter(view, address, item, sent, save=True, by=by, reloading=reloading)
-    if step == "accept":
-        wanted = set(sent.get("name", ()))
-        return _accept(view, address, item, wanted, by=by, reloading=reloading)
+    if step in ("preview", "accept"):
+        return _accept(view, address, item, sent, save=step == "accept", by=by, reloading=reloading)
     name = _one(sent, "name")
     if step == "remove":
         edit, what = handwritten.take_out(view.env.mesh, item, name), f"removed {name}"
@@ -264,14 +307,18 @@ def _tried(view: View, table: Table, column: str, rule: Mapping[str, Any]) -> Js
     return byhand.told(lambda: testing.tried(view.env, table, column, rule))
 
 
-def _accept(view: View, address: Address, table: Table, wanted: set[str], *, by: str, reloading: Reloading) -> Said:
+def _accept(
+    view: View, address: Address, table: Table, sent: Sent, *, save: bool, by: str, reloading: Reloading
+) -> Said:
     from mesh_assets.profile import suggest
 
-    found = suggest.suggest(view.env, table, look_back=False, today=datetime.now(UTC).date())
-    taken = [one for one in found.proposals if one.name in wanted]
+    found, wanted = _found(view, table), set(sent.get("name", ()))
+    taken = [one for one in found.proposals if one.name in wanted or _one(sent, "all") == "1"]
     if not taken:
         raise UsageError("no test is chosen\n    Tick those that you want.")
     edit = suggest.accept(view.env, table, taken)
+    if not save:
+        return Said(200, _suggested(view, address, table, found, {one.name for one in taken}, edit.diff))
     what = f"added {', '.join(one.name for one in taken)}"
     return _write(view, address, table, edit, what, by=by, reloading=reloading)
 

@@ -197,6 +197,26 @@ def test_the_data_suggests_and_those_that_are_ticked_are_saved(place, client):
     assert names[0] in text_of(place)
     assert client.post(f"{TESTS}/accept", {"revision": hidden(client.get(TESTS).text, "revision")}).status_code == 422
 
+    before, found = text_of(place), client.get(f"{TESTS}/suggest.json").json()["proposals"]
+    html = client.get(f"{TESTS}/suggest").text
+    assert len(found) > 3
+    assert [one["name"] for one in found if not one["promise"]] == []
+    assert "mustBe: 0" in [told for one in found for told in one["parameters"]]
+    for one in found:
+        assert f"{round(one['catches'] * 100)} %" in html
+        assert one["consequence"] in html
+        assert all(told in unescape(html) for told in one["parameters"])
+    one = found[1]["name"]
+    seen = client.post(f"{TESTS}/preview", {"name": one, "revision": hidden(html, "revision")})
+    assert seen.status_code == 200
+    assert re.search(rf"\+ +- id: {one}\n", unescape(seen.text))
+    assert re.findall(r'name="name" value="([^"]+)"[^>]* checked', seen.text) == [one]
+    assert text_of(place) == before
+    every = {"all": "1", "revision": hidden(seen.text, "revision")}
+    assert client.post(f"{TESTS}/accept", every).status_code == 303
+    assert [one["name"] for one in found if one["name"] not in text_of(place)] == []
+    assert "Nothing more" in client.get(f"{TESTS}/suggest").text
+
 
 @pytest.mark.parametrize("offer", OFFERS.values(), ids=lambda offer: offer.name)
 def test_every_kind_has_a_form_and_is_found_again(offer):

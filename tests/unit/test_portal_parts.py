@@ -1,6 +1,7 @@
 """Parts of the portal that need no mesh: addresses, standards, pictures, who may ask."""
 
 import re
+from datetime import datetime, timedelta
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -44,9 +45,53 @@ def test_a_picture_is_xml_whatever_the_names_are(one, other):
 
 
 def test_a_cycle_is_drawn_and_does_not_hang():
-    place, columns, _ = pictures.layout(["a", "b"], [("a", "b"), ("b", "a")])
+    place, _, columns, _ = pictures.layout(["a", "b"], [("a", "b"), ("b", "a")])
     assert set(place) == {"a", "b"}
     assert columns == 1
+
+
+EDGES = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)).filter(lambda edge: edge[0] < edge[1]), max_size=20)
+
+
+@given(EDGES)
+def test_no_edge_runs_through_a_box(edges):
+    names = [str(number) for number in range(10)]
+    drawn = sorted({(str(one), str(other)) for one, other in edges})
+    place, lanes, columns, tall = pictures.layout(names, drawn)
+    assert len(place) == 10
+    for one, other in drawn:
+        layers = (place[other][0] - place[one][0]) // (pictures.WIDTH + pictures.ACROSS)
+        assert len(lanes.get((one, other), ())) == layers - 1
+    for lane in (point for points in lanes.values() for point in points):
+        beside = [y for x, y in place.values() if x == lane[0]]
+        assert all(not y <= lane[1] <= y + pictures.HEIGHT for y in beside)
+        assert 0 <= lane[1] <= tall + 8
+    assert max(x for x, _ in place.values()) < columns * (pictures.WIDTH + pictures.ACROSS)
+
+
+def test_a_name_fits_its_box_or_is_cut():
+    assert pictures.fitted("physician_engagement", pictures.WIDTH - 24, pictures.NAME) == "physician_engagement"
+    assert pictures.fitted("W" * 40, 176, 13.0).endswith("…")
+    assert len(pictures.fitted("W" * 40, 176, 13.0)) < 14
+    assert pictures.fitted("short", 176, 13.0) == "short"
+
+
+def test_what_was_built_at_another_time_has_a_picture_of_its_own():
+    def step(start, seconds):
+        begin = datetime.fromisoformat(f"2026-01-31T06:{start}+00:00")
+        return {"table": start, "start": begin.isoformat(), "end": (begin + timedelta(seconds=seconds)).isoformat()}
+
+    steps = [step("00:00", 30), step("17:30", 2), step("00:20", 60), step("01:50", 1)]
+    found = pictures.bursts({"steps": steps})
+    assert [[one["table"] for one in part["steps"]] for part in found] == [["17:30"], ["00:00", "00:20", "01:50"]]
+    assert found[1]["to"] == steps[3]["end"]
+
+
+def test_bars_say_what_they_are():
+    versions = [{"version": 3, "seconds": 6.5}, {"version": 1, "seconds": 2.0}]
+    drawn = pictures.durations(versions, "seconds", title="Seconds of each", unit="s")
+    assert "<figcaption" in drawn
+    assert "Seconds of each, versions 1 to 3; the tallest is 6.5 s" in drawn
 
 
 def test_backticks_become_code_and_everything_is_escaped():
