@@ -254,7 +254,7 @@ def _text(seen: Look, name: str, chain: Sequence[str], cause: Incident | None) -
         ),
         "",
     )
-    known = f", and was told {_ago(seen.now, _moment(told_at))} ago" if told_at else ""
+    known = f", and was told {_ago(seen.now, _moment(told_at))}" if told_at else ""
     sentences.append(f"{who} answers for it{known}; incident {cause.id}, open since {_clock(cause.opened)}.")
     if cause.mended:
         sentences.append(f"It is mended; {len(cause.pending)} tables are still to catch up.")
