@@ -66,6 +66,7 @@ class Environment:
         """
         settings = settings or Settings()
         home = home_of(mesh, settings)
+        _make(home)
         config = address(mesh.lake, settings)
         lake = Lake(home, config, author=settings.author)
         lake.create()
@@ -362,6 +363,16 @@ class Environment:
             return ""
         self.ledger.keep_hashes(fresh)
         return whole
+
+
+def _make(home: Path) -> None:
+    """The home is made here, so that what keeps it from being one is not taken for a fault of the lake."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "it is a file" if home.is_file() else error.strerror
+        mend = "Correct MESH_HOME, or take it out: without it, the home is `.mesh` beside mesh.yaml."
+        raise RunError(f"{home} cannot be the home of the mesh: {reason}\n    {mend}") from None
 
 
 def home_of(mesh: Mesh, settings: Settings | None = None) -> Path:

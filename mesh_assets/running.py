@@ -47,6 +47,7 @@ def run_mesh(
     by_name = asked if names and tick else frozenset()
     runs: tuple[str, ...] = ()
     failed: Mapping[str, str] = {}
+    elsewhere: Mapping[str, str] = {}
     broken: Mapping[str, str] = {name: "\n".join(map(str, told)) for name, told in env.mesh.broken.items()}
     if force or _something_is_due(env, scope, by_name):
         progress.starting()
@@ -63,9 +64,9 @@ def run_mesh(
             )
         finally:
             progress.done()
-        runs, broken, failed = done.runs, {**broken, **done.broken}, done.failed
+        runs, broken, failed, elsewhere = done.runs, {**broken, **done.broken}, done.failed, done.running
     built = {attempt.table for run_id in runs for attempt in env.ledger.of_run(run_id)}
-    return catalog.run_report(env, runs, wanted | built | set(failed), broken, failed)
+    return catalog.run_report(env, runs, wanted | built | set(failed), broken, failed, elsewhere)
 
 
 def run_pipeline(

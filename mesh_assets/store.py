@@ -3,6 +3,7 @@
 Rooms that keep a record define their tables in a `MetaData` of their own and `ensure` them on the ledger's store.
 """
 
+import re
 import weakref
 from collections.abc import Generator, Iterable
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -59,7 +60,7 @@ class Store:
         try:
             _create(self._engine, tables)
         except exc.DBAPIError as error:
-            raise _unusable(error) from None
+            raise _unusable(error, self._engine) from None
         self._made[tables] = len(tables.tables)
 
     def reading(self) -> AbstractContextManager[sa.Connection]:
@@ -75,8 +76,13 @@ class Store:
         try:
             with engine.begin() as db:
                 yield db
-        except (exc.OperationalError, exc.InterfaceError) as error:
-            raise _unusable(error) from None
+        except exc.DatabaseError as error:
+            # The bare class is a damaged file; its other kinds are mistakes of ours.
+            if isinstance(error, exc.OperationalError) or type(error) is exc.DatabaseError:
+                raise _unusable(error, self._engine) from None
+            raise
+        except exc.InterfaceError as error:
+            raise _unusable(error, self._engine) from None
 
     def copy(self, home: Path, config: LakeConfig, *, without: Iterable[str] | None) -> None:
         """A copy of everything, for an environment that goes its own way from here on; some tables are left empty.
@@ -96,7 +102,7 @@ class Store:
             else:
                 _copy_file(Path(str(self._engine.url.database)), home / "ledger.sqlite", left)
         except (exc.DBAPIError, OSError) as error:
-            raise _unusable(error) from None
+            raise _unusable(error, self._engine) from None
 
     def remove_copy(self, config: LakeConfig) -> None:
         """Delete what `copy` has made in the same database; a copy that is a file goes with its folder."""
@@ -224,10 +230,12 @@ def _create(engine: sa.Engine, tables: sa.MetaData) -> None:
             raise RunError(f"the ledger is of version {found}, this mesh_assets reads version {VERSION}\n    {mend}")
 
 
-def _unusable(error: Exception) -> RunError:
+def _unusable(error: Exception, engine: sa.Engine) -> RunError:
     from mesh_assets.lake.trouble import without_passwords
 
     reason = without_passwords(str(getattr(error, "orig", error)).strip().splitlines()[0])
-    return RunError(
-        f"the ledger cannot be used: {reason}\n    Is its folder writable, its disk not full, its database up?"
-    )
+    file = engine.url.database if engine.dialect.name == "sqlite" else ""
+    mend = "Is its folder writable, its disk not full, its database up?"
+    if file and re.search("malformed|not a database", reason):
+        mend = "Put back a copy; or move it away, with its `-wal` and `-shm`: what is published is read again from the lake."
+    return RunError(f"the ledger {f'{file} ' if file else ''}cannot be used: {reason}\n    {mend}")

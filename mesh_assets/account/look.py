@@ -148,7 +148,8 @@ class Look:
             Kind.FILES: f"new files of {shown}",
             Kind.CONTRACT: f"a new contract of {shown}",
         }.get(blame.kind, f"a version of {shown}")
-        return f"{what} is not what {spelt(where)} can use: {said}"
+        verb = "are" if blame.kind is Kind.FILES else "is"
+        return f"{what} {verb} not what {spelt(where)} can use: {said}"
 
 
 def look(env: Environment, *, running: Mapping[str, str] | None = None, now: datetime | None = None) -> Look:

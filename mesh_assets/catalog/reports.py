@@ -61,6 +61,7 @@ def run_report(
     scope: Iterable[str],
     broken: Mapping[str, str],
     failed: Mapping[str, str] | None = None,
+    running: Mapping[str, str] | None = None,
 ) -> Json:
     """What came of every table of `scope`: the JSON of `mesh run`.
 
@@ -70,11 +71,12 @@ def run_report(
         scope: Tables to speak of.
         broken: Domains that could not be loaded, with why.
         failed: Tables whose step failed without a record, with why.
+        running: Tables that another run has taken on, to its id.
     """
     last: dict[str, Attempt] = {}
     for run in runs:
         last |= {attempt.table: attempt for attempt in env.ledger.of_run(run)}
-    state = env.state()
+    state = env.state(running=running)
     why = order.due(env.mesh, state).why
     wanted = set(scope)
     versions = env.ledger.versions()
@@ -142,6 +144,9 @@ def _row(
         row |= {"status": "failed", "message": external.trouble(table.name, table.database) or why.sentence}
     elif why.state is order.Standing.FAILED:
         row |= {"status": "held", "message": why.sentence}
+    elif why.state is order.Standing.RUNNING:
+        said = f"another run is building it: {why.sentence.rpartition(' ')[2][:8]}\n    Watch it: mesh status --watch"
+        row |= {"status": "skipped", "message": said}
     elif why.state is not order.Standing.CURRENT or version is None:
         row |= {"status": "skipped", "message": why.sentence}
     return row

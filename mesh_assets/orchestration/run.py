@@ -28,11 +28,13 @@ class Done:
     Attributes:
         broken: Domains that could not be loaded, with why.
         failed: Tables whose step ended before anything could be recorded of them, with why: a full disk, a lake that is away.
+        running: Tables that another run has taken on and not ended, to its id.
     """
 
     runs: tuple[str, ...]
     broken: Mapping[str, str]
     failed: Mapping[str, str]
+    running: Mapping[str, str]
 
 
 def run(
@@ -73,7 +75,8 @@ def run(
             storage.report_runless_asset_event(event)
         account.read_back(storage, env, frozenset(env.mesh.domains))
         account.told(env, storage)
-    return Done(tuple(runs), {name: "\n".join(told) for name, told in loaded.broken.items()}, failed)
+        elsewhere = progress.running(storage, env.mesh)
+    return Done(tuple(runs), {name: "\n".join(told) for name, told in loaded.broken.items()}, failed, elsewhere)
 
 
 def _groups(

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from difflib import get_close_matches
 from types import MappingProxyType
 
 from mesh_assets.audit import library
@@ -13,6 +14,7 @@ from mesh_assets.contract import Kind, Test
 from mesh_assets.errors import Problem, nearest
 from mesh_assets.reading.conditions import wrong_with
 from mesh_assets.reading.source import Document, Map, Seq, text
+from mesh_assets.reading.testwords import METRICS
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,17 @@ class Custom:
     columns: tuple[str, ...]
     arguments: Mapping[str, object]
     dimension: str
+
+
+def _metric(name: str) -> str:
+    """What to write for a test that is one of the standard's own; empty when it is none."""
+    near = get_close_matches(name.lower(), [str(kind) for kind in METRICS.values()], n=1, cutoff=0.8)
+    metric = next((metric for metric, kind in METRICS.items() if near and str(kind) == near[0]), "")
+    return (
+        f"It is the standard's own: write `metric: {metric}`, without `type`, `engine` and `implementation`."
+        if metric
+        else ""
+    )
 
 
 class _Wrong(Exception):  # noqa: N818 - never leaves this module
@@ -86,7 +99,7 @@ class _Reader:
             return None
         if name not in library.TYPES:
             where = (given, "test") if given else (self.rule, "implementation")
-            mend = nearest(name, library.TYPES, otherwise="`mesh test types` lists them.")
+            mend = nearest(name, library.TYPES, otherwise=_metric(name) or "`mesh test types` lists them.")
             self.tell("M520", f"`{name}` is no test of the library", mend, *where)
             return None
         kind = library.TYPES[name]

@@ -128,13 +128,12 @@ class _DomainFile:
         elif not readable(pattern):
             ending = posixpath.splitext(parts[-1])[1]
             mend = f"It can end in {', '.join(FORMATS)}, and be packed with {' or '.join(PACKED)}."
-            self._wrong(
-                "M105",
-                f"the source `{pattern}` has the ending `{ending or 'none'}`, which is not read",
-                mend,
-                entry,
-                "source",
+            what = (
+                f"has the ending `{ending}`, which is not read"
+                if ending
+                else "has no ending that says what is in its files"
             )
+            self._wrong("M105", f"the source `{pattern}` {what}", mend, entry, "source")
         table = text(entry, "as") or _named_after(pattern)
         if not table:
             mend = "Add `as:` with the name of its table."

@@ -10,16 +10,12 @@ from mesh_assets.errors import Problem, nearest
 from mesh_assets.reading import custom
 from mesh_assets.reading.aside import sets_aside
 from mesh_assets.reading.source import Document, Map, Seq, child, maps, text, texts
-from mesh_assets.reading.testwords import DIMENSION, severity, slug
+from mesh_assets.reading.testwords import DIMENSION, METRICS, severity, slug
 
 OPERATORS = (
     "mustBe", "mustNotBe", "mustBeGreaterThan", "mustBeGreaterOrEqualTo", "mustBeLessThan", "mustBeLessOrEqualTo",
     "mustBeBetween", "mustNotBeBetween",
 )  # fmt: skip
-METRICS = {
-    "rowCount": Kind.ROW_COUNT, "nullValues": Kind.NULL_VALUES, "missingValues": Kind.MISSING_VALUES,
-    "invalidValues": Kind.INVALID_VALUES, "duplicateValues": Kind.DUPLICATE_VALUES,
-}  # fmt: skip
 ARGUMENTS = {  # what each metric can be told, and the name of it in Test.arguments
     Kind.ROW_COUNT: {},
     Kind.NULL_VALUES: {},

@@ -16,6 +16,10 @@ OPTIONS = {
     "exclusiveMaximum": Kind.EXCLUSIVE_MAXIMUM, "multipleOf": Kind.MULTIPLE_OF, "pattern": Kind.PATTERN,
     "minLength": Kind.MIN_LENGTH, "maxLength": Kind.MAX_LENGTH, "format": Kind.FORMAT,
 }  # fmt: skip
+METRICS = {
+    "rowCount": Kind.ROW_COUNT, "nullValues": Kind.NULL_VALUES, "missingValues": Kind.MISSING_VALUES,
+    "invalidValues": Kind.INVALID_VALUES, "duplicateValues": Kind.DUPLICATE_VALUES,
+}  # fmt: skip
 DIMENSION = {
     Kind.REQUIRED: "completeness", Kind.NULL_VALUES: "completeness", Kind.MISSING_VALUES: "completeness",
     Kind.UNIQUE: "uniqueness", Kind.PRIMARY_KEY: "uniqueness", Kind.DUPLICATE_VALUES: "uniqueness",

@@ -467,3 +467,27 @@ def test_an_address_that_is_taken_is_said_before_anything_is_started(tmp_path, c
     assert "http://" not in said.err
     assert not (tmp_path / ".mesh").exists()
     assert mesh(command, "--port", 99999, where=tmp_path).code == 2
+
+
+@pytest.mark.parametrize("home", ["/proc/nothing", "afile"])
+def test_a_home_that_cannot_be_one_is_named(tmp_path, home):
+    (tmp_path / "mesh.yaml").write_text("mesh: small")
+    (tmp_path / "afile").write_text("")
+    said = mesh("status", where=tmp_path, MESH_HOME=home)
+    assert said.code == 3
+    assert f"{home} cannot be the home of the mesh: " in said.err
+    assert "Correct MESH_HOME" in said.err
+
+
+def test_a_damaged_ledger_is_named_and_that_it_is_made_again(tmp_path):
+    (tmp_path / "mesh.yaml").write_text("mesh: small")
+    assert mesh("status", where=tmp_path).code == 0
+    ledger = tmp_path / ".mesh" / "ledger.sqlite"
+    for file in tmp_path.glob(".mesh/ledger.sqlite-*"):
+        file.unlink()
+    ledger.write_bytes(b"no database " * 1000)
+    said = mesh("status", where=tmp_path)
+    assert said.code == 3
+    assert f"the ledger {ledger} cannot be used: file is not a database" in " ".join(said.err.split())
+    ledger.rename(tmp_path / "aside")
+    assert mesh("status", where=tmp_path).code == 0

@@ -1,8 +1,11 @@
 """Pin, stage, audit, publish, tell: for every toolchain, in real Dagster runs on a real lake."""
 
+import uuid
+
 import dagster as dg
 import pytest
 
+from mesh_assets.orchestration import progress
 from mesh_assets.orchestration.instance import open_instance
 from tests.making import Place
 
@@ -95,6 +98,23 @@ def test_a_raw_file_that_is_a_link_to_elsewhere_is_not_left_out_in_silence(built
     assert told["status"] == "failed"
     assert "domains/shop/raw/orders/2.csv leads out of the domain's folder through a link" in told["message"]
     assert built.rows("select count(*) from shop.orders") == [(3,)]
+
+
+def test_a_table_that_another_run_is_building_is_said_to_be(built):
+    """Here it is this process that has taken it on."""
+    taken = dg.DagsterRun(
+        job_name="other", run_id=str(uuid.uuid4()), status=dg.DagsterRunStatus.STARTED,
+        asset_selection=frozenset({dg.AssetKey(["shop", "raw_orders"])}), tags={progress.PROCESS: progress.process_tag()},
+    )  # fmt: skip
+    with open_instance(built.root / ".mesh") as instance:
+        instance.add_run(taken)
+    built.write("domains/shop/raw/orders/2.csv", "id,amount\n4,5\n")
+    built.sql("shop.orders", "select id, amount + 0 as amount from shop.raw_orders")
+    told = {one["table"]: one for one in built.run()["tables"]}["shop/raw_orders"]
+    assert (told["status"], told["message"].splitlines()[0]) == (
+        "skipped",
+        f"another run is building it: {taken.run_id[:8]}",
+    )
 
 
 def test_a_file_rewritten_with_the_same_content_is_not_loaded_again(built):
