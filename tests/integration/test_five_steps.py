@@ -3,6 +3,7 @@
 import dagster as dg
 import pytest
 
+from mesh_assets.errors import RunError
 from mesh_assets.orchestration.instance import open_instance
 from tests.making import Place
 
@@ -283,3 +284,21 @@ def test_a_reference_to_a_table_that_is_not_read_is_built_first(place):
     place.sql("shop.orders", "select id, amount from shop.raw_orders where id > 1")
     place.sql("shop.a_lines", "select id as line, id as order_id from shop.raw_orders order by 1")
     assert place.statuses()["shop/a_lines"] == "held"
+
+
+@pytest.mark.parametrize("changed", [False, True], ids=["the same rows", "other rows"])
+def test_a_table_whose_file_is_gone_is_built_again(place, changed):
+    """As the error says. What was equal would be confirmed, and DuckLake cannot delete rows that it cannot read."""
+    assert place.statuses("shop/orders")["shop/orders"] == "published"
+    rows, version = place.rows("from shop.orders order by all"), place.version("shop.orders")
+    for file in (place.env().lake.data / "shop" / "orders").glob("*.parquet"):
+        file.unlink()
+    with pytest.raises(RunError, match="build its table again: mesh run TABLE --force"):
+        place.rows("from shop.orders")
+    if changed:
+        text = (place.root / "domains/shop/sql/orders.sql").read_text()
+        place.sql("shop.orders", f"from ({text}) limit 1")
+    assert place.statuses("shop/orders", force=not changed)["shop/orders"] == "published"
+    assert place.version("shop.orders") > version
+    assert len(place.rows("from shop.orders")) == (1 if changed else len(rows))
+    assert changed or place.rows("from shop.orders order by all") == rows
