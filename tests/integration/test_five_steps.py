@@ -302,3 +302,15 @@ def test_a_table_whose_file_is_gone_is_built_again(place, changed):
     assert place.version("shop.orders") > version
     assert len(place.rows("from shop.orders")) == (1 if changed else len(rows))
     assert changed or place.rows("from shop.orders order by all") == rows
+
+
+def test_a_query_that_asks_for_no_column_is_told_with_its_line_and_the_columns(place):
+    """Whoever wrote the rule finds it, and what it may have meant."""
+    query = "select count(*) from {table} where amuont < 0"
+    place.contract(
+        "shop.orders", {"id": "BIGINT", "amount": "BIGINT"}, quality=f"- {{type: sql, query: '{query}', mustBe: 0}}"
+    )
+    row = next(row for row in place.run("shop/orders")["tables"] if row["table"] == "shop/orders")
+    assert row["status"] == "held"
+    assert '"amuont" not found in FROM clause. Candidate bindings: "amount"' in row["message"]
+    assert "(the rule is at domains/shop/contracts/orders.odcs.yaml:" in row["message"]
