@@ -541,6 +541,10 @@ def _publish(
         if beside.record:
             record["quarantined"] = dict(beside.record)
         same = table.name in latest and latest[table.name].fingerprint == fingerprint and not beside.publication
+        made = candidate.publication
+        if made and table.name in latest and _has_lost_files(step, made, latest[table.name].version):
+            same = False  # also the same rows are published: as they are, nobody can read them
+            candidate = replace(candidate, publication=replace(made, anew=True))
         version = latest[table.name].version if same else None
         seen[table.name] = order.Seen(
             version=version or 0,  # of this very commit: nobody asks for it by number before there is one
@@ -565,6 +569,11 @@ def _publish(
         for candidate, _ in judged:
             quarantine.forget(step, candidate.aside)
     return tuple(item if isinstance(item, Outcome) else _told(step, *item, published) for item in outcomes)
+
+
+def _has_lost_files(step: Step, made: Publication, version: int) -> bool:
+    """Whether what is loaded whole replaces a version of which somebody has removed files: DuckLake cannot delete its rows."""
+    return made.mode is Mode.REPLACE and bool(step.env.lake.lost_files(step.con, made.staged.table, version))
 
 
 def _count(step: Step, relation: str) -> int:

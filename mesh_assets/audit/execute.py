@@ -415,7 +415,8 @@ class _Audit:
         except duckdb.InterruptException:
             return self.unanswered(test, f"the query took longer than {self.seconds:g} seconds", query.sql)
         except duckdb.Error as error:
-            return self.unanswered(test, self.reason(error), query.sql)
+            where = f" (the rule is at {test.where})" if test.where.path else ""
+            return self.unanswered(test, f"{self.reason(error).rstrip('.')}{where}", query.sql)
         if len(rows) != 1 or width != 1:
             size = "more than one row" if len(rows) > 1 else f"{len(rows)} rows"
             return self.unanswered(test, f"the query must return one value, not {size} of {width} columns", query.sql)
@@ -455,13 +456,15 @@ class _Audit:
         return Result(test=test, status=Status.ERROR, total_rows=self.total, query=query, message=message)
 
     def reason(self, error: duckdb.Error) -> str:
-        """DuckDB's first line. Errors in the data quote values, so they are kept back where a column is masked."""
+        """DuckDB's first line, and which columns there are. Errors in the data quote values, so they are kept back where a column is masked."""
         if self.contract.masked and not isinstance(
             error,
             duckdb.BinderException | duckdb.CatalogException | duckdb.ParserException | duckdb.OutOfMemoryException,
         ):
             return f"{type(error).__name__} (its words may hold masked values)"
-        return str(error).splitlines()[0]
+        first, *more = str(error).splitlines()
+        candidates = next((line.strip() for line in more if line.startswith("Candidate")), "")
+        return f"{first.rstrip('!.')}. {candidates}" if candidates else first
 
     def masked(self, row: Mapping[str, object]) -> dict[str, object]:
         """What may be shown of a row: a column that the contract does not name may hold anything, and is left out."""

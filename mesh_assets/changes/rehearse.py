@@ -172,7 +172,14 @@ class _Stage:
             module = modules.load(table.domain, self.mesh.domains[table.domain].path)
             functions = {item.name: item for item in python.tables_of(module)} if module else {}
             item = functions.get(table.short)
-            return None if item is None else lambda con: python.call(item, con, table.domain)
+            if item is None:
+                return None
+
+            def called(con: "duckdb.DuckDBPyConnection") -> str:
+                con.execute(as_variables(table.partitions, None))
+                return python.call(item, con, table.domain)
+
+            return called
         if table.program is not None:
             handover, folder = Handover(self.folder / "steps" / table.name, table), self.mesh.domains[table.domain].path
             return lambda con: programs.build(con, handover, folder)

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mesh_assets.audit.contents import VIRTUAL, Bounds, Contents, DataFile, Layer
@@ -162,6 +163,12 @@ def _paths(con: "duckdb.DuckDBPyConnection", table: str, version: int) -> Mappin
         f"ducklake_list_files('mesh', {text(name)}, schema => {text(domain)}, snapshot_version => {version})"
     ).fetchall()
     return {_last(data): (data, delete or "") for data, delete in rows}
+
+
+def lost(con: "duckdb.DuckDBPyConnection", table: str, version: int) -> tuple[str, ...]:
+    """Files of a version that somebody has removed; of an object store nothing is asked."""
+    files = [file for pair in _paths(con, table, version).values() for file in pair if file]
+    return tuple(file for file in files if "://" not in file and not Path(file).exists())
 
 
 def _footers(con: "duckdb.DuckDBPyConnection", files: tuple[str, ...], columns: frozenset[str]) -> tuple[DataFile, ...]:

@@ -235,6 +235,10 @@ class Lake:
         """(name, type) of every column of a version, in order."""
         return staging.described(con, self.relation(table, version))
 
+    def lost_files(self, con: "duckdb.DuckDBPyConnection", table: str, version: int) -> tuple[str, ...]:
+        """Files of a version that somebody has removed, where they are on a disk."""
+        return files.lost(con, table, version)
+
     def contents(
         self, con: "duckdb.DuckDBPyConnection", of: Publication | tuple[str, int], columns: Iterable[str]
     ) -> Contents | None:

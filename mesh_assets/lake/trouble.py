@@ -31,7 +31,7 @@ _MENDS = (
     ("malformed|not a database|disk image|corrupt", "The catalog is damaged: put back a copy of it."),
     (
         "no such file|cannot open file|no files found",
-        "A file of the lake was removed by somebody: put it back, or build its table again.",
+        "A file of the lake was removed by somebody: put it back, or build its table again: mesh run TABLE --force",
     ),
 )
 _PASSWORD = re.compile(r"""(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)|(://[^:/@\s]*:)[^@\s]*(@)""", re.IGNORECASE)

@@ -86,7 +86,7 @@ def make_of(mesh: Mesh, table: Table, functions: dict[str, python.PythonTable]) 
         return lambda _con, _partition: raw.query(folder, source, table.contract)
     if table.toolchain is Toolchain.PYTHON:
         function = functions[table.name]
-        return lambda con, _partition: python.call(function, con, table.domain)
+        return lambda con, partition: _python(function, table, con, partition)
     return lambda con, partition: _sql(table, con, partition)
 
 
@@ -228,6 +228,16 @@ class told_failures:  # noqa: N801 - reads as a word in `with`
             raise interrupt from None
         if isinstance(error, MeshError):
             raise dg.Failure(str(error), allow_retries=False) from None
+
+
+def _python(
+    function: python.PythonTable, table: Table, con: "duckdb.DuckDBPyConnection", partition: "Partition | None"
+) -> str:
+    """What the function returns; a relation that it is given knows the range that is asked for by the same variables as SQL."""
+    from mesh_assets.partitions import as_variables
+
+    con.execute(as_variables(table.partitions, partition))
+    return python.call(function, con, table.domain)
 
 
 def _sql(table: Table, con: "duckdb.DuckDBPyConnection", partition: "Partition | None") -> str:

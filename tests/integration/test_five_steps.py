@@ -5,6 +5,7 @@ import uuid
 import dagster as dg
 import pytest
 
+from mesh_assets.errors import RunError
 from mesh_assets.orchestration import progress
 from mesh_assets.orchestration.instance import open_instance
 from tests.making import Place
@@ -316,3 +317,33 @@ def test_a_reference_to_a_table_that_is_not_read_is_built_first(place):
     place.sql("shop.orders", "select id, amount from shop.raw_orders where id > 1")
     place.sql("shop.a_lines", "select id as line, id as order_id from shop.raw_orders order by 1")
     assert place.statuses()["shop/a_lines"] == "held"
+
+
+@pytest.mark.parametrize("changed", [False, True], ids=["the same rows", "other rows"])
+def test_a_table_whose_file_is_gone_is_built_again(place, changed):
+    """As the error says. What was equal would be confirmed, and DuckLake cannot delete rows that it cannot read."""
+    assert place.statuses("shop/orders")["shop/orders"] == "published"
+    rows, version = place.rows("from shop.orders order by all"), place.version("shop.orders")
+    for file in (place.env().lake.data / "shop" / "orders").glob("*.parquet"):
+        file.unlink()
+    with pytest.raises(RunError, match="build its table again: mesh run TABLE --force"):
+        place.rows("from shop.orders")
+    if changed:
+        text = (place.root / "domains/shop/sql/orders.sql").read_text()
+        place.sql("shop.orders", f"from ({text}) limit 1")
+    assert place.statuses("shop/orders", force=not changed)["shop/orders"] == "published"
+    assert place.version("shop.orders") > version
+    assert len(place.rows("from shop.orders")) == (1 if changed else len(rows))
+    assert changed or place.rows("from shop.orders order by all") == rows
+
+
+def test_a_query_that_asks_for_no_column_is_told_with_its_line_and_the_columns(place):
+    """Whoever wrote the rule finds it, and what it may have meant."""
+    query = "select count(*) from {table} where amuont < 0"
+    place.contract(
+        "shop.orders", {"id": "BIGINT", "amount": "BIGINT"}, quality=f"- {{type: sql, query: '{query}', mustBe: 0}}"
+    )
+    row = next(row for row in place.run("shop/orders")["tables"] if row["table"] == "shop/orders")
+    assert row["status"] == "held"
+    assert '"amuont" not found in FROM clause. Candidate bindings: "amount"' in row["message"]
+    assert "(the rule is at domains/shop/contracts/orders.odcs.yaml:" in row["message"]

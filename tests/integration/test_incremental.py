@@ -157,6 +157,32 @@ def test_a_sql_table_with_daily_partitions(place):
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("given_back", ["rows", "rows.pl()"], ids=["relation", "frame"])
+def test_a_python_table_with_daily_partitions(place, given_back):
+    """The relation that it is given knows the range, as SQL does; without a partition it is all there can be."""
+    options(place, PARTITIONED)
+    place.contract("log.daily", COLUMNS)
+    place.write(
+        "domains/log/assets.py",
+        f"""
+        import mesh_assets
+
+
+        @mesh_assets.table
+        def daily(raw_events):
+            rows = raw_events.filter("day >= getvariable('partition_start') and day < getvariable('partition_end')")
+            return {given_back}
+        """,
+    )
+    assert place.statuses()["log/daily"] == "published"
+    assert place.rows("select count(*) from log.daily") == [(2,)]
+    place.write("domains/log/raw/events/1.csv", "day,id,n\n2026-01-01,1,7\n2026-01-02,2,7\n")
+    place.run("log/raw_events")
+    assert partition(place, "2026-01-02").success
+    assert place.rows("select day::varchar, n from log.daily order by day") == [("2026-01-01", 1), ("2026-01-02", 7)]
+
+
+@pytest.mark.long
 def test_a_plain_asset_with_daily_partitions(place):
     """An ordinary `@dg.asset` with Dagster's own partitions definition."""
     options(place, PARTITIONED)
