@@ -1,6 +1,6 @@
 """What many answers share: a team, a page of a list, where a table stands."""
 
-from typing import Annotated, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -61,6 +61,7 @@ class Freshness(TypedDict):
 
 Urls = TypedDict("Urls", {"what": str, "where": str, "when": str, "with": str, "how": str})
 Tests = TypedDict("Tests", {"pass": NotRequired[int], "warn": NotRequired[int], "fail": NotRequired[int]})
+Tried = TypedDict("Tried", {"pass": int, "warn": int, "fail": int, "not_run": int})
 Counts = TypedDict("Counts", {"fail": int, "late": int, "warn": int, "never ran": int, "pass": int})
 
 
@@ -85,9 +86,9 @@ class Bare(TypedDict):
 
 
 class Row(Bare):
-    """Where a table stands."""
+    """Where a table stands; its tests are those of what was tried last, published or not."""
 
-    tests: Tests
+    tests: Tried
 
 
 class Described(Row):
@@ -115,7 +116,8 @@ class Brief(TypedDict):
     team: Team
     status: Word
     reason: str
-    tests: Tests
+    reason_of: str
+    tests: Tried
     since: Moment | None
     reads: list[str]
     feeds: list[str]
@@ -148,6 +150,40 @@ class Broken(TypedDict):
 
     domain: str
     problems: list[Fault]
+
+
+class BrokenRule(TypedDict):
+    """A rule that fails, of how many rows, and up to ten of them; of a masked column no value."""
+
+    name: str
+    promise: str
+    why: str
+    consequence: str
+    columns: list[str]
+    status: Literal["fail", "error", "warn"]
+    failing_rows: int
+    total_rows: int
+    says: str
+    sample: list[dict[str, Any]]
+
+
+class Failing(TypedDict):
+    """What fails of a table: of what was published, or of what was stopped."""
+
+    table: str
+    at: Moment
+    run: str
+    outcome: str
+    version: int | None
+    message: str
+    rules: list[BrokenRule]
+
+
+class Stopped(TypedDict):
+    """Tables of which something was stopped, the first few; `more`: how many others."""
+
+    tables: list[Failing]
+    more: int
 
 
 class StillReads(TypedDict):

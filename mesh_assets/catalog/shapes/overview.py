@@ -10,6 +10,7 @@ from mesh_assets.catalog.shapes.common import (
     Counts,
     Day,
     Described,
+    Failing,
     Fault,
     Graph,
     Moment,
@@ -18,8 +19,9 @@ from mesh_assets.catalog.shapes.common import (
     Row,
     Schema,
     Severity,
+    Stopped,
     Team,
-    Tests,
+    Tried,
     Urls,
     Word,
 )
@@ -67,6 +69,7 @@ class Bar(TypedDict):
 
     table: str
     name: str
+    toolchain: str
     run: str
     log: str
     outcome: str
@@ -143,7 +146,9 @@ class Domain(TypedDict):
     team: Team
     status: Word
     reason: str
-    tests: Tests
+    reason_of: str
+    tests: Tried
+    failing: Stopped
     since: Moment | None
     ports: list[Row]
     private: list[Row]
@@ -195,6 +200,7 @@ class TestedTable(Bare):
     """A table with its tests."""
 
     tests: list[Tested]
+    failing: Failing | None
 
 
 class TestsOf(TypedDict):

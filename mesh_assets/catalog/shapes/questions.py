@@ -9,6 +9,7 @@ from mesh_assets.catalog.shapes.common import (
     Access,
     Deprecated,
     Described,
+    Failing,
     Freshness,
     Moment,
     Row,
@@ -17,6 +18,7 @@ from mesh_assets.catalog.shapes.common import (
     Team,
     Tests,
     Text,
+    Tried,
     Urls,
     Word,
 )
@@ -47,6 +49,7 @@ class TableHead(Head):
     version: int | None
     newest: int | None
     pinned: bool
+    contract_of: Literal["version", "today"]
     expired: bool
     deprecated: Deprecated | None
     succeeds: str | None
@@ -96,9 +99,11 @@ class Profile(TypedDict):
     type: str
     nulls: int
     distinct: int
+    exact: bool
     min: str | None
     max: str | None
     histogram: list[Counted]
+    not_drawn: str
 
 
 class Column(TypedDict):
@@ -152,7 +157,8 @@ class TableWhat(TableHead):
     readers: list[Reader]
     sample_query: str
     sample: Sample
-    freshness: Freshness
+    freshness: Freshness | None
+    failing: Failing | None
 
 
 class DomainWhat(Head):
@@ -160,7 +166,7 @@ class DomainWhat(Head):
 
     question: Literal["what"]
     purpose: str
-    tests: Tests
+    tests: Tried
     ports: list[Described]
     private: list[Described]
     reads: list[str]
@@ -271,6 +277,7 @@ class TableWhen(TableHead):
     """When a table was made."""
 
     question: Literal["when"]
+    failing: Failing | None
     freshness: Freshness
     automation: str
     waiting: str

@@ -4,7 +4,7 @@ from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from mesh_assets.catalog.shapes.common import Day, Deprecated, Moment, Page, Schema
+from mesh_assets.catalog.shapes.common import Day, Deprecated, Moment, Page, Schema, Stopped
 
 Change = TypedDict(
     "Change",
@@ -171,6 +171,7 @@ class OneIncident(Incident):
 
     schema_version: Schema
     told: list[Told]
+    failing: Stopped
 
 
 KitchenRow = TypedDict(
