@@ -281,11 +281,11 @@ def _left(base: Mapping[str, Any], whole: Mapping[str, Any]) -> dict[str, Any]:
     return patch | {key: None for key in base if key not in whole}
 
 
-def _named(items: Sequence[Mapping[str, Any]], key: str) -> dict[tuple[str, int], Mapping[str, Any]]:
-    """Entries by what tells them apart; several that say the same, by their order."""
-    found: dict[tuple[str, int], Mapping[str, Any]] = {}
+def _named(items: Sequence[Mapping[str, Any]], key: str) -> dict[tuple[str | None, int], Mapping[str, Any]]:
+    """Entries by what tells them apart, which may be nothing; several that say the same, by their order."""
+    found: dict[tuple[str | None, int], Mapping[str, Any]] = {}
     for item in items:
-        name, number = str(item.get(key, "")), 0
+        name, number = None if item.get(key) is None else str(item[key]), 0
         while (name, number) in found:
             number += 1
         found[name, number] = item
