@@ -268,7 +268,7 @@ def test_a_raw_file_that_cannot_be_read_fails_its_own_table_only(place):
     """The state of the mesh is still known; the table's own build tells."""
     if os.geteuid() == 0:
         place.write("domains/base/raw/items/2.csv", "id\n7\n").unlink()
-        (place.root / "domains/base/raw/items/2.csv").symlink_to(place.root / "gone.csv")
+        (place.root / "domains/base/raw/items/2.csv").symlink_to(place.root / "domains/base/gone.csv")
     else:
         place.write("domains/base/raw/items/2.csv", "id\n7\n").chmod(0)
     assert place.env().state().raw["base.raw_items"]
