@@ -104,7 +104,12 @@ def _in_circles(
         return ""  # the clock, or a person, asks for the same again
     records = instance.get_run_records(filters=dg.RunsFilter(tags={BASIS: sign}), limit=12)
     runs = {record.dagster_run.run_id for record in records}
-    if runs and all(name in state.tried and state.tried[name].run in runs for name in tables):
+    # What somebody asks for once more is tried once for that, also on the same basis.
+    if (
+        runs
+        and state.retried.isdisjoint(tables)
+        and all(name in state.tried and state.tried[name].run in runs for name in tables)
+    ):
         said = f"{', '.join(tables)} was built on this basis, and is due again"
         return f"{said}: the mesh's files have changed, reload this code location"
     # The same basis can come again, when content goes back to what it was: only runs that said nothing count.

@@ -3,6 +3,7 @@
 import json
 import random
 
+import dagster as dg
 import pytest
 from typer.testing import CliRunner
 
@@ -11,6 +12,7 @@ from mesh_assets.cli import app
 from mesh_assets.errors import MeshError, UsageError
 from mesh_assets.launches import Backfills
 from mesh_assets.orchestration import sensors
+from mesh_assets.orchestration.instance import open_instance
 from mesh_assets.partitions import Partition
 from mesh_assets.step import failed
 from tests.integration.test_sensors import tick
@@ -239,10 +241,18 @@ def test_the_next_tries_again_what_was_cancelled_downstream(place):
     asked = Backfills(env.ledger.store).start(plan.table, plan.days, "test")
     place.run("claims")
     place.run("report/by_week")
-    failed(place.env(), env.mesh.tables["report.total"], run="ended", message="cancelled by ann", status="cancelled")
+    (request,) = tick(place, "report__order")[0]
+    ended = dg.DagsterRun(job_name="job", status=dg.DagsterRunStatus.CANCELED, tags=dict(request.tags))
+    with open_instance(place.root / ".mesh") as instance:
+        instance.add_run(ended)
+    total = env.mesh.tables["report.total"]
+    failed(place.env(), total, run=ended.run_id, message="cancelled by ann", status="cancelled")
     catalog.cancel_backfill(place.env(), catalog.backfill_named(place.env(), asked.id))
     assert tick(place, "report__order")[0] == []
     again = Backfills(env.ledger.store).start(plan.table, plan.days, "test")
+    place.run("claims")
+    (request,) = tick(place, "report__order")[0]
+    assert [key.to_user_string() for key in request.asset_selection] == ["report/total"]
     done = backfill(place, "2026-01-06")["backfill"]
     assert (done["id"], done["state"]) == (again.id, "delivered")
     assert contents(place)["total"] == 25
