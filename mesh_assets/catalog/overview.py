@@ -5,14 +5,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mesh_assets.catalog import trust
-from mesh_assets.catalog.answers import started, summary
+from mesh_assets.catalog.answers import results_over_time, started, summary
 from mesh_assets.catalog.reports import SCHEMA_VERSION, Json, spelt
-from mesh_assets.catalog.standing import ORDER, Standing
+from mesh_assets.catalog.standing import ORDER, Standing, worst
 from mesh_assets.domain import Mesh
 from mesh_assets.environment import Environment
 
 PAGE = 50
 """Rows of a list on one page."""
+TESTED = 20
+"""Tables on one page of tests with their histories."""
 GRAPH = 60
 """Domains up to which the picture of all of them can be read."""
 DAY = timedelta(hours=24)
@@ -97,16 +99,29 @@ def day(env: Environment, standing: Standing) -> Json:
     }
 
 
-def status(env: Environment, standing: Standing) -> Json:
-    """What needs somebody today, and how the day went."""
+def status(env: Environment, standing: Standing, *, page: int = 1) -> Json:
+    """What needs somebody today, and how the day went.
+
+    Args:
+        env: The environment.
+        standing: How everything stands.
+        page: Of the tables that need somebody; of those that only warn or never ran the first are here, and how many there are.
+    """
     rows = [standing.of(table) for table in env.mesh.tables.values()]
+    urgent, warned, never = (
+        [row for row in rows if row["status"] in of] for of in (("fail", "late"), ("warn",), ("never ran",))
+    )
+    attention, pages = paged(urgent, page)
     return {
         "schema_version": SCHEMA_VERSION,
         "snapshot": standing.head,
+        "domains": _in_trouble(env, standing),
         "counts": {str(word): sum(row["status"] == str(word) for row in rows) for word in ORDER},
-        "attention": [row for row in rows if row["status"] in ("fail", "late")][:PAGE],
-        "warnings": [row for row in rows if row["status"] == "warn"][:PAGE],
-        "never": [row["table"] for row in rows if row["status"] == "never ran"][:PAGE],
+        "attention": [{**row, "failing": _not_passing(env, row["table"])} for row in attention],
+        "page": pages,
+        "warnings": warned[:PAGE],
+        "never": [row["table"] for row in never[:PAGE]],
+        "totals": {"attention": len(urgent), "warnings": len(warned), "never": len(never)},
         "running": [
             {"table": spelt(name), "run": run, "log": f"/runs/{run}"}
             for name, run in sorted(env.ledger.building().items())
@@ -114,6 +129,53 @@ def status(env: Environment, standing: Standing) -> Json:
         "day": day(env, standing),
         "broken": broken(env.mesh),
     }
+
+
+def tests(env: Environment, standing: Standing, *, page: int) -> Json:
+    """Every test of the mesh that does not pass, table by table, the worst first; each with its history."""
+    rows = [standing.of(table) for table in env.mesh.tables.values()]
+    flawed = [row for row in rows if row["status"] == "fail" or row["tests"]["fail"] or row["tests"]["warn"]]
+    flawed.sort(key=lambda row: (ORDER.index(row["status"]), row["table"]))
+    shown, pages = paged(flawed, page, size=TESTED)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "tables": [{**row, "failing": _not_passing(env, row["table"])} for row in shown],
+        "total": len(flawed),
+        "page": pages,
+    }
+
+
+def _not_passing(env: Environment, table: str) -> list[Json]:
+    found = results_over_time(env, env.mesh.tables[table.replace("/", ".", 1)])
+    return [test for test in found if test["status"] not in ("pass", "never ran")]
+
+
+def _in_trouble(env: Environment, standing: Standing) -> list[Json]:
+    """Domains of which a table fails or is late: how many, and by how much the latest."""
+    found = []
+    for name, domain in env.mesh.domains.items():
+        rows = [standing.of(table) for table in standing.own.get(name, ())]
+        fails, late = (sum(row["status"] == word for row in rows) for word in ("fail", "late"))
+        if fails or late:
+            latest = max((row for row in rows if row["freshness"]["late"]), key=_overdue, default=None)
+            found.append(
+                {
+                    "domain": name,
+                    "title": domain.title or name,
+                    "status": worst([row["status"] for row in rows]),
+                    "fails": fails,
+                    "late": late,
+                    "latest": latest["table"] if latest else None,
+                    "late_by": latest["freshness"]["late_by"] if latest else None,
+                }
+            )
+    return found
+
+
+def _overdue(row: Mapping[str, Any]) -> float:
+    """Moments that a table should have been confirmed at, the longest ago first."""
+    promised = timedelta(seconds=row["freshness"]["promised_seconds"] or 0)
+    return -(datetime.fromisoformat(row["freshness"]["confirmed"]) + promised).timestamp()
 
 
 def broken(mesh: Mesh) -> list[Json]:

@@ -18,6 +18,7 @@ READS: Mapping[str, tuple[str, str, Any]] = {
     "/domains": ("Every domain, the worst first.", "/mesh/", overview.Domains),
     "/tables": ("Every table, by name.", "/mesh/tables", overview.Tables),
     "/status": ("What needs somebody today, and how the day went.", "/mesh/status", overview.Status),
+    "/tests": ("Every test that does not pass, by table, the worst first.", "/mesh/tests", overview.NotPassing),
     "/domains/{domain}": (
         "One domain: whose it is, how it stands, what it offers; what is wrong with it, where it could not be loaded.",
         "/mesh/domains/{domain}",
@@ -85,7 +86,17 @@ READS: Mapping[str, tuple[str, str, Any]] = {
     ),
 }
 """Paths of the API: what each gives, the page that shows the same, and its shape."""
-PAGED = ("/domains", "/tables", "/domains/{domain}/tests", "/changes", "/incidents", "/pipelines", "/quarantine")
+PAGED = (
+    "/domains",
+    "/tables",
+    "/status",
+    "/tests",
+    "/domains/{domain}/tests",
+    "/changes",
+    "/incidents",
+    "/pipelines",
+    "/quarantine",
+)
 QUERIES: Mapping[str, Mapping[str, tuple[dict[str, Any], str]]] = {
     "/domains": {
         "q": ({"type": "string"}, "Words that must be in its name, title or purpose."),

@@ -89,9 +89,23 @@ def tables(view: View, query: Query) -> Page:
     return Page(template="tables.html", title="Tables", data=data, path="/mesh/tables", section="tables", crumbs=())
 
 
-def status(view: View, _query: Query) -> Page:
+def failing_tests(view: View, query: Query) -> Page:
+    """Every test of the mesh that does not pass."""
+    data = overview.tests(view.env, view.standing, page=number(query))
+    crumbs = (("Status", "/mesh/status"),)
+    return Page(
+        template="tests_all.html",
+        title="Tests that do not pass",
+        data=data,
+        path="/mesh/tests",
+        section="status",
+        crumbs=crumbs,
+    )
+
+
+def status(view: View, query: Query) -> Page:
     """What needs somebody, and the day."""
-    data = overview.status(view.env, view.standing)
+    data = overview.status(view.env, view.standing, page=number(query))
     return Page(template="status.html", title="Status", data=data, path="/mesh/status", section="status", crumbs=())
 
 
@@ -219,6 +233,7 @@ ROUTES: Routes = tuple(
         (r"/", home),
         (r"/tables", tables),
         (r"/status", status),
+        (r"/tests", failing_tests),
         (rf"/domains/{_DOMAIN}", domain),
         (rf"/domains/{_DOMAIN}/{_QUESTION}", question),
         (rf"/domains/{_DOMAIN}/tests", tests),

@@ -12,7 +12,7 @@ from tests.making import Place
 from tests.portal_mesh import app_of, served, small
 
 PAGES = (
-    "/mesh/", "/mesh/tables", "/mesh/status", "/mesh/jobs", "/mesh/changes", "/mesh/kitchens", "/mesh/backfills", "/mesh/quarantine", "/mesh/domains/shop", "/mesh/domains/shop/tests", "/mesh/domains/shop/none",
+    "/mesh/", "/mesh/tables", "/mesh/status", "/mesh/jobs", "/mesh/tests", "/mesh/changes", "/mesh/kitchens", "/mesh/backfills", "/mesh/quarantine", "/mesh/domains/shop", "/mesh/domains/shop/tests", "/mesh/domains/shop/none",
     "/mesh/domains/shop/orders/tests", *(f"/mesh/domains/shop/orders/tests/{step}" for step in (
         "new", "new?of=", "new?of=amount", "new?of=amount&test=range", "new?of=&test=unique_together", "suggest", "rule?name=amount__maximum")),
     *(f"/mesh/domains/{what}/{word}" for what in ("shop", "shop/orders") for word in ("what", "where", "when", "with", "how")),

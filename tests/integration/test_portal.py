@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from mesh_assets.address import QUESTIONS
-from mesh_assets.catalog import trust
+from mesh_assets.catalog import overview, trust
 from mesh_assets.catalog.standing import stand
 from mesh_assets.orchestration import tell
 from mesh_assets.portal import render
@@ -24,7 +24,7 @@ from tests.portal_mesh import EVIL, SECRET, Client, Described, app_of, small
 
 ADDRESSES = ("shop", "money", "shop/orders", "shop/raw_orders", "money/revenue")
 READING = (
-    "/mesh/", "/mesh/tables", "/mesh/status", "/mesh/domains/shop", "/mesh/domains/shop/tests", "/mesh/domains/shop/orders/tests",
+    "/mesh/", "/mesh/tables", "/mesh/status", "/mesh/tests", "/mesh/domains/shop", "/mesh/domains/shop/tests", "/mesh/domains/shop/orders/tests",
     *(f"/mesh/domains/{address}/{question}" for address in ADDRESSES for question in QUESTIONS),
 )  # fmt: skip
 
@@ -493,6 +493,43 @@ def test_of_many_rules_that_fail_the_first_are_shown_and_the_rest_counted(place)
         assert f'/orders/tests">{left} more, on the page of its tests</a>' in client.get(f"/mesh/domains/{path}").text
     assert "more, on the page" not in client.get("/mesh/domains/shop/orders/tests").text
     assert client.get("/mesh/domains/shop/orders/tests").text.count("<code>many_") >= 6
+
+
+def test_status_shows_the_history_of_what_fails_and_the_domains_that_are_late(place, monkeypatch):
+    place.write("domains/shop/raw/orders.csv", "id,amount,buyer,note\n1,7000,x,y\n")
+    place.run()
+    client = Client(app_of(place))
+    found = client.get("/mesh/status.json").json()
+    (row,) = found["attention"]
+    assert [[item["status"] for item in test["history"]] for test in row["failing"]] == [["pass", "fail"]]
+    assert [(one["domain"], one["fails"], one["late"]) for one in found["domains"]] == [("shop", 1, 0)]
+    assert 'aria-label="Last 2 results of amount__maximum"' in client.get("/mesh/status").text
+    page = client.get("/mesh/tests")
+    assert 'aria-label="Last 2 results of amount__maximum"' in page.text
+    assert [one["table"] for one in client.get("/mesh/tests.json").json()["tables"]] == ["shop/orders"]
+
+    env = place.env()
+    levels = "slaProperties: [{property: frequency, value: 1, unit: d}]\n"
+    for name in ("raw_orders", "orders"):
+        contract = place.root / f"domains/shop/contracts/{name}.odcs.yaml"
+        contract.write_text(contract.read_text() + levels)
+    env = place.env()
+    later = overview.status(env, stand(env, datetime.now(UTC) + timedelta(days=4)))
+    ((domain),) = later["domains"]
+    assert (domain["fails"], domain["late"], domain["latest"], domain["late_by"]) == (1, 1, "shop/orders", "3 days")
+
+    monkeypatch.setattr("mesh_assets.catalog.overview.paged.__defaults__", (1,))
+    monkeypatch.setattr("mesh_assets.catalog.overview.PAGE", 1)
+    first = overview.status(env, stand(env, datetime.now(UTC) + timedelta(days=4)))
+    second = overview.status(env, stand(env, datetime.now(UTC) + timedelta(days=4)), page=2)
+    assert first["totals"]["attention"] == first["page"]["last"] == 2
+    assert {first["attention"][0]["table"], second["attention"][0]["table"]} == {"shop/orders", "shop/raw_orders"}
+
+
+def test_a_place_that_was_never_built_says_how_much_more_there_is(tmp_path, monkeypatch):
+    monkeypatch.setattr("mesh_assets.catalog.overview.PAGE", 1)
+    client = Client(app_of(small(tmp_path)))
+    assert "and 2 more: " in client.get("/mesh/status").text
 
 
 def test_what_is_masked_since_is_masked_in_rows_that_failed_before(place):

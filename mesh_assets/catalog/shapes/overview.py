@@ -89,15 +89,76 @@ class Running(TypedDict):
     log: str
 
 
+class Ran(TypedDict):
+    """What a test said once."""
+
+    at: Moment
+    subject: str
+    status: str
+    failing_rows: int | None
+    total_rows: int | None
+    message: str | None
+
+
+class Tested(TypedDict):
+    """A test with its last results, oldest first."""
+
+    name: str
+    promise: str
+    why: str
+    severity: Severity
+    columns: list[str]
+    status: str
+    history: list[Ran]
+
+
+class Flawed(Row):
+    """A table with those of its tests that do not pass."""
+
+    failing: list[Tested]
+
+
+class InTrouble(TypedDict):
+    """A domain of which a table fails or is late; `latest` is the one that is late by most."""
+
+    domain: str
+    title: str
+    status: Word
+    fails: int
+    late: int
+    latest: str | None
+    late_by: str | None
+
+
+class Totals(TypedDict):
+    """How many tables there are of each sort, shown or not."""
+
+    attention: int
+    warnings: int
+    never: int
+
+
+class NotPassing(TypedDict):
+    """Every test that does not pass, by table, the worst first."""
+
+    schema_version: Schema
+    tables: list[Flawed]
+    total: int
+    page: Page
+
+
 class Status(TypedDict):
     """What needs somebody today, and how the day went."""
 
     schema_version: Schema
     snapshot: int
     counts: Counts
-    attention: list[Row]
+    domains: list[InTrouble]
+    attention: list[Flawed]
+    page: Page
     warnings: list[Row]
     never: list[str]
+    totals: Totals
     running: list[Running]
     day: DayOf
     broken: list[Broken]
@@ -171,29 +232,6 @@ class Unread(TypedDict):
     schema_version: Schema
     domain: str
     problems: list[Fault]
-
-
-class Ran(TypedDict):
-    """What a test said once."""
-
-    at: Moment
-    subject: str
-    status: str
-    failing_rows: int | None
-    total_rows: int | None
-    message: str | None
-
-
-class Tested(TypedDict):
-    """A test with its last results, oldest first."""
-
-    name: str
-    promise: str
-    why: str
-    severity: Severity
-    columns: list[str]
-    status: str
-    history: list[Ran]
 
 
 class TestedTable(Bare):
