@@ -114,7 +114,7 @@ def edited(view: View, table: Table, one: ByHand, sent: Sent) -> tuple[Edit | No
 
 def tried(view: View, table: Table, name: str, edit: Edit) -> Json:
     """What the rule says of the published version, changed like this; nothing is kept."""
-    nothing = {"status": "never ran", "sample": [], "query": ""}
+    nothing = {"status": "never ran", "sample": [], "query": "", "subject": ""}
     try:
         found = testing.tried_as(view.env, table, edit.contract, name)
     except UsageError as error:  # never published

@@ -307,7 +307,13 @@ def _tried(view: View, table: Table, column: str, rule: Mapping[str, Any]) -> Js
     try:
         (item,) = testing.tried(view.env, table, column, rule)
     except UsageError as error:  # never published
-        return {"status": "never ran", "message": str(error).split("\n", 1)[0], "sample": [], "query": ""}
+        return {
+            "status": "never ran",
+            "message": str(error).split("\n", 1)[0],
+            "sample": [],
+            "query": "",
+            "subject": "",
+        }
     return dict(item)
 
 
@@ -396,7 +402,9 @@ def _form(
         "of": subject,
         "test": offer.name,
         "label": offer.label,
-        "fails": offer.help,
+        "fails": forms.spoken(offer.help, offer),
+        "example": offer.example,
+        "labels": {one.name: one.label for one in fields},
         "fields": [{name: getattr(one, name) for name in one.__slots__} for one in fields],
         "errors": dict(found),
         "problems": problems or [],

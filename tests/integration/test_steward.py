@@ -58,6 +58,13 @@ def test_a_steward_adds_a_test_sees_it_fail_and_takes_it_back(place, client):
     assert "id: amount__range" in unescape(tried.text)
     assert EVIL not in tried.text
     assert SECRET not in tried.text  # of the masked column
+    version = place.env().ledger.versions()["shop.orders"].version
+    assert f"Tried on version {version}, the newest that is published." in tried.text
+    assert "Save, although it fails" in tried.text
+    assert "the next version that breaks it is held" in tried.text
+    fine = client.post(f"{TESTS}/try", {**sent, "p_least": "5", "p_most": "90"}).text
+    assert "Save</button>" in fine
+    assert "although" not in fine
     assert text_of(place) == before  # nothing is written by trying
 
     saved = client.post(f"{TESTS}/save", sent)
@@ -77,6 +84,19 @@ def test_a_steward_adds_a_test_sees_it_fail_and_takes_it_back(place, client):
     again = client.post(f"{TESTS}/undo", {"edit": kept})
     assert again.status_code == 409
     assert "taken back already" in again.text
+
+
+def test_a_form_speaks_in_words(place, client):
+    place.run()
+    page = unescape(client.get(f"{TESTS}/new?of=amount&test=range").text)
+    assert "The value is below “At least” or above “At most”." in page
+    assert "least: 0\nmost: 100" in page  # the example
+    assert "Failing rows allowed</label>" in page
+    assert "What “Failing rows allowed” counts" in page
+    assert "Only rows where (SQL)</label>" in page
+    assert "Stops the version, readers keep the last good one</option>" in page
+    wrong = unescape(client.post(f"{TESTS}/try", form(client, "range", "amount", p_most="many")).text)
+    assert '<a href="#f-most">At most</a>' in re.search(r'role="alert">(.*?)</div>', wrong, re.DOTALL).group(1)
 
 
 def test_a_rule_is_changed_switched_off_and_on_and_removed(place, client):
