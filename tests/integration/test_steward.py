@@ -86,6 +86,28 @@ def test_a_steward_adds_a_test_sees_it_fail_and_takes_it_back(place, client):
     assert "taken back already" in again.text
 
 
+def test_every_test_stands_once_beside_what_can_be_done_with_it(place, client):
+    place.run()
+    page = client.get(TESTS).text
+    names = [test["name"] for test in client.get(f"{TESTS}.json").json()["tables"][0]["tests"]]
+    assert [name for name in names if page.count(f'<code class="small soft">{name}</code>') != 1] == []
+    assert page.count("<table>") == 1
+    assert [
+        word for word in ("what", "where", "when", "with", "how") if f"/mesh/domains/shop/orders/{word}" not in page
+    ] == []
+    assert 'aria-current="page">Tests</a>' in page
+    row = next(part for part in page.split("<tr>") if "some_rows</code>" in part)
+    assert 'aria-label="Switch off some_rows"' in row
+    assert 'aria-label="Change amount__maximum"' in next(
+        part for part in page.split("<tr>") if "amount__maximum</code>" in part
+    )
+    client.post(f"{TESTS}/switch", {"name": "some_rows", "on": "0", "revision": hidden(page, "revision")})
+    page = client.get(TESTS).text
+    assert "switched off" in page.split("<tr>")[-1]
+    assert 'aria-label="Switch on some_rows"' in page.split("<tr>")[-1]
+    assert "/mesh/domains/shop/what" in client.get("/mesh/domains/shop/tests").text
+
+
 def test_a_form_speaks_in_words(place, client):
     place.run()
     page = unescape(client.get(f"{TESTS}/new?of=amount&test=range").text)
