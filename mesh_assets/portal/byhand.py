@@ -119,7 +119,7 @@ def tried(view: View, table: Table, name: str, edit: Edit) -> Json:
 
 def told(ask: Callable[[], Sequence[testing.Item]]) -> Json:
     """The one result of a try; or, in its place, why there is none."""
-    nothing = {"sample": [], "query": ""}
+    nothing = {"sample": [], "query": "", "subject": ""}
     try:
         found = ask()
     except UsageError as error:  # never published

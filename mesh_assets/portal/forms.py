@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
 from mesh_assets.audit.library.kinds import Form, Parameter
 from mesh_assets.audit.values import NUMBERS, Family
+from mesh_assets.catalog.words import consequence
 from mesh_assets.contract import Column, Contract
 from mesh_assets.domain import Mesh
 from mesh_assets.errors import Problem
@@ -16,7 +17,18 @@ from mesh_assets.offered import Offer, family_of
 Sent = Mapping[str, Sequence[str]]
 """A form as a browser sends it."""
 PREFIX = "p_"
-SEVERITIES = {"error": "Stop the domains that use it", "warning": "Warn only"}
+SEVERITIES = {word: consequence(word).capitalize() for word in ("error", "warning")}
+LABELS = {
+    "least": "At least",
+    "most": "At most",
+    "at_most": "Failing rows allowed",
+    "unit": "Allowed in",
+    "when": "Only rows where (SQL)",
+    "query": "Query (SQL)",
+    "condition": "Condition (SQL)",
+    "expression": "Expression (SQL)",
+}
+"""Of parameters whose names say too little."""
 _LONG = frozenset({Form.CONDITION, Form.EXPRESSION, Form.QUERY})
 _LISTS = frozenset({Form.VALUES, Form.DAYS})
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
@@ -62,7 +74,20 @@ def fields(
         shown: Values by parameter, or texts as they were sent.
         errors: What is wrong, by parameter.
     """
-    return [_field(one, contract, mesh, shown.get(one.name), errors.get(one.name, "")) for one in offer.parameters]
+    found = [_field(one, contract, mesh, shown.get(one.name), errors.get(one.name, "")) for one in offer.parameters]
+    return [replace(one, help=spoken(one.help, offer), error=spoken(one.error, offer)) for one in found]
+
+
+def label_of(name: str) -> str:
+    """What stands above the field of a parameter."""
+    return LABELS.get(name) or f"{name[:1].upper()}{name[1:].replace('_', ' ')}"
+
+
+def spoken(text: str, offer: Offer) -> str:
+    """A text that names parameters as the file does, as it is said beside a form: by the labels of their fields."""
+    for one in offer.parameters:
+        text = text.replace(f"`{one.name}`", f"“{label_of(one.name)}”")
+    return text
 
 
 def read(offer: Offer, sent: Sent, column: Column | None) -> Read:
@@ -136,7 +161,7 @@ def _field(one: Parameter, contract: Contract, mesh: Mesh, value: object, error:
         options = (("", "–"), *options)
     return Field(
         name=one.name,
-        label=f"{one.name[:1].upper()}{one.name[1:].replace('_', ' ')}",
+        label=label_of(one.name),
         help=one.help + (" One on each line." if control == "list" else ""),
         control=control,
         needed=one.needed,

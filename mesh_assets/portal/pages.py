@@ -186,6 +186,7 @@ def _tests(view: View, address: Address, name: str, tables: Sequence[Table], pag
     data = {
         "schema_version": SCHEMA_VERSION,
         "domain": domain,
+        "urls": names.urls(address),
         "page": page,
         "tables": [
             {

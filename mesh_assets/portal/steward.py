@@ -4,7 +4,7 @@ What is written is written by `authoring`; what is offered is in `offered`. The 
 """
 
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -36,7 +36,7 @@ _KIND = frozenset(
 LONGEST = 2_000
 """Characters of a reason."""
 SHOWN = 50
-"""Tests on one page that columns say in their own keys: a table may have hundreds."""
+"""Tests on one page: a table may have hundreds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +96,34 @@ def tests(view: View, query: Query, domain: str, table: str) -> Page:
     item = view.env.mesh.tables[f"{domain}.{table}"]
     if item.contract is None:
         return page
-    return replace(page, data={**page.data, "writing": rules(view, item, query)})
+    writing = rules(view, item)
+    every = _rows(page.data["tables"][0]["tests"], writing)
+    shown, at = overview.paged(every, pages.number(query), size=SHOWN)
+    saved = next((one for one in writing["edits"] if one["id"] == query.get("saved")), None)
+    more = {"rows": shown, "total": len(every), "page": at, "saved": saved}
+    return replace(page, data={**page.data, "writing": {**writing, **more}})
 
 
-def rules(view: View, table: Table, query: Query) -> Json:
-    """For the page of a table's tests: its rules, what was changed from here, and what has just been saved."""
+def _rows(tests: Sequence[Json], writing: Json) -> list[Json]:
+    """Every test with what can be changed of it here; rules that are switched off come last."""
+    written = {one["name"]: {**one, "switch": True, "remove": not one["off"]} for one in writing["rules"]}
+    said = {
+        one["name"]: {**one, "form": "rule" if one["form"] else "", "switch": False, "off": False}
+        for one in writing["said"]
+    }
+    nothing = {"form": "", "switch": False, "remove": False, "off": False}
+    rows = [{**test, "rule": written.get(test["name"]) or said.get(test["name"]) or nothing} for test in tests]
+    known = {test["name"] for test in tests}
+    rest = {"status": "", "history": [], "columns": []}
+    for one in (*written.values(), *said.values()):
+        if one["name"] not in known:
+            row = {"name": one["name"], "promise": one["label"], "severity": one["severity"], "why": one.get("why", "")}
+            rows.append({**rest, **row, "rule": one})
+    return rows
+
+
+def rules(view: View, table: Table) -> Json:
+    """For the page of a table's tests: its rules, what its columns say, and what was changed from here."""
     listed = []
     for one in authoring.written(view.env.mesh, table):
         kind, hand = recognised(one.rule), handwritten.of_rule(one)
@@ -112,14 +135,10 @@ def rules(view: View, table: Table, query: Query) -> Json:
              "where": f"{one.where.path}:{one.where.line}"}
         )  # fmt: skip
     log = edits.recent(view.env, table)
-    said, page = overview.paged(byhand.listed(view, table), pages.number(query), size=SHOWN)
-    saved = next((one.as_json() for one in log if one.id == query.get("saved")), None)
     return {
         "rules": listed,
-        "said": said,
-        "said_page": page,
+        "said": byhand.listed(view, table),
         "edits": [one.as_json() for one in log],
-        "saved": saved,
         "revision": _revision(view, table),
     }
 
@@ -392,7 +411,9 @@ def _form(
         "of": subject,
         "test": offer.name,
         "label": offer.label,
-        "fails": offer.help,
+        "fails": forms.spoken(offer.help, offer),
+        "example": offer.example,
+        "labels": {one.name: one.label for one in fields},
         "fields": [{name: getattr(one, name) for name in one.__slots__} for one in fields],
         "errors": dict(found),
         "problems": problems or [],

@@ -55,10 +55,10 @@ def test_from_a_failing_domain_to_a_trusted_one(page, place, in_a_thread):
 
     # A rule that would have told earlier; tried on the version that readers have, then saved.
     page.goto("/mesh/domains/shop/orders/tests/new?of=amount&test=range")
-    page.get_by_label("Most", exact=True).fill("15")
+    page.get_by_label("At most", exact=True).fill("15")
     page.get_by_role("button", name="Try it on the data").click()
     assert "1 of 2 rows" in page.locator("#tried").inner_text()
-    page.get_by_label("Most", exact=True).fill("500")
+    page.get_by_label("At most", exact=True).fill("500")
     page.get_by_label("Why it matters").fill("Nobody buys so much.")
     page.get_by_role("button", name="Try it on the data").click()
     assert "Holds for all 2 rows" in page.locator("#tried").inner_text()

@@ -58,6 +58,13 @@ def test_a_steward_adds_a_test_sees_it_fail_and_takes_it_back(place, client):
     assert "id: amount__range" in unescape(tried.text)
     assert EVIL not in tried.text
     assert SECRET not in tried.text  # of the masked column
+    version = place.env().ledger.versions()["shop.orders"].version
+    assert f"Tried on version {version}, the newest that is published." in tried.text
+    assert "Save, although it fails" in tried.text
+    assert "the next version that breaks it is held" in tried.text
+    fine = client.post(f"{TESTS}/try", {**sent, "p_least": "5", "p_most": "90"}).text
+    assert "Save</button>" in fine
+    assert "although" not in fine
     assert text_of(place) == before  # nothing is written by trying
 
     saved = client.post(f"{TESTS}/save", sent)
@@ -77,6 +84,41 @@ def test_a_steward_adds_a_test_sees_it_fail_and_takes_it_back(place, client):
     again = client.post(f"{TESTS}/undo", {"edit": kept})
     assert again.status_code == 409
     assert "taken back already" in again.text
+
+
+def test_every_test_stands_once_beside_what_can_be_done_with_it(place, client):
+    place.run()
+    page = client.get(TESTS).text
+    names = [test["name"] for test in client.get(f"{TESTS}.json").json()["tables"][0]["tests"]]
+    assert [name for name in names if page.count(f'<code class="small soft">{name}</code>') != 1] == []
+    assert page.count("<table>") == 1
+    assert [
+        word for word in ("what", "where", "when", "with", "how") if f"/mesh/domains/shop/orders/{word}" not in page
+    ] == []
+    assert 'aria-current="page">Tests</a>' in page
+    row = next(part for part in page.split("<tr>") if "some_rows</code>" in part)
+    assert 'aria-label="Switch off some_rows"' in row
+    assert 'aria-label="Change amount__maximum"' in next(
+        part for part in page.split("<tr>") if "amount__maximum</code>" in part
+    )
+    client.post(f"{TESTS}/switch", {"name": "some_rows", "on": "0", "revision": hidden(page, "revision")})
+    page = client.get(TESTS).text
+    assert "switched off" in page.split("<tr>")[-1]
+    assert 'aria-label="Switch on some_rows"' in page.split("<tr>")[-1]
+    assert "/mesh/domains/shop/what" in client.get("/mesh/domains/shop/tests").text
+
+
+def test_a_form_speaks_in_words(place, client):
+    place.run()
+    page = unescape(client.get(f"{TESTS}/new?of=amount&test=range").text)
+    assert "The value is below “At least” or above “At most”." in page
+    assert "least: 0\nmost: 100" in page  # the example
+    assert "Failing rows allowed</label>" in page
+    assert "What “Failing rows allowed” counts" in page
+    assert "Only rows where (SQL)</label>" in page
+    assert "Stops the version, readers keep the last good one</option>" in page
+    wrong = unescape(client.post(f"{TESTS}/try", form(client, "range", "amount", p_most="many")).text)
+    assert '<a href="#f-most">At most</a>' in re.search(r'role="alert">(.*?)</div>', wrong, re.DOTALL).group(1)
 
 
 def test_a_rule_is_changed_switched_off_and_on_and_removed(place, client):
