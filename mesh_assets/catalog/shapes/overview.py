@@ -246,5 +246,6 @@ class TestsOf(TypedDict):
 
     schema_version: Schema
     domain: str
+    urls: Urls
     page: Page
     tables: list[TestedTable]
