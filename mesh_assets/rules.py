@@ -130,10 +130,13 @@ def _is_a_slip(stray: Stray, one: DomainDraft) -> bool:
 
 def inputs_are_read(draft: Draft) -> Iterator[Problem]:
     """What is declared under `inputs:` is read by a table, referred to by a contract, or tested by one of its own."""
+    known = {table.name for one in _read(draft) for table in one.tables}
     for one in _read(draft):
         if one.problems or one.strays:
             continue  # what reads it may be what cannot be read
         read = {name for table in one.tables for name in (*table.inputs, *table.references)}
+        if not known.issuperset(reads.table for found in one.reads.values() for reads in found):
+            continue  # one of the names that nobody knows may mean it
         for port in one.domain.inputs:
             if port.table not in read and port.contract is None:
                 mend = "Take it out; or, if it is to be watched and not read, give it a `contract:` that tests it."
