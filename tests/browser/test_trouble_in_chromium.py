@@ -96,7 +96,7 @@ def test_pages_fit_a_narrow_window_with_everything_opened(open_page, paths, widt
 def test_a_job_and_a_form_that_was_tried_are_sound_too(open_page):
     page = open_page(viewport={"width": 320, "height": 800})
     page.goto("/mesh/domains/shop/orders/tests/new?of=amount&test=range")
-    page.get_by_label("Most", exact=True).fill("25")
+    page.get_by_label("At most", exact=True).fill("25")
     page.get_by_role("button", name="Try it on the data").click()
     page.wait_for_selector("text=of 3 rows")
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
