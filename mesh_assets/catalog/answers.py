@@ -144,8 +144,7 @@ def _contract_of(env: Environment, address: Address, version: Version | None) ->
     """The contract that an address is about, and whether it is the one that its version was published under."""
     if address.version is None:
         return env.mesh.tables[address.name].contract, True
-    table, own = terms.table_of(env, address.name, version)
-    return table.contract, own
+    return terms.contract_of(env, address.name, version)
 
 
 def _came_out(version: Version) -> str:
