@@ -27,6 +27,17 @@ def git(root: Path, *words: str) -> str:
     return done.stdout.strip()
 
 
+def committed_and_run(place: Place) -> Place:
+    """A mesh in a git repository of its own, everything in it published."""
+    git(place.root, "init", "-q", "-b", "main")
+    git(place.root, "config", "user.email", "t@example.org")
+    git(place.root, "config", "user.name", "Tess")
+    git(place.root, "add", "-A")
+    git(place.root, "commit", "-qm", "base")
+    assert set(place.statuses().values()) == {"published"}
+    return place
+
+
 def make(root: Path, **settings: object) -> Place:
     """Orders, revenue that rests on them in another domain, and a table that nobody touches; committed and run."""
     place = Place(root)
@@ -47,13 +58,7 @@ def make(root: Path, **settings: object) -> Place:
     place.contract("finance.revenue", {"total": "BIGINT; logicalTypeOptions: {minimum: 50}"})
     place.domain("quiet", "")
     place.sql("quiet.one", "select 1 as n")
-    git(root, "init", "-q", "-b", "main")
-    git(root, "config", "user.email", "t@example.org")
-    git(root, "config", "user.name", "Tess")
-    git(root, "add", "-A")
-    git(root, "commit", "-qm", "base")
-    assert set(place.statuses().values()) == {"published"}
-    return place
+    return committed_and_run(place)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

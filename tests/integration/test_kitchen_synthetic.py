@@ -10,7 +10,7 @@ from mesh_assets import testing
 from mesh_assets.errors import UsageError
 from mesh_assets.kitchen.api import Kitchen
 from mesh_assets.orchestration.run import run
-from tests.integration.test_kitchen import files, git
+from tests.integration.test_kitchen import committed_and_run, files, git
 from tests.making import Place
 
 CITIES = {"Basel": "BS", "Liestal": "BL", "Bern": "BE", "Thun": "BE", "Chur": "GR"}
@@ -102,13 +102,7 @@ def make(root: Path, **settings: object) -> Place:
     )
     place.sql("finance.revenue", "select sum(total)::bigint as total from shop.sales")
     place.contract("finance.revenue", {"total": "BIGINT; logicalTypeOptions: {minimum: 100000}"})
-    git(root, "init", "-q", "-b", "main")
-    git(root, "config", "user.email", "t@example.org")
-    git(root, "config", "user.name", "Tess")
-    git(root, "add", "-A")
-    git(root, "commit", "-qm", "base")
-    assert set(place.statuses().values()) == {"published"}
-    return place
+    return committed_and_run(place)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
