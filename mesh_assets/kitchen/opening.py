@@ -222,7 +222,8 @@ def renew(records: Records, site: Site, mine: git.Repository, theirs: git.Reposi
         tested = promotion.record["commit"].get("tested")
         if promotion.reverted is not None and promotion.at > site.opened and tested and site.commit:
             if mine.is_ancestor(tested, "HEAD") and theirs.is_ancestor(tested, "HEAD"):
-                mine.as_one(site.commit, f"Kitchen {site.name}")
+                # With the old one's name: the same words within the same second would be the very same commit again.
+                mine.as_one(site.commit, f"Kitchen {site.name}, again after {tested[:12]} was taken back")
             return
 
 
