@@ -11,7 +11,7 @@ import time
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 from urllib.parse import quote
 
 from mesh_assets.errors import RunError, UsageError
@@ -212,6 +212,21 @@ class SqliteCatalog:
         """Within `locked`, alone at committing: which it is already."""
         yield
 
+    @contextmanager
+    def kept_open(self) -> Generator[None]:
+        """Have the file open all the while, for processes that come and go.
+
+        Who closes it last copies the log into it, alone. Whoever comes then has to wait, and DuckDB's SQLite, which is built
+        without `usleep`, waits by whole seconds. It is open in a process of its own (see above), which ends with this one.
+        """
+        words = [sys.executable, "-I", "-S", "-c", _KEEP_OPEN, f"{self.path.absolute().as_uri()}?mode=rw"]
+        keeper = subprocess.Popen(  # noqa: S603 (our own interpreter and script)
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        with keeper:
+            cast("IO[bytes]", keeper.stdout).readline()  # nothing when it failed: then it is slower, that is all
+            yield
+
     def forked(self, folder: Path) -> "SqliteCatalog":
         """Where `fork` puts a copy for this folder, made or not."""
         return SqliteCatalog(folder / "catalog.sqlite")
@@ -247,6 +262,14 @@ class SqliteCatalog:
         for file in (self.path, Path(f"{self.path}-wal"), Path(f"{self.path}-shm"), Path(f"{self.path}.lock")):
             file.unlink(missing_ok=True)
 
+
+_KEEP_OPEN = """\
+import sqlite3, sys
+con = sqlite3.connect(sys.argv[1], uri=True)
+con.execute("SELECT count(*) FROM sqlite_master").fetchall()
+print("open", flush=True)
+sys.stdin.read()
+"""
 
 _COPY = """
 import json, os, sqlite3, sys
@@ -388,6 +411,11 @@ class PostgresCatalog:
             self._holding.con = None
             with suppress(Exception):  # the server may be gone; its locks are gone with it
                 con.close()
+
+    @contextmanager
+    def kept_open(self) -> Generator[None]:
+        """Nothing to do: the server has it open."""
+        yield
 
     @contextmanager
     def committing(self) -> Generator[None]:

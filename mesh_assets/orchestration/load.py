@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
-from dagster._core.definitions.executor_definition import MULTI_PROC_CONFIG
 
 from mesh_assets import modules, python
 from mesh_assets.domain import Mesh, Table, Toolchain
@@ -28,6 +27,7 @@ from mesh_assets.orchestration import (
     tables,
     watching,
 )
+from mesh_assets.orchestration.executing import executor
 from mesh_assets.orchestration.io import LakeIO
 from mesh_assets.settings import Settings
 
@@ -35,17 +35,6 @@ if TYPE_CHECKING:
     from mesh_assets.environment import Environment
 
 
-PRELOADED = (
-    "dagster",
-    "dagster._core.storage.event_log",
-    "dagster._core.storage.runs",
-    "dagster._core.storage.schedules",
-    "alembic.script",
-    "mesh_assets.orchestration.load",
-    "mesh_assets.build",
-    "duckdb",
-)
-"""What every step needs, and what takes most of its start-up to import."""
 FRAMES = 4
 """Of Python's stack, per table of a chain: the table, its input port, and as much again."""
 
@@ -117,7 +106,7 @@ def _loaded(mesh: Mesh, only: str | None, settings: Settings | None) -> Loaded:
             *pipelines.schedules(mesh, only, settings),
         ],
         resources={"io_manager": LakeIO(open_environment)},
-        executor=_executor(mesh, chosen),
+        executor=executor(mesh, chosen, open_environment),
     )
     return Loaded(definitions, {name: tuple(map(str, told)) for name, told in broken.items()})
 
@@ -184,24 +173,6 @@ def _opener(mesh: Mesh, settings: Settings | None) -> tables.OpenEnvironment:
         return Environment.open(mesh, settings)
 
     return open_environment
-
-
-def _executor(mesh: Mesh, chosen: Sequence[str]) -> dg.ExecutorDefinition:
-    """One process per run, unless a domain of the location asks for one per step."""
-    asks = any(mesh.domains[name].executor == "multiprocess" for name in chosen if name in mesh.domains)
-    return step_processes() if asks else dg.in_process_executor
-
-
-def step_processes() -> dg.ExecutorDefinition:
-    """Dagster's own executor with a process per step; each begins with the packages imported, as a fork of one that has them.
-
-    Only packages: what a domain's own code opens when it is imported is not for a fork to share. `start_method` in a run's
-    configuration goes before.
-    """
-    forks = {"start_method": {"forkserver": {"preload_modules": list(PRELOADED)}}}
-    return dg.multiprocess_executor.configured(
-        lambda config: {**forks, **config}, config_schema=MULTI_PROC_CONFIG, name="multiprocess"
-    )
 
 
 def _told(error: BaseException, folder: Path, root: Path) -> Sequence[str]:

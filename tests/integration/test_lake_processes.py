@@ -115,6 +115,20 @@ def test_several_processes_may_create_one_lake(tmp_path, lake_config):
     lake.close()
 
 
+def test_a_catalog_that_is_kept_open_is_put_away_by_nobody_else(sqlite_lake):
+    """Who closes it last does so alone, and DuckDB's SQLite, without `usleep`, waits for it by whole seconds."""
+    log = Path(f"{sqlite_lake.catalog.path}-wal")
+    with sqlite_lake.catalog.kept_open():
+        for name in "ab":
+            answers(start("write", sqlite_lake, LakeConfig(), name=name, times=1))
+            assert log.exists()
+        assert sqlite_lake.tables() == ("a.t0", "b.t0")
+    assert not log.exists()
+    assert sqlite_lake.tables() == ("a.t0", "b.t0")
+    answers(start("write", sqlite_lake, LakeConfig(), name="c", times=1))
+    assert not log.exists()
+
+
 def test_a_process_that_forks_goes_on_and_so_does_its_child(lake, lake_config):
     (answer,) = answers(start("work_after_fork", lake, lake_config), seconds=60)
     assert answer["status"] == 0
