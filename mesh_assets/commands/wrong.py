@@ -5,6 +5,7 @@ from typing import Any
 
 from mesh_assets.errors import nearest
 
+_MORE = re.compile(r"Got unexpected extra argument(?:\(s\)|s)? \((.*)\)")
 _COMMAND = re.compile(r"No such command '([^']*)'")
 
 KINDS = {"int": "a whole number", "float": "a number", "bool": "`true` or `false`"}
@@ -22,6 +23,10 @@ def words(error: Any) -> str:  # noqa: ANN401 - Typer does not export its kinds 
         return f"`{called}` has no option `{option}`\n    {nearest(option, known, otherwise=mend)}"
     if unknown := _COMMAND.match(error.message):
         return f"`{called}` has no command `{unknown[1]}`\n    {nearest(unknown[1], error.ctx.command.commands, otherwise=mend)}"
+    if more := _MORE.match(error.message):
+        return f"`{called}` takes no more words than it has, and there is `{more[1]}`\n    {mend}"
+    if option:
+        return f"`{option}` needs a value\n    {mend}"
     param = getattr(error, "param", None)
     if param is None:
         return f"{_sentence(error.message)}\n    {mend}"

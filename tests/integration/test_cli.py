@@ -275,6 +275,8 @@ def test_wrong_use_is_told_in_words(ran, tmp_path):
         ("run", "--forse"): ("`mesh run` has no option `--forse`", "Did you mean `--force`?"),
         ("sql", "select 1", "--at", "abc"): ("`--at` is a whole number, not `abc`", "`mesh sql --help`"),
         ("dev", "--port", "99999"): ("`--port` is at most 65535, not 99999",),
+        ("status", "shop"): ("`mesh status` takes no more words than it has, and there is `shop`",),
+        ("test", "--junit"): ("`--junit` needs a value",),
         ("test", "--fail-on", "never"): ("--fail-on is `warn` or `error`, not `never`",),
     }
     for words, expected in cases.items():
