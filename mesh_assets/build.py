@@ -24,13 +24,14 @@ from mesh_assets.changes.shape import shape_of
 from mesh_assets.contract import Kind
 from mesh_assets.domain import Load, Table, Toolchain
 from mesh_assets.environment import Environment, contract_hash
-from mesh_assets.errors import ConfigError, RunError, Superseded
+from mesh_assets.errors import ConfigError, Place, RunError, Superseded
 from mesh_assets.handover import unreadable
 from mesh_assets.lake import Mode, Publication, Staged, masking
 from mesh_assets.lake.sqltext import parquet
 from mesh_assets.ledger import Input, Record
 from mesh_assets.partitions import Partition
 from mesh_assets.reading.source import read_text
+from mesh_assets.reading.sqlplace import place_in, words_of
 from mesh_assets.schemas.attached import audit
 from mesh_assets.step import (
     Outcome,
@@ -39,7 +40,6 @@ from mesh_assets.step import (
     begin,
     disagreeing,
     end,
-    first_lines,
     kept_if_it_fails,
     prepare,
     read_record,
@@ -348,10 +348,27 @@ def _explained(step: Step, table: Table) -> Generator[None]:
         if table.toolchain is not Toolchain.SQL:
             raise
         where = table.path.relative_to(mesh.root) if table.path.is_relative_to(mesh.root) else table.path
-        told = first_lines(str(error))
+        told = words_of(str(error))
         if not isinstance(error, (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)):
             told = without_values(step, table, told)
-        raise RunError(f"{where}: {told}") from None
+        text = table.path.read_text(encoding="utf-8")
+        found = place_in(_located(step, error, text), text, above=1)
+        place = Place(str(where), *found) if found else where
+        raise RunError(f"{place}: {told}") from None
+
+
+def _located(step: Step, error: Exception, text: str) -> str:
+    """The error with the line that it is about; of a query that is bound as a relation DuckDB does not say it."""
+    import duckdb
+
+    if "\nLINE " in str(error):
+        return str(error)
+    query = text.rstrip().rstrip(";")
+    try:
+        step.con.execute(f"DESCRIBE FROM (\n{query}\n)")
+    except duckdb.Error as again:
+        return str(again)
+    return str(error)
 
 
 def without_values(step: Step, table: Table, told: str) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from mesh_assets.commands import account, agent, backfill, edits, kitchen, maintain, pipeline, portal
+from mesh_assets.commands import account, agent, backfill, edits, kitchen, maintain, pipeline, portal, wrong
 from mesh_assets.commands.change import app as change
 from mesh_assets.commands.common import (
     AsJson,
@@ -19,6 +19,7 @@ from mesh_assets.commands.common import (
     note,
     place,
     print_json,
+    stand_in,
 )
 from mesh_assets.commands.impact import impact
 from mesh_assets.commands.lineage import app as lineage
@@ -77,6 +78,27 @@ app.command(epilog='Example: `mesh pause sales --why "the CRM is being moved"`')
 app.command(epilog="Example: `mesh resume sales`")(pipeline.resume)
 
 
+def _version(*, value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        typer.echo(f"mesh_assets {version('mesh_assets')}")
+        raise typer.Exit
+
+
+@app.callback()
+def before(
+    mesh: Annotated[
+        Path | None, typer.Option("--mesh", metavar="DIR", help="The mesh, as after the command.", callback=stand_in)
+    ] = None,
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Say the version, and end.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """What may stand before every command; `mesh` and `version` are seen to by their callbacks."""
+
+
 def main() -> None:
     """Run the command; what a person can mend is told in its own words, without a traceback."""
     try:
@@ -90,7 +112,7 @@ def main() -> None:
         note("stopped; what was published stays")
         sys.exit(130)
     except WrongWords as error:
-        cast("typer.BadParameter", error).show()
+        note(wrong.words(error))
         sys.exit(2)
 
 

@@ -206,7 +206,9 @@ def status_table(report: Mapping) -> None:
         if row["last"] in ("held", "failed") and row["message"]:
             _message(console, row["last"], row["table"], row["message"])
     for item in report["broken"]:
-        _message(console, "failed", f"domain {item['domain']}", "it could not be loaded, `mesh check` says why")
+        first, *more = item["problems"]
+        rest = f"\n    {len(more)} more: mesh check" if more else ""
+        _message(console, "failed", f"domain {item['domain']}", f"it could not be loaded: {first}{rest}")
     for item in report["deprecated"]:
         console.print(Text.assemble(_word("warn"), f" {item['port']} is {item['says']}"), soft_wrap=True)
     for item in report["paused"]:
@@ -505,7 +507,9 @@ def _state(row: Mapping) -> Text:
     style = {"passed with warnings": "yellow", "running": "", "upcoming": ""}.get(row["state"], "bold red")
     said = str(row["says"]).splitlines()[0] if row["says"] else ""
     short = row["last"] in ("held", "failed") and row["message"]  # told in full below
-    return Text.assemble((row["state"], style), "" if short or row["state"] == "passed with warnings" else f": {said}")
+    if row["state"] == "passed with warnings" and "does not admit" not in said:
+        short = True  # the tests stand beside it
+    return Text.assemble((row["state"], style), "" if short else f": {said}")
 
 
 def _minute(text: str | None) -> str:

@@ -34,6 +34,19 @@ def of_table(env: Environment, table: Table, versions: Mapping[str, Version]) ->
     return "\n".join(said)
 
 
+def taken(env: Environment, table: Table, version: Version | None) -> str:
+    """Of every input whose version the table was made from although its domain does not admit it; empty when there is none."""
+    said = []
+    for name, item in ((version.record.get("inputs") or {}) if version else {}).items():
+        port, read = env.mesh.port(table.domain, name), item["version"]
+        if read is None or port is None or port.contract is None or port.on_failure is not OnFailure.WARN:
+            continue
+        verdict = env.ledger.judged(table.domain, name, read, port.contract.hash)
+        if verdict is not None and not verdict.admitted:
+            said.append(f"{sentence(table.domain, verdict)}{_consequence(env, port, table.domain, verdict)}")
+    return "; ".join(said)
+
+
 def _consequence(env: Environment, port: InputPort, reader: str, verdict: Admission) -> str:
     if port.on_failure is OnFailure.WARN:
         return "; it is taken all the same"

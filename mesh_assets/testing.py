@@ -8,7 +8,7 @@ from mesh_assets import authoring, build
 from mesh_assets.admission import judge
 from mesh_assets.audit import plan as plans
 from mesh_assets.audit.guard import time_limit
-from mesh_assets.audit.result import Result
+from mesh_assets.audit.result import Result, Status
 from mesh_assets.audit.values import column_type
 from mesh_assets.audit.words import result_json
 from mesh_assets.contract import Contract, Kind
@@ -27,7 +27,13 @@ Item = dict[str, object]
 """One test's result: as `audit.words.result_json`, with `subject`: what was tested, in words."""
 
 
-def test(env: Environment, tables: Iterable[str], *, cached: bool = True) -> Iterator[Item]:  # noqa: PT028 - no test of pytest's
+def test(
+    env: Environment,
+    tables: Iterable[str],
+    *,
+    cached: bool = True,  # noqa: PT028 - no test of pytest's
+    unloadable: Mapping[str, str] | None = None,  # noqa: PT028
+) -> Iterator[Item]:
     """Execute the tests of these tables, one table after the other.
 
     With `cached`, statistics of data files and earlier verdicts on the same files stand for reading them.
@@ -35,6 +41,13 @@ def test(env: Environment, tables: Iterable[str], *, cached: bool = True) -> Ite
     A published version is tested as it is. Where a newer candidate is held, the candidate is tested instead: it is what
     its owner has to mend. Tests of a toolchain's own (dbt's) are those of the last build. The input ports through which a
     domain's tables read come last.
+
+    Args:
+        env: The environment.
+        tables: Whose tests.
+        cached: See above.
+        unloadable: Domains whose code does not load, with why: the tests of a table of theirs that was never published
+            could not be executed.
     """
     env.sync()
     wanted = [env.mesh.tables[name] for name in env.mesh.tables if name in set(tables)]
@@ -43,7 +56,8 @@ def test(env: Environment, tables: Iterable[str], *, cached: bool = True) -> Ite
         if table.engine:
             yield from elsewhere(env, table)
             continue
-        yield from _table(env, table, versions.get(table.name), last.get(table.name), cached=cached)
+        found = list(_table(env, table, versions.get(table.name), last.get(table.name), cached=cached))
+        yield from found or _unloadable(table, (unloadable or {}).get(table.domain, ""))
     yield from _ports(env, wanted)
 
 
@@ -173,6 +187,14 @@ def _explained_elsewhere(table: Table) -> Iterator[Item]:
         how = "names and types of the columns" if by_names else f"a query of {table.engine}"
         step = plans.Step(test=test, rung=rung, how=how, reads=None, why=why)
         yield {"table": table.name.replace(".", "/", 1), "subject": f"on {table.engine}", **plans.explained(step)}
+
+
+def _unloadable(table: Table, why: str) -> Iterator[Item]:
+    """Tests that nothing can be said of, because nothing was ever built."""
+    for test in table.contract.tests if table.contract and why else ():
+        message = f"{test.name} could not be executed: its domain cannot be loaded: {why}"
+        result = Result(test=test, status=Status.ERROR, failing_rows=0, message=message)
+        yield {**result_json(result, table.name), "subject": "never published"}
 
 
 def _table(

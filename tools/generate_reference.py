@@ -126,6 +126,7 @@ def _cli() -> Iterator[str]:
     yield "| 2 | wrong use, or a file of the mesh says something it must not |"
     yield "| 3 | it could not run: no lake, disk full, code that raised |"
     yield "| 130 | you stopped it; what was published stays |\n"
+    yield "`mesh --version` says the version. `--mesh DIR` may stand before the command as well: `mesh --mesh DIR check`.\n"
     for name, sub in leaves(command):
         yield from _command(name, sub.help, sub.epilog, sub.params)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from mesh_assets import order
-from mesh_assets.account.states import State, Status
+from mesh_assets.account.states import HINDERED, State, Status
 from mesh_assets.domain import Mesh
 from mesh_assets.order import Standing
 
@@ -87,6 +87,7 @@ def causes(
     *,
     refused: Mapping[str, str] | None = None,
     expected: Iterable[str] | None = None,
+    unloadable: Iterable[str] = (),
     known: Mapping[str, str] | None = None,
 ) -> Causes:
     """Where every trouble comes from.
@@ -99,6 +100,7 @@ def causes(
         builds: Good builds of a table.
         refused: Tables to the input that their domain refuses.
         expected: Tables whose lateness counts; default: all that are late.
+        unloadable: Domains whose code does not load.
         known: Tables that an incident is about to what is blamed in it, until they have caught up: where several could be
             blamed that stays, and who is late only because it has not caught up is no new cause.
     """
@@ -107,15 +109,12 @@ def causes(
     blames: dict[str, Blame] = {}
     behind: dict[str, str] = {}
     through: dict[str, str] = {}
+    broken = _not_loaded(mesh, why, unloadable)
     for name in mesh.tables:
         reason = why[name]
-        blame = None
-        if reason.state is Standing.FAILED:
-            blame = it.failure(name)
-        elif reason.state is Standing.MISSING:
-            blame = _missing(mesh, name, reason, blames)
-        elif reason.state is Standing.CURRENT and (held := it.held(name)):
-            blame = it.hold(name, held)
+        blame = broken.get(name) or _stopped(it, name, reason, blames)
+        if blame is not None or reason.state is Standing.MISSING:
+            pass
         elif reason.state is Standing.DISAGREES or (statuses[name].late and name in counted):
             source = _trouble_above(mesh, name, behind, through)
             if source:
@@ -148,6 +147,29 @@ def _further(name: str, through: Mapping[str, str], blame: Blame) -> Blame:
         way.append(at)
     rest = blame.path[blame.path.index(at) + 1 :] if at in blame.path else ()
     return Blame(cause=blame.cause, domain=blame.domain, kind=blame.kind, path=(*way, *rest))
+
+
+def _not_loaded(mesh: Mesh, why: Mapping[str, order.Why], unloadable: Iterable[str]) -> dict[str, Blame]:
+    """Tables that would be built if their domain's code did load; the first of each domain stands for it."""
+    first: dict[str, str] = dict.fromkeys(unloadable, "")
+    found = {}
+    for name, table in mesh.tables.items():
+        if table.domain in first and why[name].state in HINDERED:
+            cause = first[table.domain] = first[table.domain] or name
+            path = tuple(dict.fromkeys((name, cause)))
+            found[name] = Blame(cause=cause, domain=table.domain, kind=Kind.BROKEN, path=path)
+    return found
+
+
+def _stopped(it: "_Search", name: str, reason: order.Why, blames: Mapping[str, Blame]) -> Blame | None:
+    """Of a table that failed, misses something, or goes on without the newest."""
+    if reason.state is Standing.FAILED:
+        return it.failure(name)
+    if reason.state is Standing.MISSING:
+        return _missing(it.mesh, name, reason, blames)
+    if reason.state is Standing.CURRENT and (held := it.held(name)):
+        return it.hold(name, held)
+    return None
 
 
 def _missing(mesh: Mesh, name: str, reason: order.Why, blames: Mapping[str, Blame]) -> Blame | None:

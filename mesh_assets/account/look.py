@@ -1,12 +1,12 @@
 """The whole mesh at one moment: what `order` decides, in what state every table is, and who caused what is wrong."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
-from mesh_assets import order
-from mesh_assets.account import causes, incidents, record
+from mesh_assets import order, refusals
+from mesh_assets.account import causes, incidents, loading, record
 from mesh_assets.account.causes import Blame, Build, Causes, Kind
 from mesh_assets.account.expected import Source, durations, expectation
 from mesh_assets.account.incidents import Incident
@@ -35,6 +35,7 @@ class Look:
     refused: Mapping[str, str]
     versions: Mapping[str, Version]
     last: Mapping[str, Attempt]
+    unloadable: Mapping[str, Sequence[str]] = field(default_factory=dict)
     _builds: dict[str, Sequence[Build]] = field(default_factory=dict)
 
     @property
@@ -59,6 +60,7 @@ class Look:
             self.builds,
             refused=self.refused,
             expected=counted,
+            unloadable=self.unloadable,
             known=incidents.known(open_),
         )
 
@@ -131,6 +133,8 @@ class Look:
     def say(self, blame: Blame) -> str:
         """What went wrong, in words: at the cause, and where it was found out."""
         name, shown = blame.cause, spelt(blame.cause)
+        if blame.kind is Kind.BROKEN and blame.domain in self.unloadable:
+            return f"the domain {blame.domain} cannot be loaded: {first_line(self.unloadable[blame.domain][0])}"
         if blame.kind is Kind.BROKEN:
             return f"the domain {blame.domain} cannot be loaded, `mesh check` says why"
         if blame.kind is Kind.NO_FILES:
@@ -168,6 +172,7 @@ def look(env: Environment, *, running: Mapping[str, str] | None = None, now: dat
     refused = env.refusals(state.seen)
     arrivals = ledger.arrivals((moment - MEMORY).isoformat(timespec="microseconds"))
     gaps = record.observed(ledger.store, "gaps")
+    unloadable = loading.unloadable(env)
     facts = {
         name: _facts(
             env.mesh,
@@ -181,10 +186,15 @@ def look(env: Environment, *, running: Mapping[str, str] | None = None, now: dat
         )
         for name in env.mesh.tables
     }
+    for name, table in env.mesh.tables.items():
+        told = first_line("\n".join(unloadable.get(table.domain, ())))
+        taken = refusals.taken(env, table, versions.get(name))
+        if told or taken:
+            facts[name] = replace(facts[name], unloadable=told, admitted_all_the_same=taken)
     statuses = {name: status_of(why[name], facts[name], moment) for name in env.mesh.tables}
     return Look(
         env=env, now=moment, state=state, why=why, facts=facts, statuses=statuses, refused=refused,
-        versions=versions, last=last,
+        versions=versions, last=last, unloadable=unloadable,
     )  # fmt: skip
 
 

@@ -30,6 +30,10 @@ GOOD = frozenset({State.ON_TIME, State.WARNINGS, State.RUNNING, State.UPCOMING})
 """States that need nobody."""
 
 
+HINDERED = frozenset({Standing.DUE, Standing.WAITS, Standing.MISSING, Standing.DISAGREES, Standing.SCHEDULED})
+"""What a table can be while its domain's code does not load, and would not be for long if it did."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What is known of one table, beside what `order` decides.
@@ -46,6 +50,8 @@ class Facts:
         refused: The input whose version on offer its domain does not admit, when that keeps it from being built.
         duration: How long it usually takes.
         gaps: Partitions that are over and were never built.
+        unloadable: Why its domain's code does not load; empty where that is not known of it.
+        admitted_all_the_same: What its domain's own tests say of an input that it reads although they fail, as `on_failure: warn` has it.
     """
 
     version: int | None = None
@@ -61,6 +67,8 @@ class Facts:
     refused: str = ""
     duration: timedelta = timedelta()
     gaps: tuple[str, ...] = ()
+    unloadable: str = ""
+    admitted_all_the_same: str = ""
     expectation: Expectation | None = None
 
 
@@ -103,6 +111,8 @@ Told = tuple[State, str, datetime | None] | None
 
 def _stopped(why: Why, facts: Facts) -> Told:
     """What keeps it from being built."""
+    if facts.unloadable and why.state in HINDERED:
+        return State.FAILED, f"its domain cannot be loaded: {facts.unloadable}", None
     if why.state is Standing.FAILED:
         return _failed(why, facts)
     if why.state is Standing.MISSING:
@@ -161,8 +171,9 @@ def _done(facts: Facts, time: Due) -> Told:
     if time.came_late and facts.confirmed:
         said = f"came {facts.confirmed:%H:%M} UTC, and was expected {_words(facts.expectation)}"
         return State.LATE_END, said, facts.confirmed
-    if facts.warned:
-        return State.WARNINGS, f"{facts.warned} of its tests warn{'s' * (facts.warned == 1)}", None
+    if facts.warned or facts.admitted_all_the_same:
+        own = f"{facts.warned} of its tests warn{'s' * (facts.warned == 1)}" if facts.warned else ""
+        return State.WARNINGS, "; ".join(filter(None, (own, facts.admitted_all_the_same))), None
     return None
 
 

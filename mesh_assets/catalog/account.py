@@ -14,7 +14,7 @@ from mesh_assets.account.incidents import Incident
 from mesh_assets.account.look import Look, first_line, look
 from mesh_assets.account.states import GOOD, State
 from mesh_assets.catalog.pipelines import pause_report, pipeline_history, pipelines_report
-from mesh_assets.catalog.reports import SCHEMA_VERSION, Json, named, spelt
+from mesh_assets.catalog.reports import SCHEMA_VERSION, Json, broken_domains, named, spelt
 from mesh_assets.catalog.standing import counts
 from mesh_assets.domain import Mesh
 from mesh_assets.environment import Environment
@@ -47,7 +47,7 @@ def status(env: Environment, *, running: Mapping[str, str] | None = None, now: d
     seen.keep()
     freshness = record.observed(env.ledger.store, "freshness")
     attempts = env.ledger.attempts()
-    broken = [{"domain": name, "problems": list(map(str, told))} for name, told in env.mesh.broken.items()]
+    broken = {**env.mesh.broken, **seen.unloadable}
     return {
         "schema_version": SCHEMA_VERSION,
         "snapshot": env.lake.head(),
@@ -56,7 +56,7 @@ def status(env: Environment, *, running: Mapping[str, str] | None = None, now: d
         "pipelines": pipelines_report(env, seen.why),
         "channels": [*notices.channels(env), *outbox.channel(env)],
         "deprecated": [deprecation.to_json(one, seen.now.date()) for one in deprecation.all_deprecated(env.mesh)],
-        "broken": broken,
+        "broken": broken_domains(broken),
         "paused": [pause_report(one) for one in Launches(env.ledger.store).paused().values()],
     }
 
@@ -207,6 +207,8 @@ def _because(seen: Look, name: str, cause: Incident | None) -> Json:
         }
     at_cause = cause is not None and name == cause.table
     rule = RULES[seen.why[name].state]
+    if seen.facts[name].unloadable and stands.state is State.FAILED:
+        rule = "its domain's code must load"
     if at_cause and cause is not None and cause.kind in (Kind.CODE, Kind.FILES, Kind.CONTRACT):
         rule = f"{'its contract' if cause.kind == Kind.CONTRACT else 'its ' + cause.kind} changed"
     elif stands.late:
@@ -230,11 +232,12 @@ def _text(seen: Look, name: str, chain: Sequence[str], cause: Incident | None) -
     if cause is None:
         sentences += [f"{spelt(each)}: {_plain(seen, each)}." for each in chain if each in seen.statuses]
         return " ".join(sentences)
-    if cause.table != name and cause.tables != (name,):
+    own_domain = cause.kind == Kind.BROKEN and cause.domain == seen.mesh.tables[name].domain  # it was said just now
+    if cause.table != name and cause.tables != (name,) and not own_domain:
         way = [each for each in chain if each != cause.table]
         through = f", by way of {_listed(way)}" if way else ""
         sentences.append(f"It gets nothing new because of {spelt(cause.table)}{through}: {cause.sentence}.")
-    elif cause.table != name:
+    elif cause.table != name and not own_domain:
         sentences.append(f"The cause is {spelt(cause.table)}.")
     domain = seen.mesh.tables[name].domain
     reads = [each for each in cause.downstream if each.domain == domain]

@@ -10,6 +10,8 @@ from mesh_assets.errors import UsageError, nearest
 from mesh_assets.ledger import Attempt, Version
 
 SCHEMA_VERSION = 1
+LISTED = 12
+"""Names of tables that are listed to somebody who has named none of them; more are no help."""
 Json = dict[str, Any]
 
 
@@ -38,7 +40,8 @@ def named(mesh: Mesh, words: Sequence[str]) -> frozenset[str]:
             if domain in mesh.broken and domain not in mesh.domains:
                 raise UsageError(f"domain `{domain}` could not be loaded\n    `mesh check` says what is wrong with it.")
             known = {*mesh.domains, *map(spelt, mesh.tables)}
-            raise UsageError(f"there is no domain or table `{word}`\n    {nearest(word, known)}")
+            otherwise = "`mesh status` lists them all." if len(known) > LISTED else ""
+            raise UsageError(f"there is no domain or table `{word}`\n    {nearest(word, known, otherwise=otherwise)}")
         found |= own
     return frozenset(found)
 
@@ -81,13 +84,13 @@ def run_report(
     wanted = set(scope)
     versions = env.ledger.versions()
     unrecorded = {**_of_domains(env.mesh, broken), **(failed or {})}
-    rows = [
-        _with_refusals(
-            env, versions, _row(env.mesh.tables[name], last.get(name), versions.get(name), why[name], unrecorded), name
-        )
-        for name in env.mesh.tables
-        if name in wanted
-    ]
+    lost = env.lake.lost_now()
+    rows = []
+    for name, table in env.mesh.tables.items():
+        if name in wanted:
+            row = _row(table, last.get(name), versions.get(name), why[name], unrecorded)
+            is_lost = name in lost and row["status"] != "failed"
+            rows.append(_lost(row, lost[name]) if is_lost else _with_refusals(env, versions, row, name))
     inputs = env.pin(runs[0]) if runs else env.lake.head()
     return {
         "schema_version": SCHEMA_VERSION,
@@ -105,6 +108,14 @@ def _with_refusals(env: Environment, versions: Mapping[str, Version], row: Json,
         return row
     own = row["message"] if row["status"] == "published" else ""  # that nothing has changed is what its status says
     return row | {"message": "\n".join(filter(None, (own, said)))}
+
+
+def _lost(row: Json, files: Sequence[str]) -> Json:
+    """Of a table that nobody can read, whatever else there is to say of it."""
+    what = f"{len(files)} data files of version {row['version']} are" if len(files) > 1 else "a data file of it is"
+    said = f"{what} lost, so that nobody can read it: {files[0]}"
+    mend = f"Put it back, or build the table again: mesh run {row['table']} --force"
+    return row | {"status": "failed", "message": f"{said}\n    {mend}"}
 
 
 def _of_domains(mesh: Mesh, broken: Mapping[str, str]) -> dict[str, str]:
@@ -152,9 +163,23 @@ def _row(
     return row
 
 
-def test_report(items: Sequence[Mapping[str, object]]) -> Json:
-    """The JSON of `mesh test`."""
-    return {"schema_version": SCHEMA_VERSION, "tests": [dict(item) for item in items]}
+def test_report(
+    items: Sequence[Mapping[str, object]],
+    broken: Mapping[str, Sequence[object]] | None = None,  # noqa: PT028 - no test of pytest's
+) -> Json:
+    """The JSON of `mesh test`.
+
+    Args:
+        items: Results.
+        broken: Domains that cannot be loaded, with what is wrong.
+    """
+    report: Json = {"schema_version": SCHEMA_VERSION, "tests": [dict(item) for item in items]}
+    return report if broken is None else report | {"broken": broken_domains(broken)}
+
+
+def broken_domains(broken: Mapping[str, Sequence[object]]) -> list[Json]:
+    """Domains that cannot be loaded, by name, with what is wrong."""
+    return [{"domain": name, "problems": list(map(str, told))} for name, told in sorted(broken.items())]
 
 
 def query(

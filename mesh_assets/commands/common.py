@@ -79,6 +79,13 @@ class Commands(TyperGroup):
 OUTSIDE = ("init", "kitchen", "maintain", "revert")
 """Commands that are not for one environment, or for production only."""
 _chosen: ContextVar[str] = ContextVar("kitchen", default="")
+_before: ContextVar[Path | None] = ContextVar("mesh", default=None)
+
+
+def stand_in(mesh: Path | None) -> Path | None:
+    """A mesh that is named before the command stands for one that is not named after it."""
+    _before.set(mesh)
+    return mesh
 
 
 def _add_kitchen(command: Any) -> None:  # noqa: ANN401 - Typer's own
@@ -147,6 +154,7 @@ def production(mesh: Path | None) -> Place:
     from mesh_assets.mesh import find_mesh
 
     settings = Settings()
+    mesh = mesh or _before.get()
     if mesh is not None and not (mesh / "mesh.yaml").is_file():
         message = (
             f"there is no mesh.yaml in {mesh}\n    Name the folder that holds it, or make a mesh: mesh init {mesh}"

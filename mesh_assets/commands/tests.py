@@ -59,6 +59,8 @@ def execute(
     To find and write tests: `mesh test types`, `suggest`, `add`, `edit`, `try`, `remove`.
     """
     from mesh_assets import catalog, console, testing
+    from mesh_assets.account import loading
+    from mesh_assets.account.look import first_line
 
     if fail_on not in ("warn", "error"):
         message = f"--fail-on is `warn` or `error`, not `{fail_on}`"
@@ -74,15 +76,21 @@ def execute(
         steps = testing.explain(env, chosen, cached=not no_cache)
         print_json(catalog.test_report(steps)) if as_json else console.plan_table(steps)
         raise typer.Exit
+    concerned = {name.partition(".")[0] for name in chosen}
+    unloadable = {name: told for name, told in loading.unloadable(env).items() if name in concerned}
+    why = {name: first_line(told[0]) for name, told in unloadable.items()}
     with console.waiting("testing"):
-        items = list(testing.test(env, chosen, cached=not no_cache))
+        items = list(testing.test(env, chosen, cached=not no_cache, unloadable=why))
     if as_json:
-        print_json(catalog.test_report(items))
+        print_json(catalog.test_report(items, {**env.mesh.broken, **unloadable}))
     else:
         console.test_table(items)
+    for name, told in unloadable.items():
+        note(f"domain `{name}` cannot be loaded, and nothing new of it is built: {told[0]}")
     if junit:
         console.write_junit(items, junit, fail_on=fail_on)
-    raise typer.Exit(1 if any(testing.is_failure(item, fail_on=fail_on) for item in items) else 0)
+    failed = any(testing.is_failure(item, fail_on=fail_on) for item in items)
+    raise typer.Exit(1 if failed else 3 if unloadable else 0)
 
 
 @tests.command("types", epilog="Examples: `mesh test types`, `mesh test types us_zip`, `mesh test types --json`")

@@ -171,6 +171,35 @@ def lost(con: "duckdb.DuckDBPyConnection", table: str, version: int) -> tuple[st
     return tuple(file for file in files if "://" not in file and not Path(file).exists())
 
 
+def lost_now(lake: "Lake") -> Mapping[str, tuple[str, ...]]:
+    """Tables of whose last version somebody has removed files, with these; of an object store nothing is asked."""
+    p = lake.catalog.native
+    rows = lake._rows(
+        " UNION ALL ".join(
+            f"SELECT s.schema_name, t.table_name, f.path, f.path_is_relative AS short, "
+            f"t.path AS of_table, t.path_is_relative AS short_table, s.path AS of_schema, s.path_is_relative AS short_schema "
+            f"FROM {p}ducklake_{kind} f JOIN {p}ducklake_table t ON t.table_id = f.table_id "
+            f"JOIN {p}ducklake_schema s ON s.schema_id = t.schema_id "
+            f"WHERE f.end_snapshot IS NULL AND t.end_snapshot IS NULL AND s.end_snapshot IS NULL"
+            for kind in ("data_file", "delete_file")
+        ),
+        native=True,
+    )
+    found: dict[str, list[str]] = defaultdict(list)
+    for schema, table, path, short, of_table, short_table, of_schema, short_schema in rows:
+        steps = [(path, short), (of_table, short_table), (of_schema, short_schema)]
+        whole = ""
+        for step, is_relative in steps:
+            whole = f"{step}{whole}"
+            if not is_relative:
+                break
+        else:
+            whole = f"{lake.data.as_posix()}/{whole}"
+        if "://" not in whole and not Path(whole).exists():
+            found[f"{schema}.{table}"].append(whole)
+    return {name: tuple(files) for name, files in sorted(found.items())}
+
+
 def _footers(con: "duckdb.DuckDBPyConnection", files: tuple[str, ...], columns: frozenset[str]) -> tuple[DataFile, ...]:
     listed = ", ".join(map(text, files))
     rows = dict(con.execute(f"SELECT file_name, num_rows FROM parquet_file_metadata([{listed}])").fetchall())

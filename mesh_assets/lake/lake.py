@@ -239,6 +239,10 @@ class Lake:
         """Files of a version that somebody has removed, where they are on a disk."""
         return files.lost(con, table, version)
 
+    def lost_now(self) -> Mapping[str, tuple[str, ...]]:
+        """Tables of whose last version somebody has removed files, with these, where they are on a disk."""
+        return files.lost_now(self)
+
     def contents(
         self, con: "duckdb.DuckDBPyConnection", of: Publication | tuple[str, int], columns: Iterable[str]
     ) -> Contents | None:

@@ -1,6 +1,6 @@
 """What Dagster adds to the account: freshness policies from promises, their state read back, and the sensor that tells people."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,17 @@ INTERVAL = 15
 """Seconds between two looks at what is wrong."""
 
 
-def sensor(domains: Iterable[str], open_environment: OpenEnvironment, name: str) -> dg.SensorDefinition:
-    """Looks at the whole mesh, keeps its incidents, and tells people; several may look at once, and nothing is told twice."""
+def sensor(
+    domains: Iterable[str], open_environment: OpenEnvironment, name: str, *, unloadable: Mapping[str, Sequence[str]]
+) -> dg.SensorDefinition:
+    """Looks at the whole mesh, keeps its incidents, and tells people; several may look at once, and nothing is told twice.
+
+    Args:
+        domains: Those of this code location that work.
+        open_environment: Opens the environment.
+        name: Of the sensor.
+        unloadable: Domains of this location whose code does not load, with what is wrong.
+    """
     chosen = frozenset(domains)
 
     @dg.sensor(
@@ -28,7 +37,10 @@ def sensor(domains: Iterable[str], open_environment: OpenEnvironment, name: str)
         description="Opens and closes incidents, and tells those whom they concern.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        from mesh_assets.account import loading
+
         env = open_environment()
+        loading.keep(env, unloadable, chosen | unloadable.keys())
         read_back(context.instance, env, chosen)
         return dg.SkipReason(told(env, context.instance))
 

@@ -15,7 +15,7 @@ from mesh_assets.domain import Mesh, Table
 from mesh_assets.environment import Environment
 from mesh_assets.errors import RunError
 from mesh_assets.lake import Lake, Mode, Publication, Staged
-from mesh_assets.orchestration import keys, tell
+from mesh_assets.orchestration import dbtwords, keys, tell
 from mesh_assets.orchestration.dbtproject import DbtProject, DbtResult, DbtTest
 from mesh_assets.orchestration.tables import (
     CLOSURE,
@@ -198,8 +198,9 @@ def _versions(step: Step, prepared: Mapping[str, Candidate]) -> dict[str, int]:
 def _refuse_broken(said: Mapping[str, DbtResult], project: DbtProject) -> None:
     broken = [item for item in said.values() if item.status == "error" and item.id.startswith(("model.", "seed."))]
     if broken:
-        told = "\n".join(f"{item.id.rpartition('.')[2]}: {item.message}" for item in broken)
-        raise RunError(f"dbt could not build {project.folder.name}; nothing of it is published\n{told}")
+        told = [dbtwords.at_fault(project.folder, item.message) for item in broken]
+        lines = "\n".join(f"{where}: {words}" for where, words in told)
+        raise RunError(f"{lines}\n    Nothing of {project.folder.name} is published.")
 
 
 def _harvest(

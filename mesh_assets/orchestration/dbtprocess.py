@@ -1,8 +1,8 @@
 """A process that has imported dbt, and forks for every call of it: the import alone takes longer than most builds.
 
 It is run as a script, for `import dbt` must find dbt itself and not the module beside this one. Each line of its input is a call as JSON
-(`words`, `environment`, `folder`, `output`), each line of its output the exit code of one. It ends with its input, or when nothing
-was asked for `IDLE` seconds.
+(`words`, `environment`, `folder`, `output`), each line of its output the exit code of one. What dbt printed is in the file `output`, and
+after a form feed what it raised. It ends with its input, or when nothing was asked for `IDLE` seconds.
 """
 
 import json
@@ -45,7 +45,7 @@ def _call(runner: type, *, words: list[str], environment: dict[str, str], folder
         sys.stderr.write(f"{error}\n")
         return 2
     else:
-        sys.stderr.write(f"{done.exception or ''}\n")
+        sys.stderr.write(f"\f{done.exception or ''}\n")
         return 0 if done.success else 2 if done.exception else 1
     finally:
         sys.stdout.flush()

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import IO, cast
 
 from mesh_assets.environment import MANIFEST, PARSED
-from mesh_assets.errors import ConfigError, Place, Problem, RunError
+from mesh_assets.errors import ConfigError, Problem, RunError
 from mesh_assets.lake import Lake
 from mesh_assets.lake.catalog import SqliteCatalog
 from mesh_assets.lake.extensions import extension_folder
+from mesh_assets.orchestration import dbtwords
 
 NOWHERE = SqliteCatalog(Path("..")).forked(Path("..")).uri
 """How dbt is told of an embedded fork, from a folder in it; there is none when a project is only parsed."""
@@ -51,10 +52,11 @@ class DbtResult:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """How a call of dbt ended, and what it printed."""
+    """How a call of dbt ended, what it printed, and what it raised."""
 
     code: int
     text: str
+    raised: str = ""
 
 
 class DbtProcess:
@@ -80,7 +82,8 @@ class DbtProcess:
         text = said.read_text(encoding="utf-8", errors="replace") if said.is_file() else ""
         if not answer:
             raise RunError(f"dbt was ended from outside\n{text[-2_000:]}\n    Nothing was published; run again.")
-        return Said(int(answer), text)
+        printed, _, raised = text.partition("\f")
+        return Said(int(answer), printed, raised.strip())
 
     def _answer(self, call: Mapping[str, object]) -> str:
         """What the process says to a call; nothing when it has ended."""
@@ -196,7 +199,8 @@ class DbtProject:
         done = self._dbt(["build", *select], lake, target)
         results = target / "run_results.json"
         if not results.is_file():
-            raise RunError(f"dbt could not build {self.folder.name}:\n{_tail(done)}")
+            where, said = dbtwords.at_fault(self.folder, done.raised or _tail(done))
+            raise RunError(f"{where}: dbt could not build {self.folder.name}: {said}")
         said = json.loads(results.read_text(encoding="utf-8"))["results"]
         return {item["unique_id"]: _result(item) for item in said}
 
@@ -215,9 +219,9 @@ class DbtProject:
     def _parse(self, target: Path) -> None:
         done = self._dbt(["parse"], None, target)
         if done.code != 0 or not (target / MANIFEST).is_file():
-            where = Place(str(self.folder / "dbt_project.yml"))
-            what = f"dbt cannot read this project:\n{_tail(done)}"
-            raise ConfigError(problems=[Problem("M311", what, where, "`dbt parse` in its folder says the same.")])
+            where, said = dbtwords.at_fault(self.folder, done.raised or _tail(done))
+            mend = "Mend it there; `dbt parse` in the project's folder says the same."
+            raise ConfigError(problems=[Problem("M311", f"dbt cannot read this: {said}", where, mend)])
 
     def _dbt(self, words: Sequence[str], lake: Lake | None, target: Path) -> "Said":
         target.mkdir(parents=True, exist_ok=True)
@@ -229,6 +233,8 @@ class DbtProject:
             **_inherited(),
             **(lake.catalog.environment() if lake else {}),
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "0",
+            # Python counts what dbt leaves behind when it is broken off, and tells whoever reads along.
+            "PYTHONWARNINGS": "ignore:resource_tracker:UserWarning",
             "MESH_DBT_ATTACH": f"ducklake:{lake.catalog.uri_from(target) if lake else NOWHERE}",
             "MESH_DBT_EXTENSIONS": str(extensions),
         }

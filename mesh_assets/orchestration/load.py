@@ -92,12 +92,13 @@ def _loaded(mesh: Mesh, only: str | None, settings: Settings | None) -> Loaded:
             broken[name] = _told(error, mesh.domains[name].path, mesh.root)
     working = [name for name in chosen if name not in broken]
     shown = [_broken_asset(name, broken[name]) for name in chosen if name in broken]
+    unloadable = {name: tuple(map(str, broken[name])) for name in chosen if name in broken and name in mesh.domains}
     definitions = dg.Definitions(
         assets=[*(asset for part in parts for asset in part[0]), *shown],
         asset_checks=[check for part in parts for check in part[1]],
         jobs=[*jobs.jobs(mesh, working, only), *pipelines.jobs(mesh, open_environment, only)],
         sensors=[
-            *sensors.sensors(mesh, working, open_environment),
+            *sensors.sensors(mesh, working, open_environment, unloadable=unloadable),
             *watching.sensors(mesh, working, open_environment),
             *pipelines.sensors(mesh, open_environment, only, sensors.INTERVAL),
         ],

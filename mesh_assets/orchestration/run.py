@@ -9,6 +9,7 @@ import dagster as dg
 from sqlalchemy.exc import DBAPIError
 
 from mesh_assets import order
+from mesh_assets.account import loading
 from mesh_assets.environment import Environment
 from mesh_assets.errors import RunError
 from mesh_assets.orchestration import account, instance, keys, progress, sensors, watching
@@ -64,6 +65,7 @@ def run(
     loaded = load(env.mesh.root, settings=settings)
     working = frozenset(name for name in scope if name.partition(".")[0] not in loaded.broken)
     with _dagsters_own_trouble(), instance.open_instance(env.home) as storage:
+        loading.keep(env, loaded.broken, env.mesh.domains)
         sensors.end_dead_runs(storage, env)
         for group in _groups(env, storage, working, asked & working, force & working):
             run_id = str(uuid.uuid4())

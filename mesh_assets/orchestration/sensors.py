@@ -32,8 +32,21 @@ PATIENCE = 600.0
 """Seconds that a table may wait for its inputs before everything due is built in one run."""
 
 
-def sensors(mesh: Mesh, domains: Iterable[str], open_environment: OpenEnvironment) -> list[dg.SensorDefinition]:
-    """Everything that runs by itself in one code location."""
+def sensors(
+    mesh: Mesh,
+    domains: Iterable[str],
+    open_environment: OpenEnvironment,
+    *,
+    unloadable: Mapping[str, Sequence[str]] | None = None,
+) -> list[dg.SensorDefinition]:
+    """Everything that runs by itself in one code location.
+
+    Args:
+        mesh: The mesh.
+        domains: Those of this location that work.
+        open_environment: Opens it.
+        unloadable: Those of this location whose code does not load, with what is wrong.
+    """
     chosen, found = sorted(domains), []
     edges = graph.graph_of(mesh)
     tables = jobs.by_domain(mesh)
@@ -44,10 +57,12 @@ def sensors(mesh: Mesh, domains: Iterable[str], open_environment: OpenEnvironmen
         found.append(_order(mesh, domain, open_environment, looks))
         if watched := foreign_upstream(mesh, domain, graph.upstream(edges, tables[domain])):
             found.append(_schema_changes(mesh, domain, watched, open_environment, looks))
-    if not found:
-        return []
-    name = "mesh__account" if len(chosen) != 1 else f"{chosen[0]}__account"
-    found.append(account.sensor(chosen, open_environment, name))
+    scope = [*chosen, *sorted(unloadable or {})]
+    name = "mesh__account" if len(scope) != 1 else f"{scope[0]}__account"
+    if found or unloadable:
+        found.append(account.sensor(chosen, open_environment, name, unloadable=unloadable or {}))
+    if not any(tables[domain] for domain in chosen):
+        return found
     return [*found, _closure(mesh, chosen, looks), _reconciler(mesh, chosen, open_environment)]
 
 

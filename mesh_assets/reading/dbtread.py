@@ -6,7 +6,7 @@ in dbt_project.yml and `materialized` in the models' own YAML. Ephemeral models 
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from mesh_assets.reading.draft import Found, Reference, digest, leads_out, outsi
 from mesh_assets.reading.source import Document, Map, child, load, maps, read_text, text, texts
 
 TABLES = frozenset({"table", "incremental"})
+NO_YAML = frozenset({"M005", "M006"})
+"""What is wrong with a file for dbt as well; it has aliases, and keys twice, which we have not."""
 COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 CALL = re.compile(r"(?<![\w.])(ref|source|config)\s*\(")
 LITERALS = re.compile(
@@ -40,6 +42,7 @@ class _Model:
     shown: str
     text: str
     materialized: str = ""
+    meant: str = ""  # another project's name, below which dbt_project.yml says how it is materialised
     refs: list[tuple[str, Place]] = field(default_factory=list)
     sources: list[Reference] = field(default_factory=list)
 
@@ -61,16 +64,18 @@ def read_dbt(folder: Path, domain: str, shown: str) -> DbtRead:
         ]
         common += [hashlib.sha256(path.read_bytes()).hexdigest() for path in _beside(folder)]
         models = {model.name: model for model in _models(folder, shown, project, result.problems)}
+        result.problems += _no_yaml(folder, shown, texts(project.root, "model-paths") or ("models",))
     except ConfigError as error:
         result.problems += error.problems
         return result
     data = {path.stem for path in folder.glob("seeds/**/*.csv")} | {
         path.stem for path in folder.glob("snapshots/**/*.sql")
     }
+    result.problems += _for_another(project, models.values())
     for model in models.values():
         if model.materialized in TABLES:
             result.tables.append(_found(model, models, data, domain, common, result.problems))
-        elif model.materialized != "ephemeral":
+        elif model.materialized != "ephemeral" and not model.meant:
             what = f"the model `{model.name}` is a {model.materialized}; the mesh publishes tables"
             mend = "Add `{{ config(materialized='table') }}`, or 'incremental', or 'ephemeral' for a step on the way."
             result.problems.append(Problem("M310", what, Place(model.shown), mend))
@@ -111,16 +116,25 @@ def _models(folder: Path, shown: str, project: Document, problems: list[Problem]
             settings = _read_calls(model, problems)
             if settings.get("enabled", "true").lower() == "false":
                 continue
-            model.materialized = (
-                settings.get("materialized")
-                or inline.get(path.stem)
-                or _by_folder(everywhere, (named, *inner.parts[1:-1]))
-            )
+            own, folders = settings.get("materialized") or inline.get(path.stem), inner.parts[1:-1]
+            model.materialized = own or _by_folder(everywhere, (named, *folders))
+            if model.materialized == "view" and not own:
+                others = (name for name in everywhere if name != named and not name.startswith("+"))
+                model.meant = next((name for name in others if _by_folder(everywhere, (name, *folders)) != "view"), "")
             if model.name in first:
                 what = f"two models are named `{model.name}`: the other is {first[model.name]}"
                 problems.append(Problem("M309", what, Place(model.shown), "Rename one of the files."))
             first.setdefault(model.name, model.shown)
             yield model
+
+
+def _for_another(project: Document, models: Iterable[_Model]) -> Iterator[Problem]:
+    """Settings that dbt leaves aside, because they stand below another name than the project's."""
+    for name in sorted({model.meant for model in models if model.meant}):
+        named = text(project.root, "name")
+        what = f"what stands below `{name}` is for another project: this one is `{named}`, and its models are views"
+        mend = f"Write `{named}:` here, or `name: {name}` above."
+        yield Problem("M310", what, project.place(child(project.root, "models"), name), mend)
 
 
 def _by_folder(told: Map, folders: tuple[str, ...]) -> str:
@@ -132,11 +146,22 @@ def _by_folder(told: Map, folders: tuple[str, ...]) -> str:
     return found or "view"
 
 
+def _yaml_files(folder: Path, roots: Iterable[str]) -> list[Path]:
+    return sorted(path for root in roots for ending in ("*.yml", "*.yaml") for path in (folder / root).rglob(ending))
+
+
+def _no_yaml(folder: Path, shown: str, roots: Iterable[str]) -> Iterator[Problem]:
+    """The project's files that are no YAML for anybody, before dbt takes seconds to say so."""
+    for path in _yaml_files(folder, roots):
+        try:
+            load(path, f"{shown}/{path.relative_to(folder).as_posix()}")
+        except ConfigError as error:
+            yield from (problem for problem in error.problems if problem.code in NO_YAML)
+
+
 def _in_yaml(folder: Path, roots: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """`config: materialized` of models in the project's YAML files; what cannot be read is dbt's to complain of."""
-    for path in sorted(
-        path for root in roots for ending in ("*.yml", "*.yaml") for path in (folder / root).rglob(ending)
-    ):
+    """`config: materialized` of models in the project's YAML files; what only we do not read is dbt's to judge."""
+    for path in _yaml_files(folder, roots):
         try:
             document = load(path, path.name)
         except ConfigError:

@@ -46,10 +46,12 @@ class Dev:
     def __init__(self, place: Place) -> None:
         self.place = place
         self.process: subprocess.Popen | None = None
+        self.port = 0
 
     def start(self) -> None:
         """Start `mesh dev`, as a person does."""
-        command = [Path(sys.executable).with_name("mesh"), "dev", "--mesh", self.place.root, "--port", str(free_port())]
+        self.port = free_port()
+        command = [Path(sys.executable).with_name("mesh"), "dev", "--mesh", self.place.root, "--port", str(self.port)]
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("MESH_", "DAGSTER"))}
         with (self.place.root / "dev.log").open("ab") as log:
             self.process = subprocess.Popen(

@@ -178,7 +178,9 @@ def test_a_column_that_vanished_is_missed(place, promised):
         assert report["shop/raw_orders"]["status"] == "published"
         assert report["shop/orders"]["status"] == "failed"
         said = report["shop/orders"]["message"]
-        assert said.startswith('domains/shop/sql/orders.sql: Binder Error: Referenced column "amount" not found')
+        assert said.startswith('domains/shop/sql/orders.sql:1:12: Referenced column "amount" not found in FROM clause')
+        assert "\n    Candidate bindings: " in said
+        assert "LINE" not in said
     assert place.rows("select count(*), min(id) from shop.orders") == KEPT
 
 

@@ -254,7 +254,7 @@ def test_before_the_first_run(tmp_path):
     status = ask("status")
     assert status.code == 0
     assert "waits for shop/raw_orders" in status.out
-    assert ask("test", "--json").json == {"schema_version": 1, "tests": []}
+    assert ask("test", "--json").json == {"schema_version": 1, "tests": [], "broken": []}
     unread = ask("sql", "from shop.orders")
     assert unread.code == 2
     assert unread.err == "shop/orders was never published\n    Build it first: mesh run shop/orders\n"
@@ -270,9 +270,14 @@ def test_wrong_use_is_told_in_words(ran, tmp_path):
         ("run", "shp"): ("there is no domain or table `shp`", "Did you mean `shop`?"),
         ("test", "shop/ordrs"): ("no domain or table `shop/ordrs`", "Did you mean `shop/orders`?"),
         ("check", "--mesh", tmp_path): (f"there is no mesh.yaml in {tmp_path}", f"mesh init {tmp_path}"),
-        ("chek",): ("chek",),
-        ("sql",): ("Missing argument",),
-        ("run", "--fast"): ("--fast",),
+        ("chek",): ("`mesh` has no command `chek`", "Did you mean `check`?"),
+        ("sql",): ("`QUERY` is missing", "One SELECT over `domain.table`. `mesh sql --help` shows how it is called."),
+        ("run", "--forse"): ("`mesh run` has no option `--forse`", "Did you mean `--force`?"),
+        ("sql", "select 1", "--at", "abc"): ("`--at` is a whole number, not `abc`", "`mesh sql --help`"),
+        ("dev", "--port", "99999"): ("`--port` is at most 65535, not 99999",),
+        ("status", "shop"): ("`mesh status` takes no more words than it has, and there is `shop`",),
+        ("test", "--junit"): ("`--junit` needs a value",),
+        ("test", "--fail-on", "never"): ("--fail-on is `warn` or `error`, not `never`",),
     }
     for words, expected in cases.items():
         said = mesh(*words, where=place.root)
@@ -284,6 +289,10 @@ def test_wrong_use_is_told_in_words(ran, tmp_path):
     assert "no mesh.yaml in" in nowhere.err
     assert "mesh init DIR" in nowhere.err
     assert mesh("status", "--mesh", place.root, "--json", where=tmp_path).json["snapshot"] == 3
+    assert mesh("--mesh", place.root, "status", "--json", where=tmp_path).json["snapshot"] == 3
+    assert mesh("--mesh", tmp_path, "check", "--mesh", place.root, where=tmp_path).code == 0
+    said = mesh("--version", where=tmp_path)
+    assert (said.code, said.out.split()[0], said.err) == (0, "mesh_assets", "")
 
 
 @pytest.mark.long
@@ -396,6 +405,13 @@ def test_a_domain_that_cannot_be_imported_is_reported_once(tmp_path):
     assert said.out.count("domains/finance/assets.py:4: SystemExit: 4") == 1
     assert "2 published" in said.out
     assert "4 failed" in said.out
+    where = "domains/finance/assets.py:4: SystemExit: 4"
+    status = mesh("status", where=tmp_path)
+    assert status.out.count(f"failed domain finance: it could not be loaded: {where}\n    sys.exit(4)") == 1
+    tested = mesh("test", "finance", where=tmp_path)
+    assert tested.code == 1
+    assert f"domain `finance` cannot be loaded, and nothing new of it is built: {where}" in tested.err
+    assert f"total__required could not be executed: its domain cannot be loaded: {where}" in tested.out
 
 
 def test_junit_into_a_folder_is_wrong_use(ran, tmp_path):

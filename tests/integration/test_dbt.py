@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from mesh_assets.errors import RunError
-from mesh_assets.orchestration import dbtproject
+from mesh_assets.orchestration import dbtproject, dbtwords
 from mesh_assets.orchestration.instance import open_instance
 from mesh_assets.orchestration.load import load
 from tests.making import Place
@@ -118,18 +118,84 @@ def test_a_model_that_cannot_be_built_fails_and_nothing_is_published(place):
     place.write("dbt_projects/book/models/ports/totals.sql", "select no_such_column as n from {{ ref('history') }}")
     report = {row["table"]: row for row in place.run()["tables"]}
     assert report["book/totals"]["status"] == "failed"
-    assert "no_such_column" in report["book/totals"]["message"]
+    said = report["book/totals"]["message"]
+    assert said.startswith(
+        'dbt_projects/book/models/ports/totals.sql:1:8: Referenced column "no_such_column" not found'
+    )
+    assert str(place.root) not in said
+    assert "LINE" not in said
     assert report["base/items"]["status"] == "published"
     assert place.env().lake.tables() == ("base.items", "base.raw_items")
 
 
-def test_a_project_that_dbt_cannot_read_breaks_its_domain_only(place):
-    """It is that domain's error; the rest loads."""
-    place.write("dbt_projects/book/models/broken.yml", "version: 2\nmodels: [{name: [}]\n")
+FAULTS = {
+    "source": (
+        "models/sources.yml", "version: 2\nsources: [{name: base, tables: [{name: more}]}]\n", "models/staging/stg_items.sql:1:34: ",
+        "which was not found",
+    ),
+    "yaml": ("models/more.yml", "version: 2\nmodels: [{name: [}]\n", "models/more.yml:2:18: ", "this is no YAML [M006]"),
+}  # fmt: skip
+
+
+SAID = {
+    "jinja": (
+        "Compilation Error in model totals (models/ports/totals.sql)\n  unexpected '}'\n    line 3\n      {{ 2 } as total",
+        "models/ports/totals.sql:3:1", "unexpected '}'",
+    ),
+    "macro": (
+        "Compilation Error in model totals (models/ports/totals.sql)\n  'amuont' is undefined. This can happen when calling a macro",
+        "models/ports/totals.sql:2:5", "'amuont' is undefined. This can happen when calling a macro",
+    ),
+    "model": (
+        "Compilation Error\n  Model 'model.book.totals' (models/ports/totals.sql) depends on a node named 'histry' which was not found",
+        "models/ports/totals.sql:3:14", "Model 'model.book.totals' (models/ports/totals.sql) depends on a node named 'histry' which was not found",
+    ),
+    "source": (
+        "Compilation Error\n  Model 'model.book.totals' (models/ports/totals.sql) depends on a source named 'base.histry' which was not found",
+        "models/ports/totals.sql:3:14", "Model 'model.book.totals' (models/ports/totals.sql) depends on a source named 'base.histry' which was not found",
+    ),
+    "sql": (
+        'Runtime Error in model totals (models/ports/totals.sql)\n  Binder Error: Referenced column "amuont" not found in FROM clause!\n'
+        '  Candidate bindings: "amount"\n  \n  LINE 11:  {{ amuont }}\n               ^\n  compiled code at {folder}/target/totals.sql',
+        "models/ports/totals.sql:2:5", 'Referenced column "amuont" not found in FROM clause\n    Candidate bindings: "amount"',
+    ),
+    "filled": (
+        'Runtime Error in model totals (models/ports/totals.sql)\n  Catalog Error: Table with name histry does not exist!\n'
+        '  Did you mean "history"?\n  \n  LINE 12: from histry\n               ^',
+        "models/ports/totals.sql:3:14", 'Table with name histry does not exist\n    Did you mean "history"?',
+    ),
+    "schema": ("Parsing Error\n  The schema file at models/more.yml is invalid", "models/more.yml:1:1", "The schema file at models/more.yml is invalid"),
+    "nothing": ("Runtime Error\n  It does not work", "dbt_project.yml:1:1", "It does not work"),
+    "elsewhere": ("Runtime Error\n  {folder}/models/more.yml, line 2, column 3", "models/more.yml:2:3", "models/more.yml, line 2, column 3"),
+    "noise": (
+        "Runtime Error\n  It does not work\n/lib/multiprocessing/resource_tracker.py:224: UserWarning: resource_tracker: There appear to be 2\n"
+        "  warnings.warn('resource_tracker: There", "dbt_project.yml:1:1", "It does not work",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("told", "where", "words"), SAID.values(), ids=SAID)
+def test_what_dbt_says_is_told_at_the_file_that_it_is_about(tmp_path, told, where, words):
+    """In the project's own files, and without the folders of this machine."""
+    folder = tmp_path / "dbt_projects" / "book"
+    (folder / "models/ports").mkdir(parents=True)
+    (folder / "models/more.yml").write_text("version: 2\n")
+    (folder / "models/ports/totals.sql").write_text("select\n {{ amuont }}\nfrom {{ ref('histry') }}\n")
+    place, said = dbtwords.at_fault(folder, told.replace("{folder}", str(folder)))
+    assert (str(place), said) == (f"dbt_projects/book/{where}", words)
+
+
+@pytest.mark.parametrize(("file", "content", "where", "says"), FAULTS.values(), ids=FAULTS)
+def test_a_project_that_dbt_cannot_read_breaks_its_domain_only(place, file, content, where, says):
+    """It is that domain's error, at the file that is wrong; the rest loads."""
+    place.write(f"dbt_projects/book/{file}", content)
     loaded = load(place.root, settings=place.settings)
     assert list(loaded.broken) == ["book"]
-    assert "broken.yml" in loaded.broken["book"][0]
-    assert place.statuses()["base/items"] == "published"
+    (told,) = loaded.broken["book"]
+    assert told.startswith(f"dbt_projects/book/{where}"), told
+    assert says in told
+    assert str(place.root) not in told
+    assert "resource_tracker" not in told
 
 
 def test_the_manifest_is_parsed_once_per_content(place):

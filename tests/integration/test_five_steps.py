@@ -328,6 +328,11 @@ def test_a_table_whose_file_is_gone_is_built_again(place, changed):
         file.unlink()
     with pytest.raises(RunError, match="build its table again: mesh run TABLE --force"):
         place.rows("from shop.orders")
+    if not changed:
+        (row,) = [row for row in place.run("shop/orders")["tables"] if row["table"] == "shop/orders"]
+        assert row["status"] == "failed"
+        assert row["message"].startswith("a data file of it is lost, so that nobody can read it: /")
+        assert row["message"].endswith("or build the table again: mesh run shop/orders --force")
     if changed:
         text = (place.root / "domains/shop/sql/orders.sql").read_text()
         place.sql("shop.orders", f"from ({text}) limit 1")

@@ -8,6 +8,8 @@ import sys
 import dagster as dg
 import pytest
 
+from mesh_assets import catalog, testing
+from mesh_assets.catalog import account
 from mesh_assets.domain import Partitions
 from mesh_assets.mesh import read_mesh
 from mesh_assets.orchestration import jobs
@@ -149,6 +151,43 @@ def test_a_module_beside_it_that_cannot_be_read_is_told_with_its_own_line(place)
     place.write("domains/broken/lib.py", "one = 1\ntwo = = 2\n")
     (told,) = load(place.root, settings=place.settings).broken["broken"]
     assert told == "domains/broken/lib.py:2: SyntaxError: invalid syntax\n    two = = 2"
+
+
+def test_code_that_does_not_load_is_said_by_all_that_tell_how_the_mesh_stands(place):
+    """As it was when it was last tried; of other code nothing is known, and once it loads it is built."""
+    code = "import mesh_assets\nimport no_such_module\n\n\n@mesh_assets.table(inputs=['shop.orders'])\ndef seen(orders):\n    return orders\n"
+    place.write("domains/finance/assets.py", code)
+    place.contract("finance.seen", {"id": "BIGINT; required: true"})
+    place.domain("board", "inputs: [{port: finance.seen}]\n")
+    place.domain(
+        "finance",
+        "inputs:\n  - port: shop.orders\n    contract: in_orders.odcs.yaml\noutputs: [{port: seen}]\n",
+    )
+    place.sql("board.figure", "select count(*) as n from finance.seen")
+    told = "domains/finance/assets.py:2: ModuleNotFoundError: No module named 'no_such_module'"
+    assert place.statuses()["finance/seen"] == "failed"
+    status = catalog.status(place.env())
+    rows = {row["table"]: row for row in status["tables"]}
+    assert status["broken"] == [{"domain": "finance", "problems": [f"{told}\n    import no_such_module"]}]
+    assert {rows[name]["state"] for name in ("finance/seen", "finance/revenue")} == {"failed"}
+    assert rows["finance/seen"]["says"] == f"its domain cannot be loaded: {told}"
+    assert rows["board/figure"]["state"] == "input not ready"
+    assert rows["shop/orders"]["state"] == "on time"
+    (incident,) = status["incidents"]
+    assert (incident["kind"], incident["domain"]) == ("broken", "finance")
+    assert incident["cause"] == f"the domain finance cannot be loaded: {told}"
+    for table in ("finance/seen", "finance/revenue", "board/figure"):
+        assert told in account.why(place.env(), table)["text"], table
+    items = list(testing.test(place.env(), ["finance.seen"], unloadable={"finance": told}))
+    own = [item for item in items if item["table"] == "finance/seen"]  # the others are of its input port
+    assert {item["status"] for item in own} == {"error"}
+    assert told in own[0]["message"]
+
+    place.write("domains/finance/assets.py", code.replace("import no_such_module\n", ""))
+    assert catalog.status(place.env())["broken"] == []
+    assert set(place.statuses().values()) <= {"published", "unchanged"}
+    status = catalog.status(place.env())
+    assert (status["broken"], status["incidents"]) == ([], [])
 
 
 def test_a_broken_domain_that_others_read_leaves_their_jobs_to_them(place):

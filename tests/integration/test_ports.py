@@ -3,6 +3,7 @@
 import dagster as dg
 import pytest
 
+from mesh_assets import catalog
 from mesh_assets.orchestration.instance import open_instance
 from tests.making import Place, launch
 
@@ -74,6 +75,9 @@ def test_one_refuses_and_holds_one_takes_one_stops_one_is_warned(place):
     (attempt,) = [one for one in place.env().ledger.of_run(report["run_id"]) if one.table == "stopper.total"]
     assert (attempt.outcome, attempt.record["message"]) == ("held", told["stopper/total"])
     assert totals(place) == {"holder": 30, "taker": 510, "stopper": 30, "warner": 510}
+    stands = {row["table"]: (row["state"], row["says"]) for row in catalog.status(place.env())["tables"]}
+    assert stands["warner/total"] == ("passed with warnings", told["warner/total"])
+    assert stands["taker/total"] == ("on time", "up to date")
     again = place.run()
     assert {row["table"]: row["status"] for row in again["tables"]}["stopper/total"] == "held"
     assert {row["table"]: row["message"] for row in again["tables"]} == told, "and it is said as long as it is so"
