@@ -47,17 +47,25 @@ class Answered:
     renames: tuple[Rename, ...] = ()
 
 
-def ask(env: Environment, proposed: Proposed, *, run: bool = False, made: bool = True) -> Answered:
+def ask(
+    env: Environment,
+    proposed: Proposed,
+    *,
+    run: bool = False,
+    made: bool = True,
+    ran: Mapping[str, Rehearsed] | None = None,
+) -> Answered:
     """The report on a change that is not published.
 
     Args:
         run: Run the readers' own tests on candidate data.
         made: The change is in the files: the candidate is what they give; else it is made from the published rows.
+        ran: What tables' tests have said already, where the change was built beside production.
     """
     record = ChangeRecord(env)
     record.sync()
     verdicts = assess(env.mesh, proposed.columns, proposed.start, cache=cache_of(env))
-    runs: dict[str, Rehearsed] = {}
+    runs = {name: one for name, one in (ran or {}).items() if name not in proposed.start}
     renames = {(one.port, one.before): one for one in proposed.renames}
     failed = {}
     if run:

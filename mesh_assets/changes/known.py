@@ -13,20 +13,20 @@ FEW = 30
 """Looked up one neighbourhood at a time; whoever asks for more is after the whole mesh."""
 
 
-def known_columns(env: Environment, mesh: Mesh | None = None) -> "KnownColumns":
+def known_columns(env: Environment, mesh: Mesh | None = None, *, upto: int | None = None) -> "KnownColumns":
     """The columns of every table: as its last version has them; before the first one, as its contract says.
 
-    Tables of which neither is there are not in it. What is published after this moment is not seen.
+    Tables of which neither is there are not in it. What is published after this moment is not seen, nor after version `upto`.
     """
-    return KnownColumns(env, mesh or env.mesh)
+    return KnownColumns(env, mesh or env.mesh, upto)
 
 
 class KnownColumns(Mapping[str, Found]):
     """(name, type) of every column, by `domain.table`."""
 
-    def __init__(self, env: Environment, mesh: Mesh) -> None:
+    def __init__(self, env: Environment, mesh: Mesh, upto: int | None = None) -> None:
         self._ledger, self._mesh, self._tables = env.ledger, mesh, mesh.tables
-        self._upto = env.ledger.indexed()
+        self._upto = env.ledger.indexed() if upto is None else upto
         self._found: dict[str, Found | None] = {}
         self._built: dict[str, Mapping[str, Any]] = {}
         self._asked = 0

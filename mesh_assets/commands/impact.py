@@ -72,11 +72,8 @@ def _text(told: dict[str, Any], answered: "Answered") -> None:
     for reader in told["readers"]:
         if not reader["hit"] and not reader["tests"]:
             continue
-        tests = reader["tests"]
-        ran = f", {tests['pass']} tests passed, {tests['fail']} failed" if tests else ""
-        typer.echo(f"\n{reader['domain']} (reads {reader['port']}): {reader['verdict']} ({reader['known']}{ran})")
-        for item in reader["evidence"]:
-            typer.echo(f"    {item['path']}:{item['line']}:{item['column']}: {item['why']}")
+        typer.echo()
+        print_reader(reader)
         if reader["answer"]:
             answer = reader["answer"]
             until = f" until {answer['until']}" if answer["until"] else ""
@@ -85,6 +82,15 @@ def _text(told: dict[str, Any], answered: "Answered") -> None:
         spelt = ", ".join(f"{reader['domain']} ({reader['known']})" for reader in quiet)
         typer.echo(f"\nNot hit: {spelt}")
     _next(told, answered)
+
+
+def print_reader(reader: dict[str, Any]) -> None:
+    """What a change means for one reader, and where that is seen."""
+    tests = reader["tests"]
+    ran = f", {tests['pass']} tests passed, {tests['fail']} failed" if tests else ""
+    typer.echo(f"{reader['domain']} (reads {reader['port']}): {reader['verdict']} ({reader['known']}{ran})")
+    for item in reader["evidence"]:
+        typer.echo(f"    {item['path']}:{item['line']}:{item['column']}: {item['why']}")
 
 
 def _unread(domain: str, item: dict[str, Any]) -> str:

@@ -154,8 +154,14 @@ def diff(
     for word in ("files", "code", "contracts", "sources", "added", "removed", "variables"):
         if report[word]:
             typer.echo(f"{word}: {', '.join(report[word])}")
+    for package, (then, now) in report["packages"].items():
+        typer.echo(f"{package}: {then or 'not there'} → {now or 'is gone'}")
     for row in report["features"]:
         typer.echo(f"{row['table']}: other {' and '.join(row['what'])}")
+    if tests := report["tests"]:
+        told = ", ".join(f"{domain['domain']} {domain['verdict']}" for domain in tests["domains"]) or "nothing to test"
+        typer.echo(f"tests of {tests['at'][:16]}: {told}")
+    _print_readers(report["readers"])
     _print_differences(report["tables"])
 
 
@@ -170,7 +176,9 @@ def status(name: Name, mesh: MeshDir = None, *, as_json: AsJson = False) -> None
     at = f"at version {base['snapshot']} (production is at {base['head']})"
     if report["synthetic"]:
         at = f"synthetic, {report['synthetic']['percent']:g} %"
-    typer.echo(f"kitchen {name} from {report['parent']}, by {report['owner']}, {at}")
+    typer.echo(
+        f"kitchen {name} from {report['parent']}, by {report['owner']}, {at}, opened {report['opened'][:16]} UTC"
+    )
     for line in report["differences"]:
         typer.echo(f"differs: {line}")
     if report["matches_production"]:
@@ -313,7 +321,17 @@ def _print_test(report: "Json") -> None:
         for table in domain["tables"]:
             if table["status"] in ("held", "failed", "skipped"):
                 typer.echo(f"{table['table']} {table['status']}: {table['message']}")
+    _print_readers([reader for domain in report["domains"] for reader in domain["readers"] or ()])
     _print_differences(report["differences"])
+
+
+def _print_readers(readers: "list[Json]") -> None:
+    """For whom what has changed is compatible or breaking; of those that it does not reach, nothing."""
+    from mesh_assets.commands.impact import print_reader
+
+    for reader in readers:
+        if reader["hit"] or reader["tests"]:
+            print_reader(reader)
 
 
 def _counts(counts: "Json") -> str:

@@ -112,7 +112,8 @@ class Kitchen:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close(force=True)
+        if (self.site.folder / place.FILE).is_file():  # not closed within
+            self.close(force=True)
 
     @property
     def name(self) -> str:
@@ -284,6 +285,7 @@ class Kitchen:
     def rebase(self) -> Json:
         """Fork again from what production is now, with the kitchen's changes on top, and test."""
         production = self.production()
+        closing.refuse_half(self.target(), self.site, self.records())
         before = {row["table"]: row for row in self.diff()["tables"]}
         self.site = opening.refork(
             production,

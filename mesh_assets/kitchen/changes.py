@@ -68,6 +68,11 @@ def base(site: Site) -> Mapping[str, list[str]]:
     return json.loads((site.folder / BASE).read_text(encoding="utf-8"))
 
 
+def began(site: Site) -> dict[str, str]:
+    """Versions of Python and of packages when the kitchen was opened."""
+    return json.loads((site.folder / PACKAGES_FILE).read_text(encoding="utf-8"))
+
+
 def against_base(site: Site, mesh: Mesh) -> Changes:
     """What a kitchen has changed since it was opened, raw files in its work tree included."""
     set_ = variables.differing(site.variables, parent.variables if (parent := parent_of(site)) else {})

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from mesh_assets.catalog import Json, plain, spelt
 from mesh_assets.environment import Environment
-from mesh_assets.kitchen import changes, git, rows
+from mesh_assets.kitchen import changes, git, readers, rows
 from mesh_assets.kitchen.place import Site
 from mesh_assets.lake import Features
 from mesh_assets.ledger import Version
@@ -30,6 +30,7 @@ def diff(
     wanted = [name for name in env.mesh.tables if name in (set(tables) or mine)]
     repository = git.repository(site.root) if site.has_code else None
     files = sorted({*repository.between(site.commit, "HEAD"), *repository.changed()}) if repository else []
+    said = readers.verdicts(env, site) if found else None
     return {
         "schema_version": 1,
         "kitchen": site.name,
@@ -43,9 +44,11 @@ def diff(
         "sources": list(map(spelt, found.sources)),
         "variables": sorted(site.variables),
         "features": features(env, site),
+        "packages": _packages(site),
         "tests": _summary(tested or {}),
-        # `readers` of each table is where the verdict of its change per reader goes.
-        "tables": compare(env, site, wanted),
+        "changes": list(said.changes) if said else [],
+        "readers": [row for rows_ in said.readers.values() for row in rows_] if said else [],
+        "tables": compare(env, site, wanted, said=said),
     }
 
 
@@ -58,14 +61,23 @@ def features(env: Environment, site: Site) -> list[Json]:
     ]
 
 
-def tables(env: Environment, site: Site, names: Iterable[str], *, sampled: int) -> list[Json]:
+def tables(
+    env: Environment, site: Site, names: Iterable[str], *, sampled: int, said: readers.Verdicts | None = None
+) -> list[Json]:
     """Tables of which the kitchen has a version of its own, with how they differ from the base."""
     mine = changes.rebuilt(env, site)
-    return compare(env, site, [name for name in names if name in mine], sampled=sampled)
+    return compare(env, site, [name for name in names if name in mine], sampled=sampled, said=said)
 
 
-def compare(env: Environment, site: Site, names: Iterable[str], *, sampled: int = rows.SAMPLED) -> list[Json]:
-    """How tables differ from the base: columns, and rows by key."""
+def compare(
+    env: Environment,
+    site: Site,
+    names: Iterable[str],
+    *,
+    sampled: int = rows.SAMPLED,
+    said: readers.Verdicts | None = None,
+) -> list[Json]:
+    """How tables differ from the base: columns, and rows by key; and for whom that breaks, where it is known."""
     before, after = env.ledger.versions(upto=site.snapshot), env.ledger.versions()
     with env.lake.bounded(MEMORY) as con:
         con.execute("SET preserve_insertion_order = false")
@@ -74,7 +86,7 @@ def compare(env: Environment, site: Site, names: Iterable[str], *, sampled: int 
                 "table": spelt(name),
                 "version": {"before": _number(before.get(name)), "after": _number(after.get(name))},
                 **_told(_compared(env, name, before.get(name), after.get(name), con, sampled)),
-                "readers": None,
+                "readers": said.readers.get(name, []) if said else None,
             }
             for name in names
         ]
@@ -104,6 +116,16 @@ def _told(found: rows.RowDiff) -> Json:
         "key": list(told["key"]),
         "columns": told["columns"],
         "sample": [plain(item) for item in told["sample"]],
+    }
+
+
+def _packages(site: Site) -> dict[str, list[str | None]]:
+    """Versions of Python and of packages that are others now than when the kitchen was opened: then, and now."""
+    then, now = changes.began(site), changes.packages()
+    return {
+        name: [then.get(name), now.get(name)]
+        for name in sorted(then.keys() | now.keys())
+        if then.get(name) != now.get(name)
     }
 
 

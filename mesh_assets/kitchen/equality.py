@@ -1,6 +1,5 @@
 """The equality statement: in what a kitchen differs from production now."""
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -33,7 +32,7 @@ def status(parent: Environment, kitchen: Environment, site: Site, row: Row | Non
         if name not in theirs or theirs[name].record.get("fingerprint") != mine[name].record.get("fingerprint")
     ]
     code = changes.changes(changes.hashes(parent.mesh), kitchen.mesh)
-    began, now = _began(site), changes.packages()
+    began, now = changes.began(site), changes.packages()
     lake = {"format": kitchen.lake.format(), "catalog": kitchen.lake.catalog.uri.partition(":")[0]}
     theirs_lake = {"format": parent.lake.format(), "catalog": parent.lake.catalog.uri.partition(":")[0]}
     differences = [
@@ -94,11 +93,6 @@ def _beside(parent: Environment, kitchen: Environment) -> list[str]:
         for name in sorted(theirs.keys() | mine.keys())
         if (told := mine.get(name, Features()).unlike(theirs.get(name, Features())))
     ]
-
-
-def _began(site: Site) -> dict[str, str]:
-    path = site.folder / changes.PACKAGES_FILE
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _other(one: dict[str, str], other: dict[str, str]) -> list[str]:

@@ -44,6 +44,23 @@ class Repository:
         """Whether there is a local branch of that name."""
         return not _git(self.top, "rev-parse", "--verify", "-q", f"refs/heads/{branch}", check=False).returncode
 
+    def start(self, branch: str) -> str:
+        """Where work on a branch goes on: its own commit, or that of the one remote that has it; empty: it is new.
+
+        Raises:
+            UsageError: Several remotes have it, and they differ.
+        """
+        if self.has(branch):
+            return f"refs/heads/{branch}"
+        told = _git(self.top, "for-each-ref", "--format=%(objectname) %(refname)", f"refs/remotes/*/{branch}").stdout
+        found = dict(line.split(" ", 1) for line in told.splitlines())
+        if len(found) > 1:
+            raise UsageError(
+                f"several remotes have a branch `{branch}`: {', '.join(sorted(found.values()))}\n"
+                f"    Make it of the one that you mean: git branch {branch} REMOTE/{branch}"
+            )
+        return next(iter(found.values()), "")
+
     def changed(self) -> tuple[str, ...]:
         """Files of the mesh that differ from the commit that is checked out, also new ones."""
         out = _git(self.top, "status", "--porcelain", "-z", "--", self.prefix or ".").stdout
@@ -78,9 +95,9 @@ class Repository:
         return _git(self.top, "diff", since, "--", self.prefix or ".").stdout
 
     def open(self, folder: Path, branch: str, base: str) -> "Repository":
-        """A work tree in `folder`, on the branch, which is made at `base` when it is not there."""
+        """A work tree in `folder`, on the branch, which is made when it is not there: where a remote has it, else at `base`."""
         new = [] if self.has(branch) else ["-b", branch]
-        words = ["worktree", "add", "-q", *new, str(folder), *([base] if new else [branch])]
+        words = ["worktree", "add", "-q", *new, str(folder), (self.start(branch) or base) if new else branch]
         _git(self.top, *words)
         return Repository(folder, self.prefix)
 
@@ -103,6 +120,13 @@ class Repository:
     def is_ancestor(self, one: str, other: str) -> bool:
         """Whether `other` contains `one`."""
         return not _git(self.top, "merge-base", "--is-ancestor", one, other, check=False).returncode
+
+    def holds(self, commit: str) -> bool:
+        """Whether what is checked out has a commit, or its files as they are there: a forge may merge many commits as one."""
+        if self.is_ancestor(commit, "HEAD"):
+            return True
+        base = _git(self.top, "merge-base", "HEAD", commit, check=False).stdout.strip()
+        return bool(base) and not set(self.between(base, commit)) & set(self.between(commit, "HEAD"))
 
     def refuses(self, commit: str) -> str:
         """Why a commit cannot be merged into what is checked out, in words; empty when it can."""

@@ -29,7 +29,7 @@ def listing(env: Environment, opener: Opener, only: str = "") -> Json:
         told: Json = {
             "kitchen": row.name,
             "from": row.parent or opening.PRODUCTION,
-            "state": "abandoned" if row.is_abandoned else row.state,
+            "state": row.standing,
             "owner": row.owner,
             "opened": row.opened[:16],
             "expires": row.expires[:16] or "never",
@@ -39,7 +39,7 @@ def listing(env: Environment, opener: Opener, only: str = "") -> Json:
             "branch": row.branch,
             "tested": bool(row.tested),
         }
-        if row.state == "open":
+        if row.standing == "open":
             site = place.find(env.home, row.name)
             told |= {"base": site.snapshot, "changes": "; ".join(closing.unpromoted(opener(site), site, records))}
         rows.append(told)

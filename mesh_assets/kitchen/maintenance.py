@@ -1,13 +1,15 @@
 """Expire, clean up, collect: production's old versions and files, and kitchens whose time has come."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from mesh_assets.catalog import Json
 from mesh_assets.environment import Environment
-from mesh_assets.errors import UsageError
+from mesh_assets.errors import MeshError, UsageError
 from mesh_assets.kitchen import closing, opening, place
-from mesh_assets.kitchen.records import Records
+from mesh_assets.kitchen.records import Records, Row
 from mesh_assets.settings import Settings
 
 KEEP = timedelta(days=30)
@@ -69,31 +71,55 @@ def duration(words: str) -> timedelta:
     return timedelta(seconds=found)
 
 
-def close_expired(root: Path, settings: Settings, *, force: bool = False) -> dict[str, list[str]]:
-    """Close kitchens whose time has come, and what a kill has left half made.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expired:
+    """What became of kitchens whose time has come, and of what a kill has left half made.
+
+    Attributes:
+        kept: With what they hold that was never promoted, or what else keeps them.
+        failed: Those that could not be closed, with why.
+    """
+
+    closed: tuple[str, ...] = ()
+    kept: Mapping[str, str] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+
+def close_expired(root: Path, settings: Settings, *, force: bool = False) -> Expired:
+    """Close kitchens whose time has come, and what a kill has left half made. One that cannot be closed stops no other.
 
     Args:
         root: Production's mesh.
         settings: Production's.
         force: Also those that hold what was never promoted.
-
-    Returns:
-        Names of those that were closed, and of those that were kept for what they hold.
     """
     env = closing.production(root, settings)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    closed, kept = [], []
+    closed: list[str] = []
+    kept, failed = {}, {}
     rows = Records(env.ledger).all()
     for row in reversed(rows):  # a kitchen that was opened from another goes first
-        if row.is_abandoned:
+        if not row.is_abandoned and not (row.state == "open" and row.expires and row.expires <= now):
+            continue
+        try:
+            if why := _kept(env, settings, row, force=force):
+                kept[row.name] = why
+                continue
             closing.close(root, settings, row.name, force=True)
             closed.append(row.name)
-        elif row.state == "open" and row.expires and row.expires <= now:
-            site, records = place.find(env.home, row.name), Records(env.ledger)
-            lost = [] if force else closing.unpromoted(opening.environment(site, settings), site, records)
-            if lost or any(other.parent == row.name for other in records.all()):
-                kept.append(row.name)
-                continue
-            closing.close_site(env, site, settings, force=True)
-            closed.append(row.name)
-    return {"closed": closed, "kept": kept}
+        except MeshError as error:
+            failed[row.name] = str(error)
+    return Expired(closed=tuple(closed), kept=kept, failed=failed)
+
+
+def _kept(env: Environment, settings: Settings, row: Row, *, force: bool) -> str:
+    """Why a kitchen whose time has come is not closed; empty when it is."""
+    records = Records(env.ledger)
+    if children := [other.name for other in records.all() if other.parent == row.name]:
+        return f"{children[0]} was opened from it"
+    if force or row.is_abandoned:
+        return ""
+    if row.is_lost:
+        return "its folder is gone, and its branch may hold commits"
+    site = place.find(env.home, row.name)
+    return "; ".join(closing.unpromoted(opening.environment(site, settings), site, records))

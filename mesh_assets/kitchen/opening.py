@@ -246,8 +246,8 @@ def _made(
     fill: Fill | None,
 ) -> Site:
     source = environment(parent, settings) if parent else env
-    made_before = bool(repository and repository.has(site.branch))
-    if repository and made_before and not repository.is_ancestor(site.commit, site.branch):
+    start = repository.start(site.branch) if repository else ""
+    if repository and start and not repository.is_ancestor(site.commit, start):
         raise UsageError(
             f"branch `{site.branch}` lacks commits that its parent has\n    Merge them into it first, or rebase it."
         )
@@ -262,7 +262,7 @@ def _made(
     if trouble:
         raise trouble[0]
     # What is not committed in the parent's work tree is not in this one; then its files are no measure.
-    differs = repository is not None and bool(repository.changed()) and not made_before
+    differs = repository is not None and bool(repository.changed()) and not start
     changes.keep_base(done, read_mesh(done.root, tolerant=True) if differs else source.mesh)
     done.write()
     return fill(source, done) if site.synthetic and fill else done

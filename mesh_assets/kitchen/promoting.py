@@ -12,12 +12,11 @@ from mesh_assets.environment import Environment
 from mesh_assets.errors import RunError, Superseded, UsageError
 from mesh_assets.kitchen import changes, git, opening
 from mesh_assets.kitchen.place import Site
-from mesh_assets.kitchen.records import Promotion, Records, Row
+from mesh_assets.kitchen.records import Records, Row, as_promotion, published
 from mesh_assets.lake import Commit, Features, Mode, Publication, quarantine
 from mesh_assets.lake.sqltext import in_lake
 from mesh_assets.ledger import Attempt, Record, Version
 from mesh_assets.settings import variable
-from mesh_assets.store import now
 
 if TYPE_CHECKING:
     import duckdb
@@ -146,7 +145,7 @@ def promote(
     row = records.get(site.name)
     if row is None:
         raise UsageError(f"kitchen `{site.name}` is not on record\n    Open it again.")
-    if row.promotion and (commit := _commit_of(env, site, str(row.promotion["run"]))):
+    if commit := published(env.lake, row):
         return _finish(env, site, records, row.promotion, commit, finished=True)
     if done := standing(kitchen, site, records):
         return done
@@ -174,14 +173,14 @@ def promote(
     }
     records.update(site.name, promotion=promotion)
     try:
-        published = _publish(env, kitchen, site, row, planned, promotion)
+        done = _publish(env, kitchen, site, row, planned, promotion)
     except Superseded as error:
         records.update(site.name, promotion={})
         return Promoted(refused=(Refusal(reason=_first_line(error)),))
-    if published is None and not planned.confirmed and not commit:
+    if done is None and not planned.confirmed and not commit:
         records.update(site.name, promotion={})
         return Promoted()
-    return _finish(env, site, records, promotion, published)
+    return _finish(env, site, records, promotion, done)
 
 
 def standing(kitchen: Environment, site: Site, records: Records) -> Promoted | None:
@@ -439,16 +438,16 @@ def _finish(
     site: Site,
     records: Records,
     promotion: Mapping[str, Any],
-    published: Commit | None,
+    done: Commit | None,
     *,
     finished: bool = False,
 ) -> Promoted:
     """Merge the code, keep what was promoted. Everything here may be done twice."""
     env.sync()
-    version = published.version if published else env.lake.head()
+    version = done.version if done else env.lake.head()
     tested = promotion["commit"]["tested"]
     target = git.repository(env.mesh.root) if tested else None
-    commit = target.merge(tested, f"Kitchen {site.name}") if target else ""
+    commit = _merged(target, tested, site, version) if target else ""
     for name, record in promotion["confirmed"].items():
         env.ledger.attempted(
             Attempt(
@@ -459,26 +458,9 @@ def _finish(
                 record=cast("Record", _renumbered(env, record)),
             )
         )
-    tables = {name: {"before": was, "after": version} for name, was in promotion["tables"].items()}
-    records.promoted(
-        Promotion(
-            run=str(promotion["run"]),
-            kitchen=site.name,
-            at=now(),
-            version=version,
-            reverted=None,
-            record={
-                "tables": tables,
-                "commit": {**promotion["commit"], "after": commit},
-                "waived": promotion["waived"],
-                "state": promotion.get("state", ""),
-                "features": promotion.get("features", {}),
-                "replayed": promotion.get("replayed", []),
-            },
-        )
-    )
+    records.promoted(as_promotion(site.name, promotion, version, commit))
     records.update(site.name, promotion={})
-    told = [_told(env, site, name, version) for name in sorted(published.tables)] if published else []
+    told = [_told(env, site, name, version) for name in sorted(done.tables)] if done else []
     return Promoted(
         version=version,
         tables=tuple(told),
@@ -488,6 +470,18 @@ def _finish(
         finished=finished,
         replayed=tuple(promotion.get("replayed", ())),
     )
+
+
+def _merged(target: git.Repository, tested: str, site: Site, version: int) -> str:
+    """The tested commit in production's branch. It could be merged before anything was published; somebody may have been quick."""
+    try:
+        return target.merge(tested, f"Kitchen {site.name}")
+    except RunError as error:
+        raise RunError(
+            f"the tables are published as version {version}, and branch {site.branch} cannot be merged: {_first_line(error)}\n"
+            f"    Merge it by hand, then `mesh kitchen promote {site.name}` again; or take the tables back: "
+            f"mesh kitchen revert {site.name}"
+        ) from None
 
 
 def _renumbered(env: Environment, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -502,7 +496,7 @@ def _renumbered(env: Environment, record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _told(env: Environment, site: Site, table: str, version: int) -> Json:
     record = next(item for item in env.ledger.history(table) if item.version == version).record
-    kitchens = {path.stat().st_ino: path for path in (site.home / "lake" / "data").rglob("*.parquet")}
+    kitchens = {_file(path): path for path in (site.home / "lake" / "data").rglob("*.parquet")}
     by_hash: set[str] = set()
     files = []
     for name in cast("dict[str, Any]", record).get("files", ()):
@@ -511,9 +505,9 @@ def _told(env: Environment, site: Site, table: str, version: int) -> Json:
             files.append({"file": name, "sha256": "", "tested": False})
             continue
         hash_ = sha256(path)
-        if path.stat().st_ino not in kitchens and not by_hash:
+        if _file(path) not in kitchens and not by_hash:
             by_hash |= {sha256(file) for file in kitchens.values()}
-        same = path.stat().st_ino in kitchens or hash_ in by_hash
+        same = _file(path) in kitchens or hash_ in by_hash
         files.append({"file": name, "sha256": hash_, "tested": same})
     return {
         "table": spelt(table),
@@ -522,6 +516,12 @@ def _told(env: Environment, site: Site, table: str, version: int) -> Json:
         "rows": record.get("rows") or 0,
         "hash_equal": all(file["tested"] for file in files),
     }
+
+
+def _file(path: Path) -> tuple[int, int]:
+    """Tells a file from every other; on another disk there is one of the same number."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def sha256(path: Path) -> str:

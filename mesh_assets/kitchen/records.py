@@ -3,11 +3,14 @@
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from mesh_assets.errors import UsageError
+from mesh_assets.kitchen.place import FILE
+from mesh_assets.lake import Commit, Lake
 from mesh_assets.ledger import Ledger, process_started, this_process
 from mesh_assets.store import now
 
@@ -71,6 +74,16 @@ class Row:
         """Whether a process that is gone has left it half open or half closed."""
         return self.state != "open" and not is_alive(self.holder)
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether it is open, and somebody has deleted its folder."""
+        return self.state == "open" and not (Path(self.folder) / FILE).is_file()
+
+    @property
+    def standing(self) -> str:
+        """Its state as a reader sees it: what has been left half made is `abandoned`, what has no folder is `lost`."""
+        return "abandoned" if self.is_abandoned else "lost" if self.is_lost else self.state
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promotion:
@@ -88,6 +101,39 @@ class Promotion:
     version: int
     reverted: int | None
     record: Mapping[str, Any]
+
+
+def as_promotion(kitchen: str, begun: Mapping[str, Any], version: int, after: str) -> Promotion:
+    """What is kept of a promotion of which the lake has the commit.
+
+    Args:
+        kitchen: Its name.
+        begun: What was kept when it began: `Row.promotion`.
+        version: Of the lake.
+        after: The commit of production's code with it; empty: the code was not merged.
+    """
+    return Promotion(
+        run=str(begun["run"]),
+        kitchen=kitchen,
+        at=now(),
+        version=version,
+        reverted=None,
+        record={
+            "tables": {name: {"before": was, "after": version} for name, was in begun["tables"].items()},
+            "commit": {**begun["commit"], "after": after},
+            "waived": begun["waived"],
+            "state": begun.get("state", ""),
+            "features": begun.get("features", {}),
+            "replayed": begun.get("replayed", []),
+        },
+    )
+
+
+def published(lake: Lake, row: Row | None) -> Commit | None:
+    """The lake's commit of a promotion that was cut off before all of it was done; None when there is none."""
+    if row is None or not row.promotion:
+        return None
+    return next((commit for commit in lake.commits() if commit.run == row.promotion["run"]), None)
 
 
 class Records:

@@ -10,7 +10,7 @@ from mesh_assets.catalog import spelt
 from mesh_assets.environment import Environment
 from mesh_assets.errors import UsageError
 from mesh_assets.kitchen import git
-from mesh_assets.kitchen.records import Promotion, Records
+from mesh_assets.kitchen.records import Promotion, Records, as_promotion, published
 from mesh_assets.lake import Features, Publication, quarantine
 from mesh_assets.ledger import Version
 
@@ -58,9 +58,12 @@ def revert(
         UsageError: It has promoted nothing that still stands.
         RunError: Files or commits are in the way. Production is as it was.
     """
-    promotion = next((each for each in records.promotions(kitchen) if each.reverted is None), None)
+    promotion = _cut_off(env, records, kitchen)
+    promotion = promotion or next((each for each in records.promotions(kitchen) if each.reverted is None), None)
     if promotion is None:
-        raise UsageError(f"kitchen `{kitchen}` has promoted nothing that still stands\n    `mesh kitchen list --all`")
+        standing = dict.fromkeys(each.kitchen for each in records.promotions() if each.reverted is None)
+        told = f"What these have promoted still stands: {', '.join(standing)}." if standing else "Nor has any other."
+        raise UsageError(f"kitchen `{kitchen}` has promoted nothing that still stands\n    {told}")
     env.sync()
     targets = {name: item["before"] for name, item in promotion.record["tables"].items()}
     later = _later(env, targets, promotion.version)
@@ -80,8 +83,22 @@ def revert(
     features = {name: Features.read(told) for name, told in promotion.record.get("features", {}).items()}
     version = done or put_back(env, targets, run=f"revert {promotion.run}", message=message, features=features)
     commit = repository.merge(undone, message) if repository and undone else ""
+    records.promoted(promotion)  # on record already, unless it was cut off
     records.reverted(promotion.run, version)
+    records.update(kitchen, promotion={})
     return Reverted(tables=targets, version=version, commit=commit)
+
+
+def _cut_off(env: Environment, records: Records, kitchen: str) -> Promotion | None:
+    """A promotion of which the lake has the commit, and a kill kept the rest from being done."""
+    row = records.get(kitchen)
+    commit = published(env.lake, row)
+    if row is None or commit is None:
+        return None
+    tested = row.promotion["commit"]["tested"]
+    repository = git.repository(env.mesh.root) if tested else None
+    is_merged = repository is not None and repository.is_ancestor(tested, "HEAD")
+    return as_promotion(kitchen, row.promotion, commit.version, tested if is_merged else "")
 
 
 def put_back(

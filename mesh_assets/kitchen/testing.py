@@ -4,14 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mesh_assets.catalog import Json, plain, spelt
-from mesh_assets.environment import Environment, contract_hash
-from mesh_assets.kitchen import changes, comparing
+from mesh_assets.environment import Environment
+from mesh_assets.kitchen import changes, comparing, readers
 from mesh_assets.kitchen.place import Site
 from mesh_assets.ledger import Attempt, Version
-from mesh_assets.order import Seen
 from mesh_assets.store import now
 
-COUNTS = ("pass", "warn", "fail")
 CHOICES = ("all", "direct", "none")
 
 
@@ -40,8 +38,9 @@ def report(env: Environment, site: Site, tables: frozenset[str], rows: Sequence[
     built = {row["table"].replace("/", ".", 1): row for row in rows}
     before, after = env.ledger.versions(upto=site.snapshot), env.ledger.versions()
     last = env.ledger.attempts()
+    said = readers.verdicts(env, site) if tables else None
     domains = [
-        _domain(env, name, [table for table in env.mesh.tables if table in tables], built, before, after, last)
+        _domain(env, name, [table for table in env.mesh.tables if table in tables], built, before, after, last, said)
         for name in sorted({table.partition(".")[0] for table in tables})
     ]
     domains += [_broken(name, told) for name, told in sorted(env.mesh.broken.items())]
@@ -55,7 +54,10 @@ def report(env: Environment, site: Site, tables: frozenset[str], rows: Sequence[
         "variables": {name: list(map(spelt, names)) for name, names in found.variables.items()},
         "rebuilt": [spelt(name) for name in env.mesh.tables if built.get(name, {}).get("status") == "published"],
         "domains": domains,
-        "differences": comparing.tables(env, site, [name for name in env.mesh.tables if name in tables], sampled=3),
+        "changes": list(said.changes) if said else [],
+        "differences": comparing.tables(
+            env, site, [name for name in env.mesh.tables if name in tables], sampled=3, said=said
+        ),
         "ok": all(domain["verdict"] != "fail" for domain in domains),
     }
 
@@ -68,14 +70,15 @@ def _domain(
     before: Mapping[str, Version],
     after: Mapping[str, Version],
     last: Mapping[str, Attempt],
+    said: readers.Verdicts | None,
 ) -> Json:
     own = [name for name in tables if name.partition(".")[0] == domain]
-    then, now = dict.fromkeys(COUNTS, 0), dict.fromkeys(COUNTS, 0)
+    then, now = dict.fromkeys(readers.COUNTS, 0), dict.fromkeys(readers.COUNTS, 0)
     found: list[Json] = []
     rows = []
     for name in own:
         _add(then, before[name].record.get("tests", {}) if name in before else {})
-        told, results = _after(env, name, after.get(name), last.get(name))
+        told, results = readers.results(env, name, after.get(name), last.get(name))
         _add(now, told)
         found += [_finding(name, item) for item in results]
         row = built.get(name, {})
@@ -88,16 +91,15 @@ def _domain(
                 "rows": {"before": _rows(before.get(name)), "after": _rows(after.get(name))},
             }
         )
-    for reader, port in _ports(env, domain, own):
-        _add(then, _count(_judged(env, reader, port, before)))
-        judged = _judged(env, reader, port, after)
-        _add(now, _count(judged))
-        named = f"{reader}/in/{port.replace('.', '__', 1)}"
+    for judged in readers.of_ports(env, domain, own, before).values():
+        _add(then, readers.counted(judged))
+    for port, judged in readers.of_ports(env, domain, own, after).items():
+        _add(now, readers.counted(judged))
+        named = f"{domain}/in/{port.replace('.', '__', 1)}"
         found += [_finding(named, item) for item in judged]
     failing = [item for item in found if item["status"] not in ("pass", "warn")]
     stopped = [row for row in rows if row["status"] in ("held", "failed")]
     verdict = "fail" if stopped or failing or now["fail"] else "warn" if now["warn"] > then["warn"] else "ok"
-    # `readers` is where the verdict of a change per reader goes: compatible or breaking, for whom.
     return {
         "domain": domain,
         "before": then,
@@ -106,12 +108,19 @@ def _domain(
         "tables": rows,
         "results": found,
         "failing": failing,
-        "readers": None,
+        "readers": _of_domain(domain, said),
     }
 
 
+def _of_domain(domain: str, said: readers.Verdicts | None) -> list[Json] | None:
+    """What readers of a domain's ports say to their changes; None where that is not known."""
+    if said is None:
+        return None
+    return [row for port, rows in said.readers.items() if port.partition(".")[0] == domain for row in rows]
+
+
 def _broken(domain: str, problems: Iterable[object]) -> Json:
-    none = dict.fromkeys(COUNTS, 0)
+    none = dict.fromkeys(readers.COUNTS, 0)
     failing = [{"table": domain, "test": "domain_loads", "status": "error", "message": str(each)} for each in problems]
     return {
         "domain": domain,
@@ -125,44 +134,8 @@ def _broken(domain: str, problems: Iterable[object]) -> Json:
     }
 
 
-def _after(
-    env: Environment, name: str, version: Version | None, last: Attempt | None
-) -> tuple[Mapping[str, int], Sequence[Mapping[str, Any]]]:
-    """Counts and results of the tests as they are now: of a candidate that is held, else of the last version."""
-    if last is not None and last.outcome == "held" and (version is None or last.head >= version.version):
-        return last.record.get("tests", {}), last.record.get("results", ())
-    if version is None:
-        return {}, ()
-    kept = env.ledger.results(name, version.version, contract_hash(env.mesh.tables[name]))
-    return (_count(kept), kept) if kept else (version.record.get("tests", {}), ())
-
-
-def _ports(env: Environment, domain: str, tables: Iterable[str]) -> list[tuple[str, str]]:
-    """Input ports with a contract of their own that these tables read through."""
-    read = {name for table in tables for name in env.mesh.tables[table].inputs}
-    ports = [port for port in env.mesh.domains[domain].inputs if port.contract and port.table in read]
-    return [(domain, port.table) for port in ports]
-
-
-def _judged(
-    env: Environment, reader: str, table: str, versions: Mapping[str, Version | Seen]
-) -> list[Mapping[str, Any]]:
-    port = env.mesh.port(reader, table)
-    if port is None or port.contract is None or table not in versions:
-        return []
-    verdict = env.ledger.judged(reader, table, versions[table].version, port.contract.hash)
-    return list(verdict.results) if verdict else []
-
-
-def _count(results: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    counts = dict.fromkeys(COUNTS, 0)
-    for item in results:
-        counts["fail" if item["status"] == "error" else str(item["status"])] += 1
-    return counts
-
-
 def _add(counts: dict[str, int], more: Mapping[str, int]) -> None:
-    for name in COUNTS:
+    for name in readers.COUNTS:
         counts[name] += int(more.get(name, 0))
 
 

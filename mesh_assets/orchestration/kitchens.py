@@ -4,10 +4,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
+from pydantic import Field
 
 from mesh_assets.settings import Settings
 
 JOB = "mesh__close_expired_kitchens"
+
+
+class Asked(dg.Config):
+    """What whoever launches the job by hand may ask for."""
+
+    force: bool = Field(default=False, description="Also those that hold what was never promoted: it is lost.")
 
 
 def schedules(root: Path, settings: Settings | None) -> Sequence[dg.ScheduleDefinition]:
@@ -17,13 +24,22 @@ def schedules(root: Path, settings: Settings | None) -> Sequence[dg.ScheduleDefi
         return []
 
     @dg.op(name="close_expired_kitchens")
-    def op(context: dg.OpExecutionContext) -> None:
+    def op(context: dg.OpExecutionContext, config: Asked) -> None:
         from mesh_assets.kitchen.maintenance import close_expired
 
-        done = close_expired(root, given)
-        context.log.info("closed: %s; kept, since they hold what was never promoted: %s", done["closed"], done["kept"])
+        done = close_expired(root, given, force=config.force)
+        context.log.info("closed: %s", ", ".join(done.closed) or "none")
+        for name, why in done.kept.items():
+            context.log.warning("kept %s: %s. Close it all the same: mesh kitchen close %s --force", name, why, name)
+        if done.failed:
+            told = "; ".join(f"{name}: {why}" for name, why in done.failed.items())
+            raise dg.Failure(f"could not be closed: {told}", allow_retries=False)
 
-    @dg.job(name=JOB, description="Closes kitchens whose time has come, unless they hold what was never promoted.")
+    @dg.job(
+        name=JOB,
+        description="Closes kitchens whose time has come. Those that hold what was never promoted it closes only when it is "
+        "launched by hand with `force: true`.",
+    )
     def job() -> None:
         op()
 

@@ -41,7 +41,7 @@ def kitchen(view: View, _query: Query, name: str) -> Page:
     records = Records(env.ledger)
     record = records.get(name)
     row = next(iter(listing(env, lambda site: _opened(site, view), only=name)["kitchens"]), None)
-    if record is None or row is None:
+    if record is None or row is None or row["state"] == "lost":
         raise NotFound(f"there is no kitchen `{name}`\n    {nearest(name, [one.name for one in records.all()])}")
     found = place.find(env.home, name)
     parent = _opened(place.find(env.home, found.parent), view) if found.parent else env
@@ -119,7 +119,7 @@ def _may(row: Mapping[str, Any]) -> dict[str, str]:
     """Why something may not be done; empty: it may."""
     if row["state"] != "open":
         why = f"it is {row['state']}"
-        return {"no_test": why, "no_promote": why, "no_close": "" if row["state"] == "abandoned" else why}
+        return {"no_test": why, "no_promote": why, "no_close": "" if row["state"] in ("abandoned", "lost") else why}
     return {
         "no_test": "",
         "no_promote": "" if row["tested"] else "it was never tested: what is promoted is what was tested",

@@ -31,7 +31,9 @@ BEFORE, AFTER = 100, 65
 PLUS_ONE = "select id, amount + 1 as amount, mail from shop.raw_orders"
 CYCLES = int(os.environ.get("MESH_TEST_KILLS", "8"))
 """Of the slow test, for each catalog: each is a kill in every one of the four."""
-WATCHED = tuple(f"/mesh_assets/{name}" for name in ("kitchen/", "lake/", "store.py", "ledger.py", "environment.py"))
+WATCHED = tuple(
+    f"/mesh_assets/{name}" for name in ("kitchen/", "lake/", "store.py", "ledger.py", "environment.py", "synthetic.py")
+)
 _children = multiprocessing.get_context("forkserver")
 
 
@@ -58,6 +60,25 @@ class Stage:
 
     def open(self) -> None:
         Kitchen.open(self.name, root=self.root, settings=self.place.settings)
+
+    def make_up(self) -> None:
+        Kitchen.open(self.name, root=self.root, settings=self.place.settings, synthetic="50%")
+
+    def made_up_again(self) -> None:
+        """As `opened_again`, of a kitchen of synthetic rows; then it is closed."""
+        self.agrees(BEFORE)
+        maintenance.close_expired(self.root, self.place.settings, force=True)
+        if not (self.root / ".mesh" / "kitchens" / self.name).exists():
+            self.is_empty()
+            self.make_up()
+        kitchen = self.kitchen()
+        assert kitchen.synthetic()["not_built"] == {}
+        assert kitchen.sql("select count(*) from shop.orders") == [(4,)]
+        assert kitchen.sql("select total from finance.revenue") == kitchen.sql("select sum(amount) from shop.orders")
+        assert kitchen.test()["ok"]
+        self.close()
+        self.is_empty()
+        self.agrees(BEFORE)
 
     def test(self) -> None:
         kitchen = self.kitchen()
@@ -257,6 +278,48 @@ def test_killed_once_in_each(tmp_path):
     assert all(cycle(children, {word: (name, 0) for word, name in points.items()}).values())
 
 
+def on(catalog: str, folder: Path, request: pytest.FixtureRequest) -> Children:
+    if catalog == "sqlite":
+        return begun(folder)
+    (folder / "mesh").mkdir()
+    lake = {
+        "lake_catalog": f"postgres:{request.getfixturevalue('postgres')}",
+        "lake_data": str(folder / "data"),
+        "lake_schema": f"lake_{uuid.uuid4().hex[:8]}",
+    }
+    return begun(folder, lake)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.usefixtures("preloaded")
+@pytest.mark.parametrize(
+    ("catalog", "random_ones"),
+    [
+        ("sqlite", 2),
+        pytest.param("sqlite", CYCLES, marks=pytest.mark.slow),
+        pytest.param("postgres", CYCLES, marks=pytest.mark.slow),
+    ],
+)
+def test_killed_while_rows_are_made_up(catalog, random_ones, tmp_path, request):
+    """Before the rows, at the first publish, before it is on record as open, and anywhere: it is collected, and opened again."""
+    children = on(catalog, tmp_path, request)
+    calls, seconds = children.do("make_up")
+    children.do("close")
+    seed = random.randrange(2**32)
+    chance = random.Random(seed)
+    points = [("_measured", 0), ("publish", 0), ("excused", 0)]
+    points += [
+        (chance.randint(1, calls), 0) if n % 2 == 0 else (0, chance.uniform(0.01, seconds)) for n in range(random_ones)
+    ]
+    sys.stdout.write(f"{seed} {points}\n")
+    met = 0
+    for at, after in points:
+        met += children.kill("make_up", at=at, after=after)
+        children.do("made_up_again")
+    assert met >= len(points) // 2
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.usefixtures("preloaded")
@@ -288,15 +351,7 @@ def test_two_promotes_at_once_and_a_full_disk(tmp_path):
 @pytest.mark.parametrize("catalog", ["sqlite", "postgres"])
 def test_killed_at_any_point(catalog, tmp_path, request):
     """At random calls and at random moments."""
-    lake = {}
-    if catalog == "postgres":
-        (tmp_path / "mesh").mkdir()
-        lake = {
-            "lake_catalog": f"postgres:{request.getfixturevalue('postgres')}",
-            "lake_data": str(tmp_path / "data"),
-            "lake_schema": f"lake_{uuid.uuid4().hex[:8]}",
-        }
-    children = begun(tmp_path, lake)
+    children = on(catalog, tmp_path, request)
     whole = {}
     whole["open"] = children.do("open")
     children.do("test")
