@@ -35,6 +35,7 @@ class Look:
     refused: Mapping[str, str]
     versions: Mapping[str, Version]
     last: Mapping[str, Attempt]
+    silent: Mapping[str, datetime] = field(default_factory=dict)
     _builds: dict[str, Sequence[Build]] = field(default_factory=dict)
 
     @property
@@ -59,6 +60,7 @@ class Look:
             self.builds,
             refused=self.refused,
             expected=counted,
+            silent=self.silent,
             known=incidents.known(open_),
         )
 
@@ -167,7 +169,7 @@ def look(env: Environment, *, running: Mapping[str, str] | None = None, now: dat
     versions, last = ledger.versions(), ledger.attempts(outcomes=_TRIED)
     refused = env.refusals(state.seen)
     arrivals = ledger.arrivals((moment - MEMORY).isoformat(timespec="microseconds"))
-    gaps = record.observed(ledger.store, "gaps")
+    gaps, silent = record.observed(ledger.store, "gaps"), record.silent(ledger.store, now)
     facts = {
         name: _facts(
             env.mesh,
@@ -178,13 +180,14 @@ def look(env: Environment, *, running: Mapping[str, str] | None = None, now: dat
             refused,
             gaps,
             state.seen.get(name),
+            silent.get(env.mesh.tables[name].domain),
         )
         for name in env.mesh.tables
     }
     statuses = {name: status_of(why[name], facts[name], moment) for name in env.mesh.tables}
     return Look(
         env=env, now=moment, state=state, why=why, facts=facts, statuses=statuses, refused=refused,
-        versions=versions, last=last,
+        versions=versions, last=last, silent=silent,
     )  # fmt: skip
 
 
@@ -197,6 +200,7 @@ def _facts(
     refused: Mapping[str, str],
     gaps: Mapping[str, Sequence[str]],
     seen: order.Seen | None,
+    unheard: datetime | None,
 ) -> Facts:
     table = mesh.tables[name]
     known = version.record if version else {}
@@ -219,6 +223,7 @@ def _facts(
         refused=refused.get(name, ""),
         duration=duration,
         gaps=tuple(gaps.get(name, ())),
+        unheard=unheard,
         expectation=expectation(table, came, duration),
     )
 

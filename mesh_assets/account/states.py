@@ -46,6 +46,7 @@ class Facts:
         refused: The input whose version on offer its domain does not admit, when that keeps it from being built.
         duration: How long it usually takes.
         gaps: Partitions that are over and were never built.
+        unheard: Since when nothing is heard of the code location that builds it, although others are at work.
     """
 
     version: int | None = None
@@ -61,6 +62,7 @@ class Facts:
     refused: str = ""
     duration: timedelta = timedelta()
     gaps: tuple[str, ...] = ()
+    unheard: datetime | None = None
     expectation: Expectation | None = None
 
 
@@ -128,6 +130,9 @@ def _failed(why: Why, facts: Facts) -> Told:
 def _late(why: Why, facts: Facts, time: Due, now: datetime) -> Told:
     """What is past its time, or will be."""
     expected = facts.expectation
+    if why.state is Standing.DUE and facts.unheard is not None:
+        said = f"{why.sentence}; its code location has not been heard of since {facts.unheard:%Y-%m-%d %H:%M} UTC"
+        return State.LATE_START, said, facts.unheard
     if expected is None or time.by is None:
         return None
     if time.late and why.state is Standing.RUNNING:

@@ -209,6 +209,8 @@ def _because(seen: Look, name: str, cause: Incident | None) -> Json:
     rule = RULES[seen.why[name].state]
     if at_cause and cause is not None and cause.kind in (Kind.CODE, Kind.FILES, Kind.CONTRACT):
         rule = f"{'its contract' if cause.kind == Kind.CONTRACT else 'its ' + cause.kind} changed"
+    elif cause is not None and name in cause.tables and cause.kind == Kind.UNREACHABLE:
+        rule = "its code location must be reachable"
     elif stands.late:
         rule = "is expected by a time"
     return {
@@ -230,12 +232,15 @@ def _text(seen: Look, name: str, chain: Sequence[str], cause: Incident | None) -
     if cause is None:
         sentences += [f"{spelt(each)}: {_plain(seen, each)}." for each in chain if each in seen.statuses]
         return " ".join(sentences)
-    if cause.table != name and cause.tables != (name,):
-        way = [each for each in chain if each != cause.table]
+    # Of several that one location leaves undone, the one on the way is meant.
+    root = cause.table if cause.kind != Kind.UNREACHABLE else [name, *chain][-1]
+    if root != name and cause.tables != (name,):
+        way = [each for each in chain if each != root]
         through = f", by way of {_listed(way)}" if way else ""
-        sentences.append(f"It gets nothing new because of {spelt(cause.table)}{through}: {cause.sentence}.")
-    elif cause.table != name:
-        sentences.append(f"The cause is {spelt(cause.table)}.")
+        said = cause.sentence if root == cause.table else first_line(seen.statuses[root].sentence)
+        sentences.append(f"It gets nothing new because of {spelt(root)}{through}: {said}.")
+    elif root != name:
+        sentences.append(f"The cause is {spelt(root)}.")
     domain = seen.mesh.tables[name].domain
     reads = [each for each in cause.downstream if each.domain == domain]
     if reads:

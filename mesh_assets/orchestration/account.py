@@ -28,7 +28,10 @@ def sensor(domains: Iterable[str], open_environment: OpenEnvironment, name: str)
         description="Opens and closes incidents, and tells those whom they concern.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        from mesh_assets.account import record
+
         env = open_environment()
+        record.heard(env.ledger.store, chosen)
         read_back(context.instance, env, chosen)
         return dg.SkipReason(told(env, context.instance))
 
