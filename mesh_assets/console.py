@@ -252,7 +252,7 @@ def pipeline_table(report: Mapping) -> None:
     planned = [] if narrow or not any(step.get("start_by") for step in steps) else ["start by (UTC)"]
     table = _table("table", "state", *planned, ">wait", ">queue", ">run", *(() if narrow else ("",)), "waited for")
     for step in steps:
-        begin = (_minute(step.get("start_by")),) if planned else ()
+        begin = ((step.get("start_by") or "")[11:19],) if planned else ()
         times = [f"{step[name]:,.1f}" if step["start"] else "" for name in ("wait", "queue", "run")]
         bar = () if narrow else (_bar(step, whole) if step["start"] else "",)
         name = Text(step["table"], style="bold" if step["table"] in path else "")

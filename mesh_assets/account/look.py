@@ -1,5 +1,6 @@
 """The whole mesh at one moment: what `order` decides, in what state every table is, and who caused what is wrong."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -218,7 +219,7 @@ def _facts(
         held_inputs=tuple(sorted(seen.held)) if seen else (),
         outcome=attempt.outcome if attempt and newest else "published" if version else "",
         tried_at=datetime.fromisoformat(attempt.at) if attempt else None,
-        message=first_line(str(told.get("message") or "")) if newest else "",
+        message=said_of(name, str(told.get("message") or "")) if newest else "",
         tests_failed=bool((told.get("tests") or {}).get("fail")) and newest,
         refused=refused.get(name, ""),
         duration=duration,
@@ -234,5 +235,11 @@ def spelt(table: str) -> str:
 
 
 def first_line(text: str) -> str:
-    """As much of a message as one sentence has room for."""
-    return text.strip().splitlines()[0].rstrip(".")[:300] if text.strip() else ""
+    """As much of a message as one sentence has room for; its end is the sentence's."""
+    line = text.strip().splitlines()[0].rstrip(".")[:300] if text.strip() else ""
+    return f"{line[:-2]})" if line.endswith(".)") else line
+
+
+def said_of(table: str, message: str) -> str:
+    """What a build said, for a sentence that names the table, and says what its readers have, already."""
+    return re.sub(rf"^{re.escape(spelt(table))} is held, [^:]*: ", "", first_line(message))

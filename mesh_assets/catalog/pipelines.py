@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from statistics import median
 
 from mesh_assets import order, pipelines
-from mesh_assets.account.look import first_line
+from mesh_assets.account.look import said_of
 from mesh_assets.catalog.reports import SCHEMA_VERSION, Json, spelt
 from mesh_assets.domain import Pipeline
 from mesh_assets.environment import Environment
@@ -253,7 +253,7 @@ def _launch(launch: Launch) -> Json:
 def explained(why: Mapping[str, order.Why], attempts: Iterable[Attempt]) -> Mapping[str, order.Why]:
     """Where every table stands; those that failed say what came of their last attempt, not only that it failed."""
     said = {
-        each.table: f"{each.outcome}, {first_line(str(each.record['message']))}"
+        each.table: f"{each.outcome}, {said_of(each.table, str(each.record['message']))}"
         for each in sorted(attempts, key=lambda attempt: attempt.at)
         if each.record.get("message")
     }
