@@ -220,10 +220,9 @@ def domain_named(env: Environment, name: str) -> str:
     Raises:
         UsageError: There is none of that name.
     """
-    known = {*env.mesh.domains, *env.mesh.broken}
-    if name not in known:
-        raise UsageError(f"there is no domain `{name}`\n    {nearest(name, known)}")
-    return name
+    if found := env.mesh.domain_of(name):
+        return found
+    raise UsageError(f"there is no domain `{name}`\n    {nearest(name, {*env.mesh.domains, *env.mesh.broken})}")
 
 
 def resume_domain(env: Environment, name: str) -> Json:
