@@ -251,18 +251,22 @@ def pipeline_table(report: Mapping) -> None:
     steps = report["steps"]
     whole = max([step["wait"] + step["queue"] + step["run"] for step in steps], default=0.0) or 1.0
     narrow = console.width < NARROW
-    table = _table("table", "state", ">wait", ">queue", ">run", *(() if narrow else ("",)), "waited for")
+    planned = [] if narrow or not any(step.get("start_by") for step in steps) else ["start by (UTC)"]
+    table = _table("table", "state", *planned, ">wait", ">queue", ">run", *(() if narrow else ("",)), "waited for")
     for step in steps:
+        begin = ((step.get("start_by") or "")[11:19],) if planned else ()
         times = [f"{step[name]:,.1f}" if step["start"] else "" for name in ("wait", "queue", "run")]
         bar = () if narrow else (_bar(step, whole) if step["start"] else "",)
         name = Text(step["table"], style="bold" if step["table"] in path else "")
-        table.add_row(name, _word(step["state"]), *times, *bar, step["waited_for"] or "")
+        table.add_row(name, _word(step["state"]), *begin, *times, *bar, step["waited_for"] or "")
     console.print(table)
     late = " late," if report["late"] else ""
     by = f", to be there by {report['deadline'][:16].replace('T', ' ')} UTC" if report["deadline"] else ""
     console.print(f"{report['pipeline']}:{late} {report['state']} after {report['seconds']:,.1f} s{by}", soft_wrap=True)
     if report["state"] != "delivered":
         console.print(f"    {report['sentence']}", soft_wrap=True)
+    if report["state"] in ("incomplete", "failed") and report["delivers"]:
+        console.print(f"    Who answers for it: mesh why {report['delivers'][0]}", soft_wrap=True)
     if report["critical_path"]:
         console.print(f"critical path (bold): {' → '.join(report['critical_path'])}", style="dim", soft_wrap=True)
 

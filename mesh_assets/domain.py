@@ -400,6 +400,14 @@ class Mesh:
         # Asked for every domain of a page: most are part of nothing.
         return tuple(name for name, one in self.domains.items() if one.part_of and domain in self.within(name))
 
+    def domain_of(self, word: str) -> str:
+        """The domain that a person means: by its name, or by its way (`pharma.launch`, `pharma/launch`); empty where it is none."""
+        *outer, name = word.replace("/", ".").split(".")
+        if name not in self.domains and (outer or name not in self.broken):
+            return ""
+        within = self.within(name)
+        return name if list(within[len(within) - len(outer) :]) == outer else ""
+
     def port(self, reader: str, table: str) -> InputPort | None:
         """The input port through which domain `reader` reads a foreign table; None for its own tables."""
         return self.domains[reader].input(table) if reader in self.domains else None

@@ -116,6 +116,26 @@ def timeline(mesh: Mesh, names: Sequence[str], launched: datetime, attempts: Ite
     return tuple(found.values())
 
 
+def latest(mesh: Mesh, pipeline: Pipeline, by: datetime | None, seconds: Mapping[str, float]) -> Mapping[str, datetime]:
+    """When each table must have begun for all that is delivered to be there in time. Empty where no time is named.
+
+    Args:
+        mesh: The mesh.
+        pipeline: The pipeline.
+        by: When it must have delivered.
+        seconds: How long each table usually takes; of those that are not named, no time.
+    """
+    if by is None:
+        return {}
+    found = dict.fromkeys(scope(mesh, pipeline), by)
+    for name in reversed(found):
+        found[name] -= timedelta(seconds=seconds.get(name, 0.0))  # until here it was when it must have ended
+        for item in (*mesh.tables[name].inputs, *mesh.tables[name].references):
+            if item in found:
+                found[item] = min(found[item], found[name])
+    return found
+
+
 def critical_path(pipeline: Pipeline, steps: Sequence[Step]) -> tuple[str, ...]:
     """The chain of steps that decided when the last table was delivered, in the order in which they ran.
 

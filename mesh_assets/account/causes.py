@@ -26,6 +26,7 @@ class Kind(StrEnum):
     FAILED = "failed"  # nothing of its own changed that would explain it
     LATE = "late"
     BROKEN = "broken"  # the domain's files cannot be loaded
+    UNREACHABLE = "unreachable"  # nothing is heard of the domain's code location, so that nobody builds what is due
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +89,7 @@ def causes(
     refused: Mapping[str, str] | None = None,
     expected: Iterable[str] | None = None,
     unloadable: Iterable[str] = (),
+    silent: Iterable[str] = (),
     known: Mapping[str, str] | None = None,
 ) -> Causes:
     """Where every trouble comes from.
@@ -101,10 +103,11 @@ def causes(
         refused: Tables to the input that their domain refuses.
         expected: Tables whose lateness counts; default: all that are late.
         unloadable: Domains whose code does not load.
+        silent: Domains of whose code location nothing is heard.
         known: Tables that an incident is about to what is blamed in it, until they have caught up: where several could be
             blamed that stays, and who is late only because it has not caught up is no new cause.
     """
-    it = _Search(mesh, state, builds, dict(refused or {}), dict(known or {}))
+    it = _Search(mesh, state, builds, dict(refused or {}), frozenset(silent), dict(known or {}))
     counted = frozenset(statuses) if expected is None else frozenset(expected)
     blames: dict[str, Blame] = {}
     behind: dict[str, str] = {}
@@ -112,14 +115,13 @@ def causes(
     broken = _not_loaded(mesh, why, unloadable)
     for name in mesh.tables:
         reason = why[name]
-        blame = broken.get(name) or _stopped(it, name, reason, blames)
-        if blame is not None or reason.state is Standing.MISSING:
-            pass
-        elif reason.state is Standing.DISAGREES or (statuses[name].late and name in counted):
+        blame = broken.get(name) or it.own(name, reason, blames)
+        late = statuses[name].late and name in counted and reason.state is not Standing.MISSING
+        if blame is None and (late or reason.state is Standing.DISAGREES):
             source = _trouble_above(mesh, name, behind, through)
             if source:
                 blame = _further(name, through, blames[source])
-            elif statuses[name].late and name in counted:
+            elif late:
                 blame = it.lateness(name, why)
         if blame is not None:
             blames[name] = blame
@@ -161,17 +163,6 @@ def _not_loaded(mesh: Mesh, why: Mapping[str, order.Why], unloadable: Iterable[s
     return found
 
 
-def _stopped(it: "_Search", name: str, reason: order.Why, blames: Mapping[str, Blame]) -> Blame | None:
-    """Of a table that failed, misses something, or goes on without the newest."""
-    if reason.state is Standing.FAILED:
-        return it.failure(name)
-    if reason.state is Standing.MISSING:
-        return _missing(it.mesh, name, reason, blames)
-    if reason.state is Standing.CURRENT and (held := it.held(name)):
-        return it.hold(name, held)
-    return None
-
-
 def _missing(mesh: Mesh, name: str, reason: order.Why, blames: Mapping[str, Blame]) -> Blame | None:
     table = mesh.tables[name]
     if not reason.tables:
@@ -193,7 +184,20 @@ class _Search:
     state: order.State
     builds: Builds
     refused: Mapping[str, str]
+    silent: frozenset[str]
     known: Mapping[str, str]
+
+    def own(self, name: str, reason: order.Why, blames: Mapping[str, Blame]) -> Blame | None:
+        """Of a table that failed, misses something, goes on without an input, or that nobody builds; else none."""
+        if reason.state is Standing.FAILED:
+            return self.failure(name)
+        if reason.state is Standing.MISSING:
+            return _missing(self.mesh, name, reason, blames)
+        if reason.state is Standing.CURRENT and (held := self.held(name)):
+            return self.hold(name, held)
+        if reason.state is Standing.DUE and name.partition(".")[0] in self.silent:
+            return self._blame(name, Kind.UNREACHABLE, (name,))
+        return None
 
     def failure(self, name: str) -> Blame:
         """The walk from a failed table."""

@@ -182,11 +182,16 @@ def _moved(
 
 
 def _key(blame: Blame) -> str:
-    return f"{blame.domain}." if blame.kind is Kind.BROKEN else blame.cause
+    return _cause(blame.kind, blame.domain, blame.cause)
 
 
 def _key_of(incident: Incident) -> str:
-    return f"{incident.domain}." if incident.kind == Kind.BROKEN else incident.table
+    return _cause(incident.kind, incident.domain, incident.table)
+
+
+def _cause(kind: str, domain: str, table: str) -> str:
+    """What makes two troubles one incident: the table that they come from, or the domain where that is the cause as a whole."""
+    return {Kind.BROKEN: f"{domain}.", Kind.UNREACHABLE: f"{domain} unreachable"}.get(Kind(kind), table)
 
 
 def _downstream(

@@ -1,5 +1,6 @@
 """The whole mesh at one moment: what `order` decides, in what state every table is, and who caused what is wrong."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -36,6 +37,7 @@ class Look:
     versions: Mapping[str, Version]
     last: Mapping[str, Attempt]
     unloadable: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    silent: Mapping[str, datetime] = field(default_factory=dict)
     _builds: dict[str, Sequence[Build]] = field(default_factory=dict)
 
     @property
@@ -61,6 +63,7 @@ class Look:
             refused=self.refused,
             expected=counted,
             unloadable=self.unloadable,
+            silent=self.silent,
             known=incidents.known(open_),
         )
 
@@ -171,7 +174,7 @@ def look(env: Environment, *, running: Mapping[str, str] | None = None, now: dat
     versions, last = ledger.versions(), ledger.attempts(outcomes=_TRIED)
     refused = env.refusals(state.seen)
     arrivals = ledger.arrivals((moment - MEMORY).isoformat(timespec="microseconds"))
-    gaps = record.observed(ledger.store, "gaps")
+    gaps, silent = record.observed(ledger.store, "gaps"), record.silent(ledger.store, now)
     unloadable = loading.unloadable(env)
     facts = {
         name: _facts(
@@ -183,6 +186,7 @@ def look(env: Environment, *, running: Mapping[str, str] | None = None, now: dat
             refused,
             gaps,
             state.seen.get(name),
+            silent.get(env.mesh.tables[name].domain),
         )
         for name in env.mesh.tables
     }
@@ -194,7 +198,7 @@ def look(env: Environment, *, running: Mapping[str, str] | None = None, now: dat
     statuses = {name: status_of(why[name], facts[name], moment) for name in env.mesh.tables}
     return Look(
         env=env, now=moment, state=state, why=why, facts=facts, statuses=statuses, refused=refused,
-        versions=versions, last=last, unloadable=unloadable,
+        versions=versions, last=last, unloadable=unloadable, silent=silent,
     )  # fmt: skip
 
 
@@ -207,6 +211,7 @@ def _facts(
     refused: Mapping[str, str],
     gaps: Mapping[str, Sequence[str]],
     seen: order.Seen | None,
+    unheard: datetime | None,
 ) -> Facts:
     table = mesh.tables[name]
     known = version.record if version else {}
@@ -224,11 +229,12 @@ def _facts(
         held_inputs=tuple(sorted(seen.held)) if seen else (),
         outcome=attempt.outcome if attempt and newest else "published" if version else "",
         tried_at=datetime.fromisoformat(attempt.at) if attempt else None,
-        message=first_line(str(told.get("message") or "")) if newest else "",
+        message=said_of(name, str(told.get("message") or "")) if newest else "",
         tests_failed=bool((told.get("tests") or {}).get("fail")) and newest,
         refused=refused.get(name, ""),
         duration=duration,
         gaps=tuple(gaps.get(name, ())),
+        unheard=unheard,
         expectation=expectation(table, came, duration),
     )
 
@@ -239,5 +245,11 @@ def spelt(table: str) -> str:
 
 
 def first_line(text: str) -> str:
-    """As much of a message as one sentence has room for."""
-    return text.strip().splitlines()[0].rstrip(".")[:300] if text.strip() else ""
+    """As much of a message as one sentence has room for; its end is the sentence's."""
+    line = text.strip().splitlines()[0].rstrip(".")[:300] if text.strip() else ""
+    return f"{line[:-2]})" if line.endswith(".)") else line
+
+
+def said_of(table: str, message: str) -> str:
+    """What a build said, for a sentence that names the table, and says what its readers have, already."""
+    return re.sub(rf"^{re.escape(spelt(table))} is held, [^:]*: ", "", first_line(message))

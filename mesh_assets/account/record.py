@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from mesh_assets.account.incidents import Incident, Reads
-from mesh_assets.store import Store, now
+from mesh_assets.store import Store, now, spelt
 
 METADATA = sa.MetaData()
 _incidents = sa.Table(
@@ -29,8 +30,22 @@ _observed = sa.Table(
     sa.Column("at", sa.Text, nullable=False),
 )
 """`freshness`: the state that Dagster has found; `gaps`: partitions that it never saw built."""
-TABLES = frozenset({"incidents", "observed", "notices"})
+_heard = sa.Table(
+    "heard",
+    METADATA,
+    sa.Column("domain", sa.Text, primary_key=True),
+    sa.Column("since", sa.Text, nullable=False),
+    sa.Column("at", sa.Text, nullable=False),
+)
+"""When the code location of a domain last looked at the mesh, and since when it has done so without a pause."""
+TABLES = frozenset({"incidents", "observed", "notices", "heard"})
 """Left empty in a kitchen: what happens there is nobody's incident."""
+
+
+BEAT = timedelta(minutes=1)
+"""How often a code location writes down that it is there."""
+SILENCE = timedelta(minutes=5)
+"""After which one that has not is taken to be out of reach."""
 
 
 def open_incidents(store: Store) -> tuple[Incident, ...]:
@@ -88,6 +103,45 @@ def observed(store: Store, what: str) -> dict[str, Any]:
     with store.reading() as db:
         rows = db.execute(sa.select(_observed.c.table, _observed.c.value).where(_observed.c.what == what))
         return {row.table: row.value for row in rows}
+
+
+def heard(store: Store, domains: Iterable[str]) -> None:
+    """Keep that the code location of these domains looks at the mesh now, by the clock that all hosts share."""
+    store.ensure(METADATA)
+    with store.reading() as db:
+        known = {row.domain: row for row in db.execute(sa.select(_heard))}
+        moment = store.moment(db)
+    stamp, recently, before = spelt(moment), spelt(moment - BEAT), spelt(moment - SILENCE)
+    rows = [
+        {
+            "domain": name,
+            "since": known[name].since if name in known and known[name].at > before else stamp,
+            "at": stamp,
+        }
+        for name in sorted(domains)
+        if name not in known or known[name].at <= recently
+    ]
+    if rows:
+        with store.writing() as db:
+            store.put(db, _heard, rows, replace=True)
+
+
+def silent(store: Store, moment: datetime | None = None) -> dict[str, datetime]:
+    """Domains whose code location has not looked for a while, although another one has all that time: to when it last did.
+
+    Where nobody looks, no daemon runs, and nobody is out of reach.
+
+    Args:
+        store: The ledger's.
+        moment: To judge by; default: now, by the clock that all hosts share.
+    """
+    store.ensure(METADATA)
+    with store.reading() as db:
+        rows = db.execute(sa.select(_heard)).all()
+        before = spelt((moment or store.moment(db)) - SILENCE)
+    if not any(row.since <= before < row.at for row in rows):
+        return {}
+    return {row.domain: datetime.fromisoformat(row.at) for row in rows if row.at <= before}
 
 
 def _open(db: sa.Connection) -> tuple[Incident, ...]:

@@ -52,6 +52,7 @@ class Facts:
         gaps: Partitions that are over and were never built.
         unloadable: Why its domain's code does not load; empty where that is not known of it.
         admitted_all_the_same: What its domain's own tests say of an input that it reads although they fail, as `on_failure: warn` has it.
+        unheard: Since when nothing is heard of the code location that builds it, although others are at work.
     """
 
     version: int | None = None
@@ -69,6 +70,7 @@ class Facts:
     gaps: tuple[str, ...] = ()
     unloadable: str = ""
     admitted_all_the_same: str = ""
+    unheard: datetime | None = None
     expectation: Expectation | None = None
 
 
@@ -138,6 +140,9 @@ def _failed(why: Why, facts: Facts) -> Told:
 def _late(why: Why, facts: Facts, time: Due, now: datetime) -> Told:
     """What is past its time, or will be."""
     expected = facts.expectation
+    if why.state is Standing.DUE and facts.unheard is not None:
+        said = f"{why.sentence}; its code location has not been heard of since {facts.unheard:%Y-%m-%d %H:%M} UTC"
+        return State.LATE_START, said, facts.unheard
     if expected is None or time.by is None:
         return None
     if time.late and why.state is Standing.RUNNING:

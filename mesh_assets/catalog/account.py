@@ -211,6 +211,8 @@ def _because(seen: Look, name: str, cause: Incident | None) -> Json:
         rule = "its domain's code must load"
     if at_cause and cause is not None and cause.kind in (Kind.CODE, Kind.FILES, Kind.CONTRACT):
         rule = f"{'its contract' if cause.kind == Kind.CONTRACT else 'its ' + cause.kind} changed"
+    elif cause is not None and name in cause.tables and cause.kind == Kind.UNREACHABLE:
+        rule = "its code location must be reachable"
     elif stands.late:
         rule = "is expected by a time"
     return {
@@ -232,13 +234,16 @@ def _text(seen: Look, name: str, chain: Sequence[str], cause: Incident | None) -
     if cause is None:
         sentences += [f"{spelt(each)}: {_plain(seen, each)}." for each in chain if each in seen.statuses]
         return " ".join(sentences)
+    # Of several that one location leaves undone, the one on the way is meant.
+    root = cause.table if cause.kind != Kind.UNREACHABLE else [name, *chain][-1]
     own_domain = cause.kind == Kind.BROKEN and cause.domain == seen.mesh.tables[name].domain  # it was said just now
-    if cause.table != name and cause.tables != (name,) and not own_domain:
-        way = [each for each in chain if each != cause.table]
+    if root != name and cause.tables != (name,) and not own_domain:
+        way = [each for each in chain if each != root]
         through = f", by way of {_listed(way)}" if way else ""
-        sentences.append(f"It gets nothing new because of {spelt(cause.table)}{through}: {cause.sentence}.")
-    elif cause.table != name and not own_domain:
-        sentences.append(f"The cause is {spelt(cause.table)}.")
+        said = cause.sentence if root == cause.table else first_line(seen.statuses[root].sentence)
+        sentences.append(f"It gets nothing new because of {spelt(root)}{through}: {said}.")
+    elif root != name and not own_domain:
+        sentences.append(f"The cause is {spelt(root)}.")
     domain = seen.mesh.tables[name].domain
     reads = [each for each in cause.downstream if each.domain == domain]
     if reads:

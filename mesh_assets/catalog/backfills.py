@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from mesh_assets import graph, order, pipelines
-from mesh_assets.catalog.pipelines import end_of, step_standing
+from mesh_assets.catalog.pipelines import end_of, explained, step_standing
 from mesh_assets.catalog.reports import SCHEMA_VERSION, Json, named, spelt
 from mesh_assets.domain import Table
 from mesh_assets.environment import Environment
@@ -218,8 +218,9 @@ def _report(env: Environment, backfill: Backfill, why: Mapping[str, order.Why] |
         return {**about, **ended, "state": str(Progress.FAILED), "sentence": gone, "seconds": None, "tables": []}
     why = order.due(env.mesh, env.state()).why if why is None else why
     reach = _reach(env, backfill.table, backfill.days, datetime.now(UTC).date())
-    progress, sentence = _standing(env, backfill, tuple(reach), why)
     attempts = env.ledger.tries(since=backfill.at, limit=MOST)
+    why = explained(why, attempts)
+    progress, sentence = _standing(env, backfill, tuple(reach), why)
     steps = pipelines.timeline(env.mesh, tuple(reach), backfill.moment, attempts)
     end = max((step.end for step in steps if step.end), default=backfill.moment)
     until = datetime.now(UTC) if progress is Progress.RUNNING else end

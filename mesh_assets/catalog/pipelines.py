@@ -1,16 +1,18 @@
 """Horizontal pipelines as plain data: where each stands, its last launches, and where the time of one went."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from statistics import median
 
 from mesh_assets import order, pipelines
+from mesh_assets.account.look import said_of
 from mesh_assets.catalog.reports import SCHEMA_VERSION, Json, spelt
 from mesh_assets.domain import Pipeline
 from mesh_assets.environment import Environment
 from mesh_assets.errors import UsageError, nearest
 from mesh_assets.launches import Launch, Launches, Pause
-from mesh_assets.ledger import Version
+from mesh_assets.ledger import Attempt, Version
 from mesh_assets.pipelines import Progress
 
 MOST = 20_000
@@ -188,13 +190,16 @@ def _report(
     if launch.ended:
         return {**about, **nothing, **launch.record, "state": launch.outcome, "launch": _launch(launch)}
     names = pipelines.scope(env.mesh, pipeline)
-    progress, sentence, tables = pipelines.standing(names, pipeline.delivers, why)
     attempts = env.ledger.tries(since=launch.at, limit=MOST)
+    why = explained(why, attempts)
+    progress, sentence, tables = pipelines.standing(names, pipeline.delivers, why)
     steps = pipelines.timeline(env.mesh, names, launch.moment, attempts)
     deadline, now = pipelines.deadline(pipeline, launch.moment), moment or datetime.now(UTC)
     end = max((step.end for step in steps if step.end), default=launch.moment)
     reached = now if progress is Progress.RUNNING else end
     versions = env.ledger.versions()
+    usual = {name: float(item.record.get("seconds") or 0.0) for name, item in versions.items()}
+    planned = pipelines.latest(env.mesh, pipeline, deadline, usual)
     return {
         **about,
         "state": str(progress),
@@ -205,7 +210,7 @@ def _report(
         "seconds": round((reached - launch.moment).total_seconds(), 3),
         "behind": [spelt(name) for name in tables],
         "critical_path": [spelt(name) for name in pipelines.critical_path(pipeline, steps)],
-        "steps": [_step(env, step, why, versions.get(step.table)) for step in steps],
+        "steps": [_step(env, step, why, versions.get(step.table), planned.get(step.table)) for step in steps],
     }
 
 
@@ -215,10 +220,9 @@ def domain_named(env: Environment, name: str) -> str:
     Raises:
         UsageError: There is none of that name.
     """
-    known = {*env.mesh.domains, *env.mesh.broken}
-    if name not in known:
-        raise UsageError(f"there is no domain `{name}`\n    {nearest(name, known)}")
-    return name
+    if found := env.mesh.domain_of(name):
+        return found
+    raise UsageError(f"there is no domain `{name}`\n    {nearest(name, {*env.mesh.domains, *env.mesh.broken})}")
 
 
 def resume_domain(env: Environment, name: str) -> Json:
@@ -245,6 +249,19 @@ def _launch(launch: Launch) -> Json:
     }
 
 
+def explained(why: Mapping[str, order.Why], attempts: Iterable[Attempt]) -> Mapping[str, order.Why]:
+    """Where every table stands; those that failed say what came of their last attempt, not only that it failed."""
+    said = {
+        each.table: f"{each.outcome}, {said_of(each.table, str(each.record['message']))}"
+        for each in sorted(attempts, key=lambda attempt: attempt.at)
+        if each.record.get("message")
+    }
+    return {
+        name: replace(stands, sentence=said[name]) if stands.state is order.Standing.FAILED and name in said else stands
+        for name, stands in why.items()
+    }
+
+
 def step_standing(step: pipelines.Step, stands: order.Why) -> Json:
     """What came of a step, or how its table stands where that is not settled; and why."""
     unsettled = stands.state in pipelines.UNSETTLED
@@ -254,12 +271,19 @@ def step_standing(step: pipelines.Step, stands: order.Why) -> Json:
     }
 
 
-def _step(env: Environment, step: pipelines.Step, why: Mapping[str, order.Why], version: Version | None) -> Json:
+def _step(
+    env: Environment,
+    step: pipelines.Step,
+    why: Mapping[str, order.Why],
+    version: Version | None,
+    planned: datetime | None,
+) -> Json:
     return {
         "table": spelt(step.table),
         "domain": env.mesh.tables[step.table].domain,
         **step_standing(step, why[step.table]),
         "version": version.version if version else None,
+        "start_by": planned.isoformat(timespec="seconds") if planned else None,
         "start": step.start.isoformat() if step.start else None,
         "end": step.end.isoformat() if step.end else None,
         "wait": round(step.wait, 3),

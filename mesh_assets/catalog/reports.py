@@ -21,7 +21,7 @@ def spelt(table: str) -> str:
 
 
 def named(mesh: Mesh, words: Sequence[str]) -> frozenset[str]:
-    """The tables that a person names: `domain`, `domain/table` or `domain.table`; all of them when nothing is named.
+    """The tables that a person names: `domain`, `outer/domain`, `domain/table`, also with dots; all of them when nothing is named.
 
     A domain stands for its sub-domains too.
 
@@ -33,7 +33,8 @@ def named(mesh: Mesh, words: Sequence[str]) -> frozenset[str]:
     found: set[str] = set()
     for word in words:
         name = word.replace("/", ".", 1)
-        domains = {name, *mesh.parts(name)}
+        domain = "" if name in mesh.tables else mesh.domain_of(word)
+        domains = {domain, *mesh.parts(domain)}
         own = {table for table in mesh.tables if table == name or table.partition(".")[0] in domains}
         if not own:
             domain = name.partition(".")[0]

@@ -37,9 +37,10 @@ def sensor(
         description="Opens and closes incidents, and tells those whom they concern.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        from mesh_assets.account import loading
+        from mesh_assets.account import loading, record
 
         env = open_environment()
+        record.heard(env.ledger.store, chosen)
         loading.keep(env, unloadable, chosen | unloadable.keys())
         read_back(context.instance, env, chosen)
         return dg.SkipReason(told(env, context.instance))

@@ -332,10 +332,12 @@ def _reconciler(mesh: Mesh, domains: Sequence[str], open_environment: OpenEnviro
         from mesh_assets import catalog
 
         env = open_environment()
-        # A worker is called gone at the second look: at the first it may just be leaving.
-        dead, ended = end_dead_runs(context.instance, env, suspects=json.loads(context.cursor or "[]"))
-        context.update_cursor(json.dumps(dead))
-        told = reconcile(context.instance, env, mesh, domains)
+        # A worker is called gone at the second look: at the first it may just be leaving. So is what it has not told.
+        kept = json.loads(context.cursor or "{}")
+        before = kept if isinstance(kept, dict) else {}  # earlier versions kept a list
+        dead, ended = end_dead_runs(context.instance, env, suspects=before.get("dead", ()))
+        late, told = reconcile(context.instance, env, mesh, domains, suspects=before.get("late", {}))
+        context.update_cursor(json.dumps({"dead": dead, "late": late}))
         filled = catalog.settle_backfills(env)
         more = f", {len(filled)} backfills ended" if filled else ""
         return dg.SkipReason(f"{len(ended)} runs ended, {len(told)} versions told{more}")
@@ -371,14 +373,27 @@ def end_dead_runs(
 
 
 def reconcile(
-    instance: dg.DagsterInstance, env: "Environment", mesh: Mesh, domains: Iterable[str]
-) -> tuple[tuple[str, int], ...]:
+    instance: dg.DagsterInstance,
+    env: "Environment",
+    mesh: Mesh,
+    domains: Iterable[str],
+    *,
+    suspects: Mapping[str, int] | None = None,
+) -> tuple[dict[str, int], dict[str, int]]:
     """Report versions that were published but never told to Dagster: a kill between the two left them out.
 
-    Versions of runs that are still at work are left to them.
+    Versions of runs that are still at work are left to them. A run that Dagster takes to have ended may be at work all the
+    same: a worker whose code server was killed, or one of two that two daemons have started for it.
+
+    Args:
+        instance: Dagster's.
+        env: The environment.
+        mesh: As it is loaded.
+        domains: Whose tables.
+        suspects: Only these versions of tables, which were found so before, are reported; default: all.
 
     Returns:
-        (table, version) of each that was reported.
+        Versions that are not told and not reported yet, and those that were reported, each by table.
     """
     env.sync()
     alive = {run.run_id for run in progress.unfinished(instance)}
@@ -393,10 +408,12 @@ def reconcile(
         keys.table(record.asset_entry.asset_key): _told_version(record.asset_entry.last_materialization)
         for record in records
     }
-    late = [(name, item) for name, item in sorted(versions.items()) if told.get(name, 0) < item.version]
-    for name, item in late:
+    late = {name: item for name, item in sorted(versions.items()) if told.get(name, 0) < item.version}
+    due = {name: item for name, item in late.items() if suspects is None or suspects.get(name) == item.version}
+    for name, item in due.items():
         instance.report_runless_asset_event(_materialization(env, mesh, name, item))
-    return tuple((name, item.version) for name, item in late)
+    left = {name: item.version for name, item in late.items() if name not in due}
+    return left, {name: item.version for name, item in due.items()}
 
 
 def _told_version(event: dg.EventLogEntry | None) -> int:

@@ -1,24 +1,32 @@
 """A domain on another host, in an environment of its own with other versions: it keeps the mesh's order, and its gates."""
 
+import logging
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import polars as pl
 import pytest
 
+from mesh_assets.account import notices, record
+from mesh_assets.catalog import account
 from mesh_assets.orchestration.instance import open_instance
+from mesh_assets.store import spelt
 from tests.conftest import free_port, missing
 from tests.e2e.test_daemon import Dev
 from tests.making import Place
 
+log = logging.getLogger(__name__)
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 POLARS, DBT = "1.31.0", "1.10.13"
 SCORES = """
@@ -110,6 +118,32 @@ def reachable(address: str, port: int) -> bool:
         return probe.connect_ex((address, port)) == 0
 
 
+@contextmanager
+def out_of_reach(inside: list[str], remote: subprocess.Popen) -> Iterator[None]:
+    """The cable is pulled, and put back; where there is no network of its own, the server hears nothing."""
+    ways = {down: ["ip", "link", "set", f"{inside[-1]}a", down] for down in ("down", "up")} if inside else {}
+    if ways:
+        subprocess.run(ways["down"], check=True)
+    else:
+        remote.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        if ways:
+            subprocess.run(ways["up"], check=True)
+        else:
+            remote.send_signal(signal.SIGCONT)
+
+
+def an_hour_passes(place: Place, away: str) -> None:
+    """Nobody waits for it: the record says that this domain was last heard of an hour ago, and the others all that time."""
+    store, back = place.env().ledger.store, spelt(datetime.now(UTC) - timedelta(hours=1))
+    heard = record.METADATA.tables["heard"]
+    with store.writing() as db:
+        db.execute(heard.update().values(since=back))
+        db.execute(heard.update().where(heard.c.domain == away).values(at=back))
+
+
 def test_a_remote_domain_takes_part_in_order_and_gates(tmp_path, environment, host):
     inside, address = host
     port = free_port()
@@ -117,7 +151,7 @@ def test_a_remote_domain_takes_part_in_order_and_gates(tmp_path, environment, ho
     make(place, address, port)
     dev = Dev(place)
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("MESH_", "DAGSTER"))}
-    with (place.root / "remote.log").open("ab") as log:
+    with (place.root / "remote.log").open("ab") as file:
         command = [
             *inside,
             environment,
@@ -134,7 +168,7 @@ def test_a_remote_domain_takes_part_in_order_and_gates(tmp_path, environment, ho
         ]
         command += ["-m", "mesh_assets.locations", "-a", "science", "-d", place.root]
         remote = subprocess.Popen(
-            list(map(str, command)), cwd=place.root, env=variables, stdout=log, stderr=log, start_new_session=True
+            list(map(str, command)), cwd=place.root, env=variables, stdout=file, stderr=file, start_new_session=True
         )
     try:
         deadline = time.monotonic() + 300
@@ -167,6 +201,36 @@ def test_a_remote_domain_takes_part_in_order_and_gates(tmp_path, environment, ho
         dev.wait("the gate", refused)
         assert place.version("science.scores") == version
         assert dev.total("board.summary") == 140
+        people(place, 30, 41)
+        dev.wait("the gate is passed again", lambda: dev.total("board.summary") == 142)
+        dev.wait("its incident is over", lambda: not record.open_incidents(place.env().ledger.store))
+
+        # Out of reach for an hour: the others go on, its owner is told once, and so are its readers; then it is back.
+        version = place.version("science.scores")
+        with out_of_reach(inside, remote):
+            for age in (50, 60):
+                began = time.monotonic()
+                people(place, 30, age)
+                dev.wait("crm goes on", lambda age=age: place.rows("select max(age) from crm.people") == [(age,)])
+                log.info("crm went on after %.0f s", time.monotonic() - began)
+            an_hour_passes(place, "science")
+            (incident,) = dev.wait("an incident", lambda: record.open_incidents(place.env().ledger.store))
+            assert (incident.domain, incident.kind, incident.tables) == ("science", "unreachable", ("science.scores",))
+            assert [(each.domain, each.table, each.version) for each in incident.downstream] == [
+                ("board", "science.scores", version)
+            ]
+            why = account.why(place.env(), "board/summary")["text"]
+            assert "because of science/scores: input crm/people changed; its code location has not been heard of" in why
+            dev.wait("both are told", lambda: notices.told(place.env().ledger.store).get(incident.id))
+        dev.wait("the board's summary of the newest people", lambda: dev.total("board.summary") == 180)
+        dev.wait("the incident closes itself", lambda: not record.open_incidents(place.env().ledger.store))
+        told = notices.told(place.env().ledger.store)[incident.id]
+        assert sorted((each["domain"], each["word"]) for each in told) == [
+            ("board", "closed"), ("board", "reads"), ("science", "closed"), ("science", "opened"),
+        ]  # fmt: skip
+        made = [each.version for each in place.env().ledger.history("science.scores") if each.version > version]
+        assert len(made) == 1, "what came meanwhile is built once"
+        dev.wait("no run is left", dev.at_rest)
     finally:
         dev.stop()
         remote.terminate()

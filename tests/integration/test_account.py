@@ -32,6 +32,7 @@ from mesh_assets.portal import pages
 from mesh_assets.portal import trouble as incident_pages
 from mesh_assets.portal.export import export
 from mesh_assets.portal.site import Site as Portal
+from mesh_assets.store import spelt
 from tests.conftest import free_port
 from tests.making import Place
 
@@ -288,6 +289,64 @@ def test_a_domain_that_cannot_be_loaded_is_one_incident(place):
     (place.root / "domains/shop/domain.yaml").write_text(text)
     place.run()
     assert open_ones(place) == []
+
+
+def heard(place, domain, at, since=""):
+    """Let a domain's code location have looked at the mesh then."""
+    store = place.env().ledger.store
+    with store.writing() as db:
+        store.put(db, record._heard, {"domain": domain, "at": spelt(at), "since": spelt(since or at)}, replace=True)
+
+
+def test_a_domain_whose_code_location_is_out_of_reach_is_one_incident(place):
+    """For an hour; the others look all the time. What is due there waits, its owner is told once, and readers what they read."""
+    place.sql("finance.cost", "select min(amount) as least from shop.sales")
+    place.run()
+    now = datetime.now(UTC)
+    hour = now - timedelta(hours=1)
+    heard(place, "finance", hour)
+    heard(place, "shop", now, hour)
+    assert open_ones(place) == [], "nothing is due there"
+    sold(place, 1, 2, 3)
+    place.run("shop")
+    (it,) = open_ones(place)
+    assert (it["domain"], it["kind"], sorted(it["tables"])) == (
+        "finance",
+        "unreachable",
+        ["finance/cost", "finance/revenue"],
+    )
+    assert f"its code location has not been heard of since {hour:%Y-%m-%d %H:%M} UTC" in it["cause"]
+    assert [(row["domain"], row["reads"]["table"], row["reads"]["version"]) for row in it["downstream"]] == [
+        ("board", "finance/revenue", place.version("finance.revenue"))
+    ]
+    why = account.why(place.env(), "board/page")
+    assert why["because"][-1] | {"since": None} == {
+        "table": "finance/revenue", "state": "late start", "rule": "its code location must be reachable", "since": None,
+    }  # fmt: skip
+    assert (
+        "because of finance/revenue: input shop/sales changed; its code location has not been heard of" in why["text"]
+    )
+    # It is back, and looks; what it then builds closes the incident.
+    record.heard(place.env().ledger.store, ["finance"])
+    (back,) = open_ones(place)
+    assert back["id"] == it["id"]
+    place.run()
+    assert open_ones(place) == []
+
+
+def test_where_no_daemon_runs_or_all_have_just_begun_nobody_is_out_of_reach(place):
+    now = datetime.now(UTC)
+    store = place.env().ledger.store
+    assert record.silent(store) == {}
+    heard(place, "finance", now - timedelta(hours=1))
+    heard(place, "shop", now - timedelta(minutes=50), now - timedelta(hours=9))
+    assert record.silent(store) == {}, "all have stopped"
+    heard(place, "shop", now)
+    assert record.silent(store) == {}, "the first of them is back just now"
+    heard(place, "shop", now, now - timedelta(minutes=6))
+    assert set(record.silent(store)) == {"finance"}
+    record.heard(store, ["finance", "board"])
+    assert record.silent(store) == {}
 
 
 def test_lateness_folds_into_the_source_that_did_not_come(place):

@@ -341,39 +341,110 @@ def test_every_answer_is_of_the_files_as_they_are(trusted):
 # -- the process --------------------------------------------------------------------------------------------------------
 
 
-def test_stdout_is_the_protocols_and_no_engine_is_loaded(built):
-    """A client that writes lines, among them some that are none; when it ends, so does the server."""
-    hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "robot", "version": "1"}}
-    lines = [
-        {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello},
-        {"jsonrpc": "2.0", "method": "notifications/initialized"},
-        "no JSON at all",
-        {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "domains", "arguments": {}}},
-        {"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": {"name": "sql", "arguments": {"query": "from shop.orders"}}},
-    ]  # fmt: skip
-    code = (
-        "import sys\nfrom mesh_assets.cli import main\ntry:\n    main()\nfinally:\n"
-        "    print('LOADED', sorted({'dagster', 'dbt', 'pandas', 'pandera', 'polars', 'ibis'} & set(sys.modules)), file=sys.stderr)"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, "mcp", "--mesh", str(built.root), "--read-only"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    with process:
-        for line in lines:
-            process.stdin.write((line if isinstance(line, str) else json.dumps(line)) + "\n")
-        process.stdin.flush()
-        answers = {}
-        while not {2, 3} <= answers.keys():  # in any order: they are answered side by side
-            answer = json.loads(process.stdout.readline())
+LOUD = """
+import os, sys
+from mesh_assets import catalog
+from mesh_assets.cli import main
+
+def loud(*told, **options):
+    print("a line of some code")
+    os.write(1, b"past Python\\n")
+    os.system("echo a line of a child; cat")
+    return query(*told, **options)
+
+query, catalog.query = catalog.query, loud
+try:
+    main()
+finally:
+    print("LOADED", sorted({"dagster", "dbt", "pandas", "pandera", "polars", "ibis"} & set(sys.modules)), file=sys.stderr)
+"""
+HELLO = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "robot", "version": "1"}}
+
+
+class Wire:
+    """A server, line by line: whatever it writes to its stdout must be the protocol's."""
+
+    def __init__(self, *command: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, *command],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self.answers: dict[int | None, dict] = {}
+        self.asked = 0
+        self.ask("initialize", **HELLO)
+        self.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
+
+    def send(self, line):
+        """One line, of JSON or not."""
+        self.process.stdin.write((line if isinstance(line, str) else json.dumps(line)) + "\n")
+        self.process.stdin.flush()
+
+    def ask(self, method, **told):
+        """The result of a request."""
+        self.asked += 1
+        self.send({"jsonrpc": "2.0", "id": self.asked, "method": method, "params": told})
+        while self.asked not in self.answers:
+            answer = json.loads(self.process.stdout.readline())
             assert answer["jsonrpc"] == "2.0"
-            answers[answer.get("id")] = answer
-        process.stdin.close()
-        assert process.stdout.read() == ""
-        assert process.wait(60) == 0
-        assert "LOADED []" in process.stderr.read()
-    assert answers[1]["result"]["serverInfo"]["name"] == "mesh"
-    assert answers[2]["result"]["structuredContent"]["mesh"] == "test"
+            self.answers[answer.get("id")] = answer
+        return self.answers[self.asked]["result"]
+
+    def call(self, name, **told):
+        """What a tool answers."""
+        found = self.ask("tools/call", name=name, arguments=told)
+        assert not found.get("isError"), found
+        return found["structuredContent"]
+
+    def close(self):
+        """The client ends, and so does the server, which has said nothing more; what it wrote to its stderr."""
+        self.process.stdin.close()
+        assert self.process.stdout.read() == ""
+        assert self.process.wait(60) == 0
+        said = self.process.stderr.read()
+        self.process.stdout.close()
+        self.process.stderr.close()
+        return said
+
+
+def test_stdout_is_the_protocols_whoever_prints_and_no_engine_is_loaded(built):
+    """A client that writes lines, one of which is none; code within the server that prints, also from a child that reads its stdin."""
+    wire = Wire("-c", LOUD, "mcp", "--mesh", str(built.root), "--read-only")
+    wire.send("no JSON at all")
+    assert wire.call("domains")["mesh"] == "test"
+    assert len(wire.call("sql", query="from shop.orders")["rows"]) == 3
+    assert wire.call("domains")["mesh"] == "test", "its stdin is the protocol's, too"
+    said = wire.close()
+    assert "LOADED []" in said
+    assert {"a line of some code", "past Python", "a line of a child"} <= set(said.splitlines())
+    assert wire.answers[1]["result"]["serverInfo"]["name"] == "mesh"
+
+
+@pytest.mark.long
+def test_what_a_domains_code_prints_is_in_its_job_and_not_in_the_protocol(built, tmp_path):
+    place = built.copied(tmp_path / "mesh")
+    place.write("mesh.yaml", "mesh: test\nagent: {writes: [run]}\n")
+    place.write(
+        "domains/money/assets.py",
+        """
+        import mesh_assets
+
+        print("money is imported")
+
+
+        @mesh_assets.table(inputs=["shop.orders"])
+        def loud(orders):
+            print("loud is built")
+            return orders.aggregate("count(*) as n")
+        """,
+    )
+    wire = Wire(*MESH, "--mesh", str(place.root))
+    assert wire.call("describe", name="money/loud", question="how")["table"] == "money/loud"
+    job = wire.call("run", names=["money/loud"])["id"]
+    told = wire.call("jobs", id=job, wait=50)
+    assert told["state"] == "done", told
+    assert "loud is built" in json.dumps(told)
+    assert wire.call("sql", query="select count(*) from money.loud")["rows"] == [[1]]
+    wire.close()
 
 
 def test_without_the_library_it_says_what_to_install(built, monkeypatch):

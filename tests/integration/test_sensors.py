@@ -238,11 +238,16 @@ def test_a_version_that_was_never_told_is_reported_by_the_reconciler(place):
         env = place.env()
         key = dg.AssetKey(["base", "items"])
         instance.wipe_assets([key])
-        assert sensors.reconcile(instance, env, env.mesh, ["base"]) == (("base.items", place.version("base.items")),)
+        version = {"base.items": place.version("base.items")}
+        # Not at the first look: who has published it may be about to say so.
+        assert sensors.reconcile(instance, env, env.mesh, ["base"], suspects={}) == (version, {})
+        assert sensors.reconcile(instance, env, env.mesh, ["base"], suspects={"base.items": 1}) == (version, {})
+        assert instance.get_latest_materialization_event(key) is None
+        assert sensors.reconcile(instance, env, env.mesh, ["base"], suspects=version) == ({}, version)
         event = instance.get_latest_materialization_event(key).asset_materialization
         assert event.metadata["dagster/row_count"].value == 2
         assert event.metadata["mesh/reconciled"].value is True
-        assert sensors.reconcile(instance, env, env.mesh, ["base"]) == ()
+        assert sensors.reconcile(instance, env, env.mesh, ["base"]) == ({}, {})
 
 
 def test_a_location_that_was_loaded_before_an_edit_does_not_run_in_circles(place):

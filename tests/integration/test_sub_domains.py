@@ -43,6 +43,16 @@ def test_the_outer_name_stands_for_all_of_it(place):
     assert catalog.named(mesh, ["pharma"]) == {"pharma.drugs", "launch.plan", "reports.count"}
     assert catalog.named(mesh, ["launch"]) == {"launch.plan", "reports.count"}
     assert catalog.named(mesh, ["reports/count"]) == {"reports.count"}
+    for word in ("pharma.launch", "pharma/launch"):
+        assert catalog.named(mesh, [word]) == {"launch.plan", "reports.count"}
+        assert catalog.domain_named(place.env(), word) == "launch"
+    for word in ("launch.reports", "pharma/launch/reports", "pharma.launch.reports"):
+        assert catalog.named(mesh, [word]) == {"reports.count"}
+    for word in ("pharma.reports", "money.launch", "launch/plan/reports", "pharma.launch.plan", "."):
+        with pytest.raises(UsageError, match="there is no domain or table"):
+            catalog.named(mesh, [word])
+        with pytest.raises(UsageError, match="there is no domain"):
+            catalog.domain_named(place.env(), word)
     assert {row["table"] for row in place.test("pharma")} == {"pharma/drugs"}, "of these, it alone has a contract"
     with pytest.raises(UsageError, match="pharma"):
         catalog.named(mesh, ["farma"])

@@ -96,6 +96,16 @@ def test_time_is_waiting_queueing_and_running():
     assert sum((steps["c.report"].wait, steps["c.report"].queue, steps["c.report"].run)) == 61
 
 
+def test_when_each_must_have_begun_is_counted_back_from_the_deadline():
+    seconds = {"a.raw": 10, "b.left": 5, "b.right": 30, "c.report": 1}
+    by = START + timedelta(hours=1)
+    found = pipelines.latest(MESH, DASHBOARD, by, seconds)
+    assert {name: (by - moment).total_seconds() for name, moment in found.items()} == {
+        "a.raw": 41, "b.left": 6, "b.right": 31, "c.report": 1,
+    }  # fmt: skip
+    assert pipelines.latest(MESH, DASHBOARD, None, seconds) == {}
+
+
 def test_what_was_up_to_date_is_waited_for_by_nobody():
     steps = pipelines.timeline(
         MESH, pipelines.scope(MESH, DASHBOARD), START, [attempt("b.left", 20, 5), attempt("c.report", 30, 4)]

@@ -274,6 +274,7 @@ class Stage(TypedDict):
     state: str
     why: str
     version: int | None
+    start_by: NotRequired[Moment | None]
     start: Moment | None
     end: Moment | None
     wait: float
