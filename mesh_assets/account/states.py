@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from mesh_assets.account.expected import Due, Expectation, Source, due, spoken
+from mesh_assets.numerals import does
 from mesh_assets.order import Standing, Why
 
 
@@ -162,7 +163,7 @@ def _done(facts: Facts, time: Due) -> Told:
         said = f"came {facts.confirmed:%H:%M} UTC, and was expected {_words(facts.expectation)}"
         return State.LATE_END, said, facts.confirmed
     if facts.warned:
-        return State.WARNINGS, f"{facts.warned} of its tests warn{'s' * (facts.warned == 1)}", None
+        return State.WARNINGS, f"{facts.warned} of its tests {does(facts.warned, 'warn')}", None
     return None
 
 

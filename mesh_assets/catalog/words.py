@@ -1,7 +1,7 @@
 """Tests, types and moments in words that a reader understands."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mesh_assets.account.expected import allowed
@@ -120,6 +120,18 @@ def freshness(contract: Contract | None, since: str | None, now: datetime) -> di
         "late": late,
         "late_by": ago(age - limit) if late and age and limit else None,
     }
+
+
+def times(at: str, record: Mapping[str, Any]) -> dict[str, Any]:
+    """When something began that ended at that moment, and how many seconds it took; None where nobody has measured it.
+
+    Of a table that was built together with others it is its own part, where its toolchain told it.
+    """
+    if own := record.get("own"):
+        return {"started": own["start"], "seconds": own["seconds"]}
+    seconds = record.get("seconds")
+    began = None if seconds is None else (datetime.fromisoformat(at) - timedelta(seconds=seconds)).isoformat()
+    return {"started": began, "seconds": seconds}
 
 
 def moment() -> datetime:

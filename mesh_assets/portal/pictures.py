@@ -7,6 +7,8 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from mesh_assets.numerals import many
+
 WIDTH, HEIGHT, ACROSS, DOWN, LANE = 208, 50, 56, 18, 8
 """Of a box, of the space between boxes, and of the lane of an edge that passes a layer."""
 NAME, NOTE = 13.0, 10.5
@@ -130,9 +132,9 @@ def histogram(bars: Sequence[Mapping[str, Any]], *, title: str) -> Markup:
     most = max(bar["count"] for bar in bars) or 1
     wide = 120 // len(bars)
     out = Markup("").join(
-        Markup('<rect x="{}" y="{}" width="{}" height="{}"><title>{}: {} rows</title></rect>').format(
+        Markup('<rect x="{}" y="{}" width="{}" height="{}"><title>{}: {}</title></rect>').format(
             place * wide, 28 - (high := max(1, round(26 * bar["count"] / most)) if bar["count"] else 0), wide - 1, high,
-            bar["label"], f"{bar['count']:,}",
+            bar["label"], many(bar["count"], "row"),
         )
         for place, bar in enumerate(bars)
     )  # fmt: skip

@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 from mesh_assets import address as names
 from mesh_assets.address import QUESTIONS
 from mesh_assets.catalog import words
+from mesh_assets.numerals import does, many
 from mesh_assets.portal import pictures
 from mesh_assets.portal.navigation import MENU
 from mesh_assets.portal.pages import Page
@@ -52,6 +53,8 @@ def templates() -> Environment:
     )
     made.filters |= {
         "number": number,
+        "many": many,
+        "does": does,
         "moment": moment,
         "since": since,
         "day": lambda text: (text or "")[:10],
@@ -103,9 +106,12 @@ def number(value: object) -> str:
 
 
 def short(text: object, most: int = 120) -> str:
-    """The first line, cut."""
+    """The first line, cut; not within backticks."""
     line = str(text or "").strip().split("\n", 1)[0]
-    return line if len(line) <= most else f"{line[: most - 1]}…"
+    if len(line) <= most:
+        return line
+    kept = line[: most - 1]
+    return f"{kept if kept.count('`') % 2 == 0 else kept.rpartition('`')[0].rstrip()}…"
 
 
 def lines(text: str, most: int) -> str:
