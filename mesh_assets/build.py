@@ -517,7 +517,8 @@ def _first_causes(results: Sequence[Result]) -> list[Result]:
 def _finding(result: Result) -> str:
     if result.status is Status.ERROR:
         return result.message or f"{result.test.name} could not be executed"
-    return f"{result.test.name} failed ({result.message or f'{result.failing_rows} of {result.total_rows} rows'})"
+    found = result.message or f"{result.failing_rows} of {result.total_rows} rows"
+    return f"{result.test.name} failed ({found.rstrip('.')})"
 
 
 # -- publish ------------------------------------------------------------------------------------------------------------

@@ -59,10 +59,17 @@ def sentence(test: Test) -> str:
 def _of_library(test: Test) -> str:
     """`amount`: Between two values (least 0, most 200)."""
     from mesh_assets.audit.library import TYPES
+    from mesh_assets.audit.library.kinds import COMMON
 
     known = TYPES.get(test.type)
-    told = ", ".join(f"{name.replace('_', ' ')} {_value(value)}" for name, value in test.arguments.items())
-    label = f"{known.label if known else test.type}{f' ({told})' if told else ''}"
+    usual = {one.name: one.default for one in (*known.parameters, *COMMON)} if known else {}
+    given = {name: value for name, value in test.arguments.items() if name not in usual or value != usual[name]}
+    label = known.label if known else test.type
+    if list(given) == [test.type]:
+        label += f": {_value(given[test.type])}"
+    elif given:
+        told = ", ".join(f"{name.replace('_', ' ')} {_value(value)}" for name, value in given.items())
+        label += f" ({told})"
     return f"{named(test.columns)}: {label}" if test.columns else label
 
 

@@ -37,6 +37,8 @@ class Page:
     context: Mapping[str, Any] = field(default_factory=dict)
 
 
+TABLES = 5
+"""Tables on a domain's page of tests."""
 Routes = tuple[tuple[re.Pattern[str], Callable[..., Page]], ...]
 
 
@@ -176,7 +178,7 @@ def tests(view: View, query: Query, domain: str) -> Page:
     if domain in view.env.mesh.broken:
         return _unread(view, domain)
     address = _address(view, domain)
-    shown, page = overview.paged(view.standing.own.get(domain, ()), number(query), size=10)
+    shown, page = overview.paged(view.standing.own.get(domain, ()), number(query), size=TABLES)
     return _tests(view, address, view.env.mesh.domains[domain].title or domain, shown, page)
 
 

@@ -61,6 +61,7 @@ def templates() -> Environment:
         "short": short,
         "ticks": ticks,
         "lines": lines,
+        "parts": parts,
         "prose": prose,
     }
     shared: dict[str, Any] = {
@@ -129,6 +130,11 @@ def ticks(text: str | None) -> Markup:
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts)
     )
+
+
+def parts(name: str) -> Markup:
+    """A name that breaks, where it must, between its words."""
+    return Markup("_<wbr>").join(escape(part) for part in name.split("_"))
 
 
 def moment(text: str | None) -> Markup:

@@ -51,7 +51,7 @@ def client(built) -> Client:
 class Strict(HTMLParser):
     """Collects links and texts, and that every element that was opened is closed."""
 
-    EMPTY = ("meta", "link", "input", "br", "img", "hr")
+    EMPTY = ("meta", "link", "input", "br", "img", "hr", "wbr")
 
     def __init__(self, text: str) -> None:
         super().__init__()

@@ -58,6 +58,11 @@ def test_a_measure_of_one_row_says_row():
 def test_a_promise_of_the_library_has_its_label_and_its_limits():
     assert promise(Kind.LIBRARY, "a", type_="range", least=0, most=200) == "`a`: Between two values (least 0, most 200)"
     assert promise(Kind.LIBRARY, type_="rows", least=7) == "Number of rows (least 7)"
+    assert promise(Kind.LIBRARY, type_="condition", condition="a > b", at_most=0, unit="rows") == "A condition: `a > b`"
+    assert (
+        promise(Kind.LIBRARY, type_="condition", condition="a > b", at_most=3)
+        == "A condition (condition `a > b`, at most 3)"
+    )
 
 
 def test_a_long_list_is_cut_and_counted():
