@@ -42,19 +42,25 @@ class Address:
         return f"{self.domain}/{self.table}{version}" if self.table else self.domain
 
 
-def parse(mesh: Mesh, text: str) -> Address:
+def parse(mesh: Mesh, text: str, *, unread: bool = False) -> Address:
     """`domain`, `domain/table` or `domain/table@version`; with a point for the stroke, too.
+
+    Args:
+        mesh: Whose names they are.
+        text: The name.
+        unread: Also of a domain that could not be loaded; then nobody knows whether it has such a table.
 
     Raises:
         NotFound: Nothing of that name is here; the nearest is offered.
     """
     words, _, version = text.partition("@")
     domain, _, table = words.replace("/", ".", 1).partition(".")
-    if domain in mesh.broken and domain not in mesh.domains:
+    lost = domain in mesh.broken and domain not in mesh.domains
+    if lost and not unread:
         raise NotFound(f"domain `{domain}` could not be loaded\n    `mesh check` says what is wrong with it.")
-    if domain not in mesh.domains:
+    if domain not in mesh.domains and not lost:
         raise NotFound(f"there is no domain `{domain}`\n    {nearest(domain, mesh.domains)}")
-    if table and f"{domain}.{table}" not in mesh.tables:
+    if table and f"{domain}.{table}" not in mesh.tables and not lost:
         own = [other.short for other in mesh.tables.values() if other.domain == domain]
         raise NotFound(f"domain `{domain}` has no table `{table}`\n    {nearest(table, own)}")
     if version and not (table and re.fullmatch(r"[0-9]{1,15}", version)):

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -61,6 +61,7 @@ class Candidate:
         publication: None when its toolchain left the table as it was.
         results: What its toolchain's own tests said.
         aside: Rows that are not in the publication any more, because they go into quarantine.
+        own: When it was begun, and how many seconds it took, where it was built together with others.
     """
 
     table: Table
@@ -69,6 +70,7 @@ class Candidate:
     publication: Publication | None = None
     results: tuple[Result, ...] = ()
     aside: quarantine.SetAside | None = None
+    own: Mapping[str, Any] = field(default_factory=dict)
 
 
 Make = Callable[["duckdb.DuckDBPyConnection", Partition | None], str]
@@ -476,6 +478,7 @@ def _held(step: Step, candidate: Candidate, results: tuple[Result, ...], of: int
         "candidate": _as_kept(publication),
         "tests": summary(results),
         **read_record(candidate.readings),
+        **_own(candidate),
     }
     outcome = end(step, table, tried, "held", said, record)
     columns = publication.staged.columns if publication else ()
@@ -531,7 +534,8 @@ def _first_causes(results: Sequence[Result]) -> list[Result]:
 def _finding(result: Result) -> str:
     if result.status is Status.ERROR:
         return result.message or f"{result.test.name} could not be executed"
-    return f"{result.test.name} failed ({result.message or f'{result.failing_rows} of {result.total_rows} rows'})"
+    found = result.message or f"{result.failing_rows} of {result.total_rows} rows"
+    return f"{result.test.name} failed ({found.rstrip('.')})"
 
 
 # -- publish ------------------------------------------------------------------------------------------------------------
@@ -673,8 +677,13 @@ def _version_record(
         "generation": dict(generation),
         "tests": summary(results),
         "seconds": round(time.monotonic() - step.started, 3),
+        **_own(candidate),
         **_replaced(step, candidate),
     }
+
+
+def _own(candidate: Candidate) -> Record:
+    return {"own": dict(candidate.own)} if candidate.own else {}
 
 
 def _terms(step: Step, table: Table) -> str:
@@ -696,7 +705,7 @@ def _of_replay(step: Step, candidate: Candidate, results: Sequence[Result], fing
         name: fingerprint if name == candidate.table.name else root for name, root in before["generation"].items()
     }
     told = {
-        **{key: value for key, value in before.items() if key not in ("replaced", "quarantined")},
+        **{key: value for key, value in before.items() if key not in ("own", "replaced", "quarantined")},
         **basis(candidate.tried),
         "fingerprint": fingerprint,
         "rows": rows,

@@ -7,7 +7,19 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from mesh_assets.commands import account, agent, backfill, edits, kitchen, maintain, pipeline, portal, wrong
+from mesh_assets.commands import (
+    access,
+    account,
+    agent,
+    backfill,
+    edits,
+    kitchen,
+    maintain,
+    odps,
+    pipeline,
+    portal,
+    wrong,
+)
 from mesh_assets.commands.change import app as change
 from mesh_assets.commands.common import (
     AsJson,
@@ -26,6 +38,7 @@ from mesh_assets.commands.lineage import app as lineage
 from mesh_assets.commands.quarantine import app as quarantine
 from mesh_assets.commands.tests import tests
 from mesh_assets.errors import MeshError, UsageError
+from mesh_assets.numerals import many
 
 WrongWords = cast("type[Exception]", typer.BadParameter.__mro__[1])  # Typer exports one kind of them only
 """What Typer raises for an option or a command that does not exist, and for a value that is none."""
@@ -35,7 +48,7 @@ PANELS = {
     "Before others are hit": ("impact", "change", "kitchen"),
     "Order": ("pipeline", "backfill", "pause", "resume"),
     "When something went wrong": ("quarantine", "revert", "rebuild", "maintain"),
-    "For readers and other programs": ("portal", "url", "export-site", "lineage", "mcp"),
+    "For readers and other programs": ("portal", "url", "access", "odps", "export-site", "lineage", "mcp"),
 }
 """The commands in the order in which a newcomer meets them."""
 
@@ -73,6 +86,8 @@ app.add_typer(tests, name="test")
 app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(backfill.app, name="backfill")
 app.add_typer(lineage, name="lineage")
+app.add_typer(access.app, name="access")
+app.add_typer(odps.app, name="odps")
 app.add_typer(quarantine, name="quarantine")
 app.command(epilog='Example: `mesh pause sales --why "the CRM is being moved"`')(pipeline.pause)
 app.command(epilog="Example: `mesh resume sales`")(pipeline.resume)
@@ -158,10 +173,10 @@ def check(
         for warning in warned:
             typer.echo(f"warning: {warning}")
     if problems:
-        note(f"{len(problems)} problem{'s' * (len(problems) != 1)}")
+        note(many(len(problems), "problem"))
         raise typer.Exit(2)
     if found is not None:
-        note(f"{len(found.domains)} domains, {len(found.tables)} tables, nothing wrong")
+        note(f"{many(len(found.domains), 'domain')}, {many(len(found.tables), 'table')}, nothing wrong")
 
 
 @app.command(

@@ -16,6 +16,7 @@ from rich.text import Text
 from mesh_assets.catalog import plain, spelt
 from mesh_assets.environment import Environment
 from mesh_assets.errors import MeshError, UsageError
+from mesh_assets.numerals import many
 
 STYLES = {
     "published": "green",
@@ -297,7 +298,7 @@ def backfill_table(report: Mapping) -> None:
     said = f"{report['table']} from {report['from']} to {report['to']}"
     if not done:
         others = len(report["tables"]) - 1
-        console.print(f"{said}, then {others} table{'s' * (others != 1)} downstream where something has changed")
+        console.print(f"{said}, then {many(others, 'table')} downstream where something has changed")
         return
     seconds = f" after {report['seconds']:,.1f} s" if report["seconds"] is not None else ""
     console.print(f"backfill {report['id'][:8]} of {said}: {report['state']}{seconds}", soft_wrap=True)
@@ -426,7 +427,7 @@ def rows_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empt
     else:
         _records(console, columns, shown)
     more = f", {len(shown):,} are shown; --json prints all" if len(shown) < len(rows) else ""
-    console.print(f"{len(rows):,} row{'s' * (len(rows) != 1)}{more}", style="dim")
+    console.print(f"{many(len(rows), 'row')}{more}", style="dim")
 
 
 def write_junit(items: Sequence[Mapping], path: Path, *, fail_on: str) -> None:

@@ -1,5 +1,6 @@
 """One ODCS file as a Contract: columns, tests, service levels."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -136,6 +137,22 @@ class ServiceLevel:
     value: object
     unit: str = ""
     element: str = ""
+
+
+MASKED = frozenset({"restricted", "confidential", "secret", "pii"})
+"""Words of a classification that keep a column's values from being shown."""
+_DENIED = frozenset({"no", "non", "not"})
+
+
+def labels(classification: str) -> tuple[str, ...]:
+    """The words of a classification in small letters, without those that a `not` before them takes back."""
+    words = re.findall(r"[^\W_]+", classification.lower())
+    return tuple(word for place, word in enumerate(words) if place == 0 or words[place - 1] not in _DENIED)
+
+
+def masks(classification: str) -> bool:
+    """Whether a column of this classification is shown to nobody: `restricted`, and `Strictly confidential (HR)`, too."""
+    return any(word in MASKED for word in labels(classification))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -109,7 +109,8 @@ class Record(TypedDict, total=False):
     `made` is what it was made with (`provenance`), `files` the raw files of a source with their hashes. `terms` names the
     contract's text, as the ledger keeps it.
     `days` is the half-open range of partitions that was asked for; `replaced` is what of the version `of` (a fingerprint)
-    was replaced, where the rest was kept. `quarantined` says how many rows were staged, published and set aside.
+    was replaced, where the rest was kept. `own` is when its own part of a step began that builds several tables, and how
+    many seconds that took; `seconds` is the whole step. `quarantined` says how many rows were staged, published and set aside.
     """
 
     tried: dict[str, str]
@@ -132,6 +133,7 @@ class Record(TypedDict, total=False):
     replaced: dict[str, str]
     quarantined: dict[str, Any]
     seconds: float
+    own: dict[str, Any]
     pin: int
     version: int | None
     message: str
@@ -548,6 +550,13 @@ class Ledger:
         if rows:
             with self.store.writing() as db:
                 self.store.put(db, _raw_files, rows, replace=True)
+
+
+def confirmed(attempt: Attempt | None, version: Version | None) -> bool:
+    """Whether an attempt, the last, has tested a version that was there already, and left it as it is."""
+    if attempt is None or version is None or attempt.outcome != "unchanged":
+        return False
+    return attempt.record.get("version") == version.version
 
 
 def process_started(pid: int) -> str:

@@ -302,7 +302,7 @@ def _at_rest(state: State, name: str) -> Why:
     if last.cancelled:
         return Why(state=Standing.CANCELLED, sentence=f"{last.cancelled}, and nothing has changed since")
     if last.failed:
-        run = f" in {last.run}" if last.run else ""
+        run = f" in {last.run[:8]}" if last.run else ""
         return Why(state=Standing.FAILED, sentence=f"failed{run}, and nothing has changed since")
     return Why(state=Standing.CURRENT, sentence="up to date")
 

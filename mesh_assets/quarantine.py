@@ -16,6 +16,7 @@ from mesh_assets.contract import Contract
 from mesh_assets.domain import Table
 from mesh_assets.lake import Mode, Publication, Staged
 from mesh_assets.lake import quarantine as rows
+from mesh_assets.numerals import agreed
 from mesh_assets.step import Step
 from mesh_assets.store import now
 
@@ -122,7 +123,7 @@ def _told(result: Result, aside: SetAside, table: Table) -> Result:
 
 def _words(result: Result, count: int) -> str:
     said = meaning(result.test)
-    return said if said.startswith("rows ") else f"row{'s' * (count != 1)} {said}"
+    return said if said.startswith("rows ") else f"rows {agreed(count, said)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
 from mesh_assets.errors import RunError
+from mesh_assets.numerals import many
 
 SEPARATORS = (",", ";", "\t", "|")
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
@@ -111,7 +112,7 @@ def _unpacked(path: Path) -> BinaryIO:
 
 
 def _fields(count: int) -> str:
-    return f"{count} field{'s' * (count != 1)}"
+    return many(count, "field")
 
 
 def _named(sign: str) -> str:

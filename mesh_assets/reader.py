@@ -30,7 +30,7 @@ def read(
     settings = Settings()
     root = Path(mesh) if mesh is not None else find_mesh(settings.dir or Path.cwd())
     found = read_mesh(root, tolerant=True)
-    address = parse(found, table)
+    address = parse(found, table, unread=True)
     name, named = address.name, address.version
     if named is not None and version not in (None, named):
         raise UsageError(f"`{table}` is version {named}, and version {version} is asked for\n    Say it once.")

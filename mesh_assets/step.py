@@ -216,8 +216,11 @@ def _confirm(step: Step, table: Table, readings: Mapping[str, Reading], tried: o
     version = next(item for item in env.ledger.history(table.name) if item.version == last.version)
     held = frozenset(name for name, reading in readings.items() if reading.held)
     generation = order.generation(env.mesh, table.name, step.seen, last.fingerprint, held=held)
+    tested = env.ledger.attempts(outcomes=("published", "unchanged"), table=table.name).get(table.name)
+    before_it = {key: value for key, value in version.record.items() if key != "own"}
     record: Record = {
-        **version.record,
+        **cast("Record", before_it),
+        **({"tests": tested.record["tests"]} if tested and "tests" in tested.record else {}),
         **read_record(readings),
         "generation": dict(generation),
         "version": last.version,

@@ -9,6 +9,7 @@ from typing import Any
 from mesh_assets.audit.result import Result, Status
 from mesh_assets.contract import Kind
 from mesh_assets.environment import SYNTHETIC, Environment, contract_hash
+from mesh_assets.numerals import of_rows
 
 NOT_COMPARABLE = "not comparable in a synthetic kitchen: "
 """Before the message of a test that failed already when the kitchen was opened, with production's own code."""
@@ -43,7 +44,7 @@ def _told(result: Result, excused: frozenset[str] | None, *, strict: bool) -> Re
     is_excused = result.test.name in excused if excused is not None else not (strict and result.test.kind in _STRICT)
     if not is_excused:
         return result
-    why = result.message or f"{result.failing_rows:,} of {result.total_rows:,} rows fail."
+    why = result.message or of_rows(result.failing_rows or 0, result.total_rows or 0, "fail")
     return replace(result, status=Status.WARN, message=f"{NOT_COMPARABLE}{why}")
 
 

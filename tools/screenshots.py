@@ -167,7 +167,7 @@ def pages(place: Place) -> dict[str, tuple[str, str]]:
         "portal_backfills": (f"/mesh/backfills?{asked}", ""),
         "portal_kitchens": ("/mesh/kitchens", ""),
         "portal_undo": (tests, "#changes"),
-        "portal_rule_form": (f"{tests}/rule?name=not_too_many_large", ""),
+        "portal_rule_form": (f"{tests}/change?name=not_too_many_large", ""),
     }
 
 
@@ -177,7 +177,7 @@ def take(browser: Browser, base: str, name: str, page: tuple[str, str], into: Pa
     shown = context.new_page()
     shown.goto(page[0], wait_until="networkidle")
     if name == "portal_rule_form":
-        shown.get_by_label("Number").fill("0 and 5")
+        shown.locator('[name="p_most"]').fill("5")
         shown.get_by_role("button", name="Try it on the data").click()
         shown.wait_for_selector("#tried")
     file = into / f"{name}_{scheme}{'' if width > 400 else '_narrow'}.png"

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from mesh_assets.contract import Contract, ServiceLevel
 from mesh_assets.domain import Table
+from mesh_assets.numerals import many
 
 DAY, WEEK = timedelta(days=1), timedelta(weeks=1)
 GRACE = timedelta(minutes=15)
@@ -298,8 +299,8 @@ def spoken(span: timedelta) -> str:
     for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if seconds >= size:
             count = seconds // size
-            return f"{count} {unit}{'s' * (count != 1)}"
-    return f"{seconds} second{'s' * (seconds != 1)}"
+            return many(count, unit)
+    return many(seconds, "second")
 
 
 def durations(seconds: Iterable[float]) -> timedelta:

@@ -14,7 +14,7 @@ from mesh_assets.account.incidents import Incident
 from mesh_assets.account.states import Facts, Status, status_of
 from mesh_assets.domain import Mesh
 from mesh_assets.environment import Environment
-from mesh_assets.ledger import Attempt, Version
+from mesh_assets.ledger import Attempt, Version, confirmed
 
 MEMORY = timedelta(days=90)
 """How far back it is looked for when a table came."""
@@ -225,7 +225,7 @@ def _facts(
         since=since,
         confirmed=came[-1] if came else since,
         before=came[-2] if len(came) > 1 else None,
-        warned=(known.get("tests") or {}).get("warn", 0),
+        warned=((told if confirmed(attempt, version) else known).get("tests") or {}).get("warn", 0),
         held_inputs=tuple(sorted(seen.held)) if seen else (),
         outcome=attempt.outcome if attempt and newest else "published" if version else "",
         tried_at=datetime.fromisoformat(attempt.at) if attempt else None,

@@ -188,6 +188,12 @@ def told(store: Store) -> dict[str, list[dict[str, Any]]]:
 # -- what is said -------------------------------------------------------------------------------------------------------
 
 
+def _cause(it: Incident) -> str:
+    """What is wrong with which table; the sentence may say the table itself."""
+    shown = it.table.replace(".", "/", 1)
+    return it.sentence if it.sentence.startswith(f"{shown} ") else f"{shown}: {it.sentence}"
+
+
 def _messages(it: Incident, known: set[tuple[str, str, str]]) -> list[tuple[str, str, dict[str, Any]]]:
     """Word, domain and body of everything to tell of an incident by now."""
     if it.into:
@@ -201,7 +207,7 @@ def _messages(it: Incident, known: set[tuple[str, str, str]]) -> list[tuple[str,
         return [("closed", domain, _body(it, "closed", f"Over: {shown}", text, [])) for domain in told_]
     domains = sorted({each.domain for each in it.downstream})
     hit = f" Downstream of it: {', '.join(domains)}." if domains else ""
-    found = [("opened", it.domain, _body(it, "opened", f"{shown}: {it.sentence}", f"{shown}: {it.sentence}.{hit}", []))]
+    found = [("opened", it.domain, _body(it, "opened", _cause(it), f"{_cause(it)}.{hit}", []))]
     for domain in domains:
         reads = [each for each in it.downstream if each.domain == domain]
         lines = [
@@ -210,7 +216,7 @@ def _messages(it: Incident, known: set[tuple[str, str, str]]) -> list[tuple[str,
             else f"nothing of {each.table.replace('.', '/', 1)}: it was never published"
             for each in reads
         ]
-        text = f"{shown} of {it.domain}: {it.sentence}. Until it is mended, {domain} reads {'; '.join(lines)}."
+        text = f"{_cause(it)}. Until it is mended, {domain} reads {'; '.join(lines)}."
         rows = [
             {"table": each.table.replace(".", "/", 1), "version": each.version, "since": each.since or None}
             for each in reads

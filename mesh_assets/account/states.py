@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from mesh_assets.account.expected import Due, Expectation, Source, due, spoken
+from mesh_assets.numerals import does
 from mesh_assets.order import Standing, Why
 
 
@@ -177,7 +178,7 @@ def _done(facts: Facts, time: Due) -> Told:
         said = f"came {facts.confirmed:%H:%M} UTC, and was expected {_words(facts.expectation)}"
         return State.LATE_END, said, facts.confirmed
     if facts.warned or facts.admitted_all_the_same:
-        own = f"{facts.warned} of its tests warn{'s' * (facts.warned == 1)}" if facts.warned else ""
+        own = f"{facts.warned} of its tests {does(facts.warned, 'warn')}" if facts.warned else ""
         return State.WARNINGS, "; ".join(filter(None, (own, facts.admitted_all_the_same))), None
     return None
 

@@ -6,6 +6,7 @@ from fractions import Fraction
 from mesh_assets.audit.metric import OPERATORS
 from mesh_assets.audit.result import Result
 from mesh_assets.contract import Kind, Test
+from mesh_assets.numerals import of_rows
 
 _BROKEN = {
     Kind.REQUIRED: "have no {columns}",
@@ -34,7 +35,7 @@ def broken(test: Test, failing: int, total: int) -> str:
     """How many rows break the rule, and how."""
     if not failing:
         return f"Holds for all {total:,} rows." if total else "Holds: there are no rows."
-    return f"{failing:,} of {total:,} rows {meaning(test)}."
+    return of_rows(failing, total, meaning(test))
 
 
 def meaning(test: Test) -> str:
@@ -50,6 +51,8 @@ def measured(test: Test, value: Fraction | int, operator: str, threshold: object
     percent = test.arguments.get("unit") == "percent"
     shown = f"{float(value):.6g} %" if percent else f"{int(value):,}"
     what = _COUNTED.get(test.kind, "rows").format(columns=named(test.columns))
+    if value == 1 and not percent:
+        what = what.replace("rows", "row", 1).replace(" share their ", " shares its ", 1)
     return f"{shown} {'of ' if percent else ''}{what}; it {demanded(operator, threshold)}{' %' if percent else ''}."
 
 

@@ -16,6 +16,7 @@ from mesh_assets.account.states import GOOD, State
 from mesh_assets.catalog.pipelines import pause_report, pipeline_history, pipelines_report
 from mesh_assets.catalog.reports import SCHEMA_VERSION, Json, broken_domains, named, spelt
 from mesh_assets.catalog.standing import counts
+from mesh_assets.catalog.words import times
 from mesh_assets.domain import Mesh
 from mesh_assets.environment import Environment
 from mesh_assets.errors import UsageError, nearest
@@ -348,7 +349,7 @@ def _try(item: Attempt) -> Json:
         "version": told.get("version"),
         "run": item.run,
         "rows": told.get("rows"),
-        "seconds": told.get("seconds"),
+        "seconds": times(item.at, told)["seconds"],
         "tests": told.get("tests") or {},
         "message": first_line(told.get("message") or ""),
     }
@@ -362,7 +363,7 @@ def _published(item: Version) -> Json:
         "version": item.version,
         "run": item.run,
         "rows": told.get("rows"),
-        "seconds": told.get("seconds"),
+        "seconds": times(item.at, told)["seconds"],
         "tests": told.get("tests") or {},
         "message": "",
     }

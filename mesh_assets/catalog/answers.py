@@ -1,23 +1,23 @@
 """The five questions, answered as plain data: for a domain, a table of it, or one version of that."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from mesh_assets import address as names
 from mesh_assets import deprecation, graph, provenance
 from mesh_assets.account.look import look
-from mesh_assets.address import QUESTIONS, Address
+from mesh_assets.address import QUESTIONS, Address, NotFound
 from mesh_assets.catalog import columns, failing, profile, terms, words
 from mesh_assets.catalog.access import readers_code, whereabouts
-from mesh_assets.catalog.reports import SCHEMA_VERSION, Json, spelt
+from mesh_assets.catalog.reports import SCHEMA_VERSION, Json, problem_json, spelt
 from mesh_assets.catalog.standing import Standing, version_of, worst
 from mesh_assets.contract import Column, Contract
 from mesh_assets.domain import Domain, Mesh, Table, Toolchain
-from mesh_assets.environment import Environment, contract_hash
+from mesh_assets.environment import Environment
 from mesh_assets.errors import UsageError, nearest
 from mesh_assets.ledger import Attempt, Record, Version
+from mesh_assets.numerals import does, many
 
 LISTED = 50
 """Versions and attempts on one page."""
@@ -50,6 +50,61 @@ def _failing(env: Environment, standing: Standing, address: Address) -> Json | N
         return failing.failing(env, standing, table)
     version = version_of(env, address)
     return failing.of_version(env, table, version) if version else None
+
+
+def unread(env: Environment, standing: Standing, domain: str, table: str = "") -> Json:
+    """A domain that could not be loaded: what is wrong, and what of it, or of one table, was published and can be read.
+
+    Args:
+        env: The environment.
+        standing: How everything stands.
+        domain: Its name.
+        table: As in an address: `table` or `table@version`; empty: all.
+
+    Raises:
+        NotFound: No such table or version was ever published.
+    """
+    own = {name: version for name, version in sorted(standing.versions.items()) if name.startswith(f"{domain}.")}
+    if table:
+        own = {table: _last_of(env, domain, table, own)}
+    problems = [problem_json(problem) for problem in env.mesh.broken[domain]]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "domain": domain,
+        "problems": problems,
+        "published": [_published(env, version, alone=bool(table)) for version in own.values()],
+    }
+
+
+def _last_of(env: Environment, domain: str, table: str, own: Mapping[str, Version]) -> Version:
+    """The version that an address of a domain names that could not be loaded; without one, the newest."""
+    name, _, number = table.partition("@")
+    if f"{domain}.{name}" not in own:
+        known = [each.partition(".")[2] for each in own]
+        what = f"domain `{domain}` could not be loaded, and has published no table `{name}`"
+        raise NotFound(f"{what}\n    {nearest(name, known)}")
+    if number and not number.isdecimal():
+        raise NotFound(f"`{table}` names no version\n    Write a number after the table: `{name}@12`.")
+    address = Address(domain=domain, table=name, version=int(number) if number else None)
+    return version_of(env, address) or own[f"{domain}.{name}"]
+
+
+def _published(env: Environment, version: Version, *, alone: bool) -> Json:
+    """What readers have of a table of which the files cannot be read; no value of it, for nobody knows what is masked."""
+    record, there = version.record, env.lake.has(version.version)
+    return {
+        "table": spelt(version.table),
+        "version": version.version,
+        "at": version.at,
+        "run": version.run,
+        "log": f"/runs/{version.run}",
+        "rows": record.get("rows"),
+        "status": _came_out(version),
+        "tests": record.get("tests") or {},
+        "columns": [{"name": name, "type": kind} for name, kind in record.get("columns") or ()],
+        "expired": not there,
+        "code": readers_code(env, version.table, version.version) if alone and there else [],
+    }
 
 
 def summary(env: Environment, standing: Standing, name: str) -> Json:
@@ -94,7 +149,7 @@ def _warnings(tables: Sequence[Mapping[str, Any]]) -> str:
     if not names:
         return ""
     listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")  # noqa: PLR2004 - as above
-    return f"{count} test{'s' * (count != 1)} warn{'s' * (count == 1)}: {listed}"
+    return f"{many(count, 'test')} {does(count, 'warn')}: {listed}"
 
 
 def team(domain: Domain) -> dict[str, str]:
@@ -325,7 +380,7 @@ def _when(env: Environment, standing: Standing, address: Address) -> Json:
         "automation": table.automation,
         "waiting": stands["waiting"],
         "why": None if address.version is not None else _why(env, table),
-        "versions": [_version(env, table, item) for item in history],
+        "versions": [_version(env, table, item, then=address.version is not None) for item in history],
         "attempts": [] if address.version is not None else [_try(item) for item in tries],
         "tests": results_over_time(env, table),
     }
@@ -342,19 +397,15 @@ def _why(env: Environment, table: Table) -> Json | None:
     return {"text": found["text"], "incident": found["incident"]} if found["incident"] else None
 
 
-def _version(env: Environment, table: Table, version: Version) -> Json:
-    record, own = version.record, {test.name for test in (table.contract.tests if table.contract else ())}
-    results = env.ledger.results(table.name, version.version, contract_hash(table))
-    if results is None:  # of the contract of then
-        results = env.ledger.said(table.name, version.version, version.run, others=True) or ()
-        own = {str(item["name"]) for item in results}
+def _version(env: Environment, table: Table, version: Version, *, then: bool) -> Json:
+    contract, results = terms.tested(env, table, version, then=then)
+    record, own = version.record, {test.name for test in (contract.tests if contract else ())}
     return {
         "version": version.version,
-        "started": started(version.at, record.get("seconds")),
+        **words.times(version.at, record),
         "at": version.at,
         "run": version.run,
         "log": f"/runs/{version.run}",
-        "seconds": record.get("seconds"),
         "rows": record.get("rows"),
         "status": _came_out(version),
         "tests": record.get("tests") or {},
@@ -368,20 +419,14 @@ def _version(env: Environment, table: Table, version: Version) -> Json:
     }
 
 
-def started(at: str, seconds: float | None) -> str | None:
-    """When something began that ended at that moment and took so long; None where nobody has measured it."""
-    return None if seconds is None else (datetime.fromisoformat(at) - timedelta(seconds=seconds)).isoformat()
-
-
 def _try(attempt: Attempt) -> Json:
     record = attempt.record
     return {
-        "started": started(attempt.at, record.get("seconds")),
+        **words.times(attempt.at, record),
         "at": attempt.at,
         "outcome": attempt.outcome,
         "run": attempt.run,
         "log": f"/runs/{attempt.run}",
-        "seconds": record.get("seconds"),
         "rows": record.get("rows"),
         "tests": record.get("tests") or {},
         "message": record.get("message") or "",

@@ -4,13 +4,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mesh_assets.audit.sample import MASK
-from mesh_assets.catalog import words
+from mesh_assets.catalog import terms, words
 from mesh_assets.catalog.profile import visible
 from mesh_assets.catalog.reports import Json, spelt
 from mesh_assets.catalog.standing import Standing, counts, stopped
+from mesh_assets.contract import Contract
 from mesh_assets.domain import Table
-from mesh_assets.environment import Environment, contract_hash
-from mesh_assets.ledger import Attempt, Version
+from mesh_assets.environment import Environment
+from mesh_assets.ledger import Attempt, Version, confirmed
+from mesh_assets.numerals import of_rows
 
 SHOWN = 5
 """Tables of which a page shows failing rows."""
@@ -22,7 +24,9 @@ def failing(env: Environment, standing: Standing, table: Table) -> Json | None:
     attempt, version = standing.last.get(table.name), standing.versions.get(table.name)
     if attempt is not None and stopped(attempt, version):
         return of_attempt(table, attempt, version)
-    return of_version(env, table, version) if version and _flawed(counts(table, version, attempt)) else None
+    if version is None or not _flawed(counts(table, version, attempt)):
+        return None
+    return of_version(env, table, version, then=not confirmed(attempt, version))
 
 
 def stops(standing: Standing, tables: Iterable[Table]) -> Json:
@@ -39,13 +43,14 @@ def of_attempt(table: Table, attempt: Attempt, version: Version | None) -> Json:
         "outcome": attempt.outcome,
         "version": version.version if version else None,
         "message": str(attempt.record.get("message") or attempt.outcome),
-        "rules": _rules(table, attempt.record.get("results") or ()),
+        "rules": _rules(table, table.contract, attempt.record.get("results") or ()),
     }
 
 
-def of_version(env: Environment, table: Table, version: Version) -> Json | None:
-    """Of a version that was published; None: all its tests pass."""
-    rules = _rules(table, env.ledger.results(table.name, version.version, contract_hash(table)) or ())
+def of_version(env: Environment, table: Table, version: Version, *, then: bool = True) -> Json | None:
+    """Of a version as it was published, or as its last confirmation found it; None: all its tests passed."""
+    contract, results = terms.tested(env, table, version, then=then)
+    rules = _rules(table, contract, results)
     told = {**_subject(table, version.at, version.run), "outcome": "published", "version": version.version}
     return {**told, "message": "", "rules": rules} if rules else None
 
@@ -58,9 +63,9 @@ def _flawed(tests: Mapping[str, int]) -> bool:
     return bool(tests["warn"] or tests["fail"])
 
 
-def _rules(table: Table, results: Iterable[Mapping[str, Any]]) -> list[Json]:
+def _rules(table: Table, contract: Contract | None, results: Iterable[Mapping[str, Any]]) -> list[Json]:
     bad = sorted((item for item in results if item["status"] in _ORDER), key=lambda item: _ORDER.index(item["status"]))
-    known = {test.name: test for test in (table.contract.tests if table.contract else ())}
+    known = {test.name: test for test in (contract.tests if contract else ())}
     shown = visible(table.contract)
     found = []
     for item in bad:
@@ -76,7 +81,7 @@ def _rules(table: Table, results: Iterable[Mapping[str, Any]]) -> list[Json]:
                 "status": item["status"],
                 "failing_rows": count,
                 "total_rows": total,
-                "says": item.get("message") or f"{count:,} of {total:,} rows fail.",
+                "says": item.get("message") or of_rows(count, total, "fail"),
                 "sample": [
                     {name: value if name in shown else MASK for name, value in row.items()}
                     for row in item.get("sample") or ()

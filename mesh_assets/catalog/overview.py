@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from mesh_assets.catalog import trust
-from mesh_assets.catalog.answers import results_over_time, started, summary
-from mesh_assets.catalog.reports import SCHEMA_VERSION, Json, spelt
+from mesh_assets.catalog import trust, words
+from mesh_assets.catalog.answers import results_over_time, summary
+from mesh_assets.catalog.reports import SCHEMA_VERSION, Json, problem_json, spelt
 from mesh_assets.catalog.standing import ORDER, Standing, worst
 from mesh_assets.domain import Mesh
 from mesh_assets.environment import Environment
@@ -183,7 +183,7 @@ def broken(mesh: Mesh) -> list[Json]:
     return [
         {
             "domain": name,
-            "problems": [{"code": p.code, "what": p.what, "where": str(p.where), "mend": p.mend} for p in problems],
+            "problems": [problem_json(problem) for problem in problems],
         }
         for name, problems in mesh.broken.items()
     ]
@@ -241,15 +241,17 @@ def _brief(row: Mapping[str, Any]) -> Json:
 
 
 def _bar(attempt: Any) -> Json:  # noqa: ANN401 - an attempt of the ledger
-    seconds = float(attempt.record.get("seconds") or 0)
+    found = words.times(attempt.at, attempt.record)
+    seconds = float(found["seconds"] or 0)
+    start = datetime.fromisoformat(found["started"] or attempt.at)
     return {
         "table": spelt(attempt.table),
         "name": attempt.table,
         "run": attempt.run,
         "log": f"/runs/{attempt.run}",
         "outcome": attempt.outcome,
-        "start": started(attempt.at, seconds),
-        "end": attempt.at,
+        "start": start.isoformat(),
+        "end": (start + timedelta(seconds=seconds)).isoformat(),
         "seconds": seconds,
     }
 

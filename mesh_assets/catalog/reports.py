@@ -4,9 +4,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from mesh_assets import graph, order, refusals
+from mesh_assets.catalog.words import times
 from mesh_assets.domain import Mesh, Table, Toolchain
 from mesh_assets.environment import Environment, never_published
-from mesh_assets.errors import UsageError, nearest
+from mesh_assets.errors import Problem, UsageError, nearest
 from mesh_assets.ledger import Attempt, Version
 
 SCHEMA_VERSION = 1
@@ -18,6 +19,11 @@ Json = dict[str, Any]
 def spelt(table: str) -> str:
     """`domain/table`, as people and Dagster spell it."""
     return table.replace(".", "/", 1)
+
+
+def problem_json(problem: Problem) -> Json:
+    """A problem of a file, as pages and the API show it."""
+    return {"code": problem.code, "what": problem.what, "where": str(problem.where), "mend": problem.mend}
 
 
 def named(mesh: Mesh, words: Sequence[str]) -> frozenset[str]:
@@ -139,7 +145,11 @@ def _row(
     }
     if attempt is not None:
         told = attempt.record
-        row |= {"status": attempt.outcome, "seconds": told.get("seconds", 0.0), "message": told.get("message") or ""}
+        row |= {
+            "status": attempt.outcome,
+            "seconds": times(attempt.at, told)["seconds"] or 0.0,
+            "message": told.get("message") or "",
+        }
         row |= {"rows": told.get("rows", row["rows"]), "tests": told.get("tests") or row["tests"]}
     elif name in failed:
         row |= {"status": "failed", "message": failed[name]}

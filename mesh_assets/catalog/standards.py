@@ -25,11 +25,43 @@ PORTS = ("inputPorts", "outputPorts")
 
 
 def odps(mesh: Mesh, domain: str) -> str:
-    """A domain as a data product of the Open Data Product Standard, in YAML."""
-    path = mesh.domains[domain].path / "domain.yaml"
-    written = yaml.safe_load(path.read_text(encoding="utf-8"))
-    made = product(written, _contracts(mesh, mesh.domains[domain]))
-    return yaml.safe_dump(made, sort_keys=False, allow_unicode=True, width=110)
+    """A domain as a data product of the Open Data Product Standard, in YAML.
+
+    Of one that could not be loaded it is what its domain.yaml alone says, as long as that is one: a port that has no table yet.
+
+    Raises:
+        NotFound: Its domain.yaml cannot be read.
+    """
+    known = mesh.domains.get(domain)
+    path = (known.path if known else mesh.root / "domains" / domain) / "domain.yaml"
+    try:
+        written = plain(path.read_text(encoding="utf-8"))
+        made = product(written, _contracts(mesh, known) if known else {})
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+        raise NotFound(
+            f"domain.yaml of `{domain}` cannot be read\n    `mesh check` says what is wrong with it."
+        ) from None
+    return as_yaml(made)
+
+
+class _Plain(yaml.SafeLoader):
+    """Days and moments stay the text that they are."""
+
+
+_Plain.yaml_implicit_resolvers = {
+    first: [one for one in found if one[0] != "tag:yaml.org,2002:timestamp"]
+    for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def plain(text: str) -> Any:  # noqa: ANN401 - what a file holds
+    """The plain values of YAML."""
+    return yaml.load(text, _Plain)  # noqa: S506 - a safe loader, with less in it
+
+
+def as_yaml(values: Mapping[str, Any]) -> str:
+    """As the standard's files, and ours, are written."""
+    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, width=110)
 
 
 def product(written: Mapping[str, Any], contracts: Mapping[str, Contract] | None = None) -> dict[str, Any]:
@@ -58,10 +90,14 @@ def product(written: Mapping[str, Any], contracts: Mapping[str, Contract] | None
     return _laid_over(made, written.get("odps") or {})
 
 
-def of_product(made: Mapping[str, Any]) -> dict[str, Any]:
+def of_product(made: Mapping[str, Any], name: str = "") -> dict[str, Any]:
     """ODPS's plain values as domain.yaml's, none left out: what domain.yaml has no word for stands under its `odps`.
 
     Where the product is no domain of a mesh, the ports are as it names them, and `mesh check` says what they still need.
+
+    Args:
+        made: The product.
+        name: Of the domain, where it is to be another than the product's own.
 
     Raises:
         NotFound: It is no data product of a version that is read.
@@ -69,7 +105,7 @@ def of_product(made: Mapping[str, Any]) -> dict[str, Any]:
     if made.get("kind") != "DataProduct" or not str(made.get("apiVersion", "")).startswith(("v0.9.", "v1.")):
         raise NotFound("this is no data product of ODPS 1\n    `kind: DataProduct` and `apiVersion: v1.1.0` say so.")
     ours = _ours(made)
-    written: dict[str, Any] = {"domain": made.get("domain") or made["id"]}
+    written: dict[str, Any] = {"domain": name or made.get("domain") or made["id"]}
     if "name" in made:
         written["title"] = made["name"]
     if purpose := (made.get("description") or {}).get("purpose"):

@@ -11,7 +11,8 @@ from mesh_assets.address import Address, NotFound
 from mesh_assets.catalog import words
 from mesh_assets.domain import Mesh, Table
 from mesh_assets.environment import Environment
-from mesh_assets.ledger import Attempt, Version
+from mesh_assets.ledger import Attempt, Version, confirmed
+from mesh_assets.numerals import does, many
 
 
 class Word(StrEnum):
@@ -132,9 +133,8 @@ def stopped(attempt: Attempt | None, version: Version | None) -> bool:
 
 def counts(table: Table, version: Version | None, attempt: Attempt | None) -> dict[str, int]:
     """How many tests passed, warned and failed of what was tried last, published or not; and how many it never got to."""
-    newest = (attempt.record if attempt and stopped(attempt, version) else version.record if version else {}).get(
-        "tests"
-    )
+    last = attempt is not None and (stopped(attempt, version) or confirmed(attempt, version))
+    newest = (attempt.record if attempt and last else version.record if version else {}).get("tests")
     found = {word: int((newest or {}).get(word, 0)) for word in ("pass", "warn", "fail")}
     asked = len(table.contract.tests) if table.contract else 0
     published = version is not None and not stopped(attempt, version)
@@ -153,11 +153,11 @@ def _word(
     if fresh["late"]:
         return Word.LATE, f"late by {fresh['late_by']}: {fresh['promised']} are promised"
     if tests.get("warn"):
-        return Word.WARN, f"{tests['warn']} of {sum(tests.values())} tests warn{'s' * (tests['warn'] == 1)}"
+        return Word.WARN, f"{tests['warn']} of {many(sum(tests.values()), 'test')} {does(tests['warn'], 'warn')}"
     count = sum(tests.values())
     return (
         Word.PASS,
-        f"{count} test{'s' * (count != 1)} pass{'es' * (count == 1)}" if count else "published; it has no tests",
+        f"{many(count, 'test')} {does(count, 'pass')}" if count else "published; it has no tests",
     )
 
 

@@ -1,7 +1,7 @@
 """Tests, types and moments in words that a reader understands."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mesh_assets.account.expected import allowed
@@ -59,10 +59,17 @@ def sentence(test: Test) -> str:
 def _of_library(test: Test) -> str:
     """`amount`: Between two values (least 0, most 200)."""
     from mesh_assets.audit.library import TYPES
+    from mesh_assets.audit.library.kinds import COMMON
 
     known = TYPES.get(test.type)
-    told = ", ".join(f"{name.replace('_', ' ')} {_value(value)}" for name, value in test.arguments.items())
-    label = f"{known.label if known else test.type}{f' ({told})' if told else ''}"
+    usual = {one.name: one.default for one in (*known.parameters, *COMMON)} if known else {}
+    given = {name: value for name, value in test.arguments.items() if name not in usual or value != usual[name]}
+    label = known.label if known else test.type
+    if list(given) == [test.type]:
+        label += f": {_value(given[test.type])}"
+    elif given:
+        told = ", ".join(f"{name.replace('_', ' ')} {_value(value)}" for name, value in given.items())
+        label += f" ({told})"
     return f"{named(test.columns)}: {label}" if test.columns else label
 
 
@@ -120,6 +127,18 @@ def freshness(contract: Contract | None, since: str | None, now: datetime) -> di
         "late": late,
         "late_by": ago(age - limit) if late and age and limit else None,
     }
+
+
+def times(at: str, record: Mapping[str, Any]) -> dict[str, Any]:
+    """When something began that ended at that moment, and how many seconds it took; None where nobody has measured it.
+
+    Of a table that was built together with others it is its own part, where its toolchain told it.
+    """
+    if own := record.get("own"):
+        return {"started": own["start"], "seconds": own["seconds"]}
+    seconds = record.get("seconds")
+    began = None if seconds is None else (datetime.fromisoformat(at) - timedelta(seconds=seconds)).isoformat()
+    return {"started": began, "seconds": seconds}
 
 
 def moment() -> datetime:

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from mesh_assets.errors import ConfigError
+from mesh_assets.numerals import many
 from mesh_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def environment(mesh: Path | None) -> tuple["Environment", Settings]:
     where = place(mesh)
     loaded = read_mesh(where.root, tolerant=True)
     for name, problems in loaded.broken.items():
-        note(f"domain `{name}` is left out: {len(problems)} problem{'s' * (len(problems) != 1)}, see `mesh check`")
+        note(f"domain `{name}` is left out: {many(len(problems), 'problem')}, see `mesh check`")
     return Environment.open(loaded, where.settings), where.settings
 
 

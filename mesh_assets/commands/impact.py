@@ -7,6 +7,7 @@ import typer
 
 from mesh_assets.commands.common import AsJson, MeshDir, environment, note, print_json
 from mesh_assets.errors import UsageError
+from mesh_assets.numerals import does
 
 if TYPE_CHECKING:
     from mesh_assets.changes.ask import Answered
@@ -54,7 +55,7 @@ def impact(
 def _text(told: dict[str, Any], answered: "Answered") -> None:
     for port, readers in told["removed_ports_read_by"].items():
         hurt = (
-            f"{', '.join(readers)} still read{'s' * (len(readers) == 1)} it, see `mesh check`"
+            f"{', '.join(readers)} still {does(len(readers), 'read')} it, see `mesh check`"
             if readers
             else "nobody reads it"
         )

@@ -32,7 +32,7 @@ def url(
     from mesh_assets.mesh import read_mesh
 
     where = place(mesh)
-    found = address.parse(read_mesh(where.root, tolerant=True), what)
+    found = address.parse(read_mesh(where.root, tolerant=True), what, unread=True)
     if found.version is not None:
         from mesh_assets.catalog.standing import version_of
 

@@ -7,6 +7,7 @@ import typer
 
 from mesh_assets.commands.common import AsJson, Commands, MeshDir, Names, environment, note, print_json
 from mesh_assets.errors import UsageError
+from mesh_assets.numerals import many
 
 app = typer.Typer(
     cls=Commands,
@@ -178,7 +179,7 @@ def discard(
     if as_json:
         print_json({"schema_version": 1, "table": f"{chosen.domain}/{chosen.short}", "rows": count, "reason": reason})
     else:
-        note(f"{count:,} row{'s' * (count != 1)} of {chosen.domain}/{chosen.short} given up")
+        note(f"{many(count, 'row')} of {chosen.domain}/{chosen.short} given up")
     if chosen.load.value == "full" and not as_json:
         note("This table is loaded whole: they come again with the next build for as long as its inputs hold them.")
 

@@ -9,6 +9,7 @@ from mesh_assets.kitchen import changes, git, opening, place
 from mesh_assets.kitchen.place import Site
 from mesh_assets.kitchen.records import Records, Row, published
 from mesh_assets.mesh import find_mesh, read_mesh
+from mesh_assets.numerals import many
 from mesh_assets.settings import Settings
 
 
@@ -86,7 +87,7 @@ def unpromoted(env: Environment, site: Site, records: Records) -> list[str]:
     repository = git.repository(site.root) if site.has_code else None
     if repository:
         if files := repository.changed():
-            found.append(f"{len(files)} changed file{'s' * (len(files) > 1)} ({', '.join(files[:3])})")
+            found.append(f"{many(len(files), 'changed file')} ({', '.join(files[:3])})")
         theirs = git.repository(place.find(site.production_home, site.parent).root if site.parent else site.production)
         if theirs and not theirs.holds(repository.head()):
             found.append(f"commits of branch {site.branch}")
@@ -95,7 +96,7 @@ def unpromoted(env: Environment, site: Site, records: Records) -> list[str]:
     masked = changes.left_to_production(env.mesh, site)
     lost = sorted(set(changes.rebuilt(env, site)) - promoted - masked)
     if lost and (changed or not site.has_code):
-        found.append(f"{len(lost)} built table{'s' * (len(lost) > 1)} ({', '.join(map(spelt, lost[:3]))})")
+        found.append(f"{many(len(lost), 'built table')} ({', '.join(map(spelt, lost[:3]))})")
     replayed = {name for each in standing for name in each.record.get("replayed", ()) if each.at > site.opened}
     if beside := sorted(changes.features(env, site).keys() - replayed - masked):
         found.append(f"comments, partitioning or views ({', '.join(map(spelt, beside[:3]))})")

@@ -9,6 +9,7 @@ from mesh_assets.kitchen import changes, git
 from mesh_assets.kitchen.place import Site
 from mesh_assets.kitchen.records import Row
 from mesh_assets.lake import Features
+from mesh_assets.numerals import many
 
 
 def status(parent: Environment, kitchen: Environment, site: Site, row: Row | None) -> Json:
@@ -122,4 +123,4 @@ def _work_trees(parent: Environment, site: Site) -> list[str]:
 
 
 def _files(files: Sequence[str], which: str = "") -> str:
-    return f"{len(files)} {which}file{'s' * (len(files) != 1)}"
+    return many(len(files), f"{which}file")

@@ -17,7 +17,7 @@ from pathlib import Path
 from mesh_assets import launches
 from mesh_assets.account import record as account
 from mesh_assets.catalog import spelt
-from mesh_assets.contract import Column
+from mesh_assets.contract import Column, labels
 from mesh_assets.domain import LakeConfig, Mesh
 from mesh_assets.environment import MASKS, Environment, inherit_parsed
 from mesh_assets.errors import MeshError, RunError, UsageError
@@ -311,8 +311,9 @@ def _to_mask(mesh: Mesh) -> dict[str, list[str]]:
 
 
 def is_named(column: Column, words: Container[str]) -> bool:
-    """Whether a policy's words, in small letters, name a column: one of its tags, or its classification."""
-    return any(word.casefold() in words for word in (*column.tags, column.classification))
+    """Whether a policy's words, in small letters, name a column: one of its tags, its classification, or a word of that."""
+    own = (*column.tags, column.classification, *labels(column.classification))
+    return any(word.casefold() in words for word in own)
 
 
 def _mask(source: Environment, site: Site, fork: Lake) -> None:

@@ -18,6 +18,7 @@ from mesh_assets.lake.sqltext import in_lake, parquet, quoted, text
 from mesh_assets.lake.staging import described
 from mesh_assets.lake.trouble import explained, trouble
 from mesh_assets.lake.values import Mode, Publication
+from mesh_assets.numerals import does, many
 
 if TYPE_CHECKING:
     import duckdb
@@ -151,7 +152,7 @@ def _refuse_outsiders(con: "duckdb.DuckDBPyConnection", publication: Publication
     if outside and publication.partition:
         column, start, end = publication.partition
         message = (
-            f"{table}: {outside} rows are outside the partition, {start} <= {column} < {end}.\n"
+            f"{table}: {many(outside, 'row')} {does(outside, 'are')} outside the partition, {start} <= {column} < {end}.\n"
             "    Give this partition's rows only."
         )
         raise RunError(message)

@@ -182,7 +182,13 @@ def _build(
         with kept_if_it_fails(step, [(each.table, each.tried) for each in prepared.values()]):
             said = project.build(fork, [each.table.short for each in prepared.values()], folder / "target")
             _refuse_broken(said, project)
-            staged = _harvest(step, fork, prepared, _results(said, tests))
+            own = {
+                key.rpartition(".")[2]: item.own for key, item in said.items() if key.startswith(("model.", "seed."))
+            }
+            staged = [
+                replace(each, own=own.get(each.table.short, {}))
+                for each in _harvest(step, fork, prepared, _results(said, tests))
+            ]
             return {outcome.table: outcome for outcome in build.conclude(step, staged)}
     finally:
         fork.remove()

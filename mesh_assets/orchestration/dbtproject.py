@@ -11,9 +11,10 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from mesh_assets.environment import MANIFEST, PARSED
 from mesh_assets.errors import ConfigError, Problem, RunError
@@ -48,6 +49,7 @@ class DbtResult:
     failures: int
     message: str
     sql: str
+    own: Mapping[str, Any] = field(default_factory=dict)  # when it began, and its seconds, where dbt says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +288,18 @@ def _result(item: Mapping) -> DbtResult:
         failures=int(item.get("failures") or 0),
         message=item.get("message") or "",
         sql=(item.get("compiled_code") or "").strip(),
+        own=_own(item),
     )
+
+
+def _own(item: Mapping) -> Mapping[str, Any]:
+    """When dbt began a node, and how long it took; a node that it skipped has no times."""
+    times = [one["started_at"] for one in item.get("timing") or () if one.get("started_at")]
+    if not times or item.get("execution_time") is None:
+        return {}
+    began = min(datetime.fromisoformat(text) for text in times)
+    began = began if began.tzinfo else began.replace(tzinfo=UTC)
+    return {"start": began.isoformat(timespec="microseconds"), "seconds": round(float(item["execution_time"]), 3)}
 
 
 def _tail(done: "Said") -> str:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from urllib.parse import unquote
 
 from mesh_assets import address as names
+from mesh_assets.account import access
 from mesh_assets.address import Address, NotFound
 from mesh_assets.errors import UsageError, nearest
 from mesh_assets.kitchen.place import suggested
@@ -17,9 +18,6 @@ ACTIONS: Mapping[str, str] = {
     "kitchen": "Open a kitchen",
     "access": "Ask for access",
 }
-LONGEST = 2_000
-ACCESS = "Access to "
-"""Before what a request is for, in its title."""
 
 
 def perform(view: View, where: str, action: str, form: Mapping[str, str], *, by: str) -> str:
@@ -46,16 +44,10 @@ def perform(view: View, where: str, action: str, form: Mapping[str, str], *, by:
 
 def ask(view: View, address: Address, form: Mapping[str, str], *, by: str) -> str:
     """Keep a request for access where the domain's team sees it."""
-    who, why = (by or form.get("who", "")).strip()[:200], form.get("why", "").strip()[:LONGEST]
-    if not who or not why:
-        raise UsageError("a request needs a name and a reason\n    Say who you are, and what you want the data for.")
+    made = access.ask(view.env, address, who=by or form.get("who", ""), why=form.get("why", ""))
     team = view.env.mesh.domains[address.domain].team
     reach = team.support or team.owner
-    said = f"Asked by {who}: {why}\n\nThe request is kept, and shown to {team.name or 'the team'} on the page Where of {address}."
+    said = f"Asked by {made.who}: {made.why}\n\nThe request is kept, and shown to {team.name or 'the team'} on the page Where of {address}."
+    said += "\nWhat they answer is shown there, too."
     said += f"\nTo reach them now: {reach}" if reach else ""
-    return jobs.note(view.env, f"{ACCESS}{address}", about=names.path(address, "where"), by=who, output=said)
-
-
-def asked(said: str) -> str:
-    """Who asked and why: what `ask` keeps, without where it is shown."""
-    return said.rpartition("\n\n")[0]
+    return jobs.note(view.env, f"Access to {address}", about=names.path(address, "where"), by=made.who, output=said)

@@ -11,7 +11,7 @@ from mesh_assets import address as names
 from mesh_assets.address import QUESTIONS
 from mesh_assets.catalog import shapes, standards
 from mesh_assets.catalog.shapes import common, overview, questions, work
-from mesh_assets.portal import aside, deliveries, pages, refills, sandboxes, telling, trouble
+from mesh_assets.portal import aside, asked, deliveries, pages, refills, sandboxes, telling, trouble
 from mesh_assets.portal.site import Site, View
 
 READS: Mapping[str, tuple[str, str, Any]] = {
@@ -27,22 +27,22 @@ READS: Mapping[str, tuple[str, str, Any]] = {
     "/domains/{domain}/tests": (
         "What is tested in a domain, with the last results.",
         "/mesh/domains/{domain}/tests",
-        overview.TestsOf,
+        overview.TestsOf | overview.Unread,
     ),
     "/domains/{domain}/{question}": (
         "One of the five questions about a domain.",
         "/mesh/domains/{domain}/{question}",
-        questions.DomainAnswer,
+        questions.DomainAnswer | overview.Unread,
     ),
     "/domains/{domain}/{table}/tests": (
         "What is tested of a table.",
         "/mesh/domains/{domain}/{table}/tests",
-        overview.TestsOf,
+        overview.TestsOf | overview.Unread,
     ),
     "/domains/{domain}/{table}/{question}": (
         "One of the five questions about a table, or about a version of it: `table@version`.",
         "/mesh/domains/{domain}/{table}/{question}",
-        questions.TableAnswer,
+        questions.TableAnswer | overview.Unread,
     ),
     "/changes": ("Changes of ports, those that wait for their readers first.", "/mesh/changes", work.Changes),
     "/changes/{change}": (
@@ -55,6 +55,11 @@ READS: Mapping[str, tuple[str, str, Any]] = {
         "One incident: its cause, who is hit, who was told.",
         "/mesh/incidents/{incident}",
         work.OneIncident,
+    ),
+    "/access": (
+        "Requests for access, those that wait first, with what was said to them.",
+        "/mesh/access",
+        work.AccessRequests,
     ),
     "/kitchens": ("Which kitchens there are, and what was promoted.", "/mesh/kitchens", work.Kitchens),
     "/kitchens/{kitchen}": (
@@ -96,6 +101,7 @@ PAGED = (
     "/incidents",
     "/pipelines",
     "/quarantine",
+    "/access",
 )
 QUERIES: Mapping[str, Mapping[str, tuple[dict[str, Any], str]]] = {
     "/domains": {
@@ -119,7 +125,7 @@ QUERIES: Mapping[str, Mapping[str, tuple[dict[str, Any], str]]] = {
 }
 """What may stand behind the `?`, beside the `page` of what is `PAGED`."""
 LIVE: pages.Routes = (
-    *(*telling.ROUTES, *deliveries.ROUTES, *refills.PAGES),
+    *(*telling.ROUTES, *deliveries.ROUTES, *refills.PAGES, *asked.ACCESS),
     *(*trouble.PAGES, *sandboxes.PAGES, *aside.PAGES),
 )
 """Reading pages beside those of `pages`."""

@@ -84,6 +84,7 @@ def create(site: Site, *, hosts: tuple[str, ...] = ()) -> Guard:
         Route("/mesh/domains/{domain}/{table}/tests/{step}", portal.write, methods=["POST"]),
         Route("/mesh/domains/{where:path}/{action}", portal.act, methods=["POST"]),
         Route("/mesh/changes/{change}/{word}", portal.answer, methods=["POST"]),
+        Route("/mesh/access/{request}/{word}", portal.access, methods=["POST"]),
         Route("/mesh/pipelines/{name:path}/{action}", portal.pipeline, methods=["POST"]),
         Route("/mesh/backfills/launch", portal.backfill, methods=["POST"]),
         Route("/mesh/backfills/{id}/cancel", portal.backfill, methods=["POST"]),
@@ -177,6 +178,16 @@ class _Portal:
 
         def make(view: View) -> Response:
             to = telling.answer(view, words["change"], words["word"], form, by=self._user(request))
+            return RedirectResponse(self.links(to), 303)
+
+        return await self._posted(request, make)
+
+    async def access(self, request: Request) -> Response:
+        """Keep what a team says to a request for access."""
+        form, words = await _form(request), request.path_params
+
+        def make(view: View) -> Response:
+            to = asked.answer(view, words["request"], words["word"], form, by=self._user(request))
             return RedirectResponse(self.links(to), 303)
 
         return await self._posted(request, make)

@@ -93,7 +93,10 @@ def exported(view: View, path: str) -> bool:
     """Whether a page has a file: of versions only the newest few, of lists no selection, of work nothing."""
     bare, _, query = path.partition("?")
     words = unquote(bare)
-    if words.startswith(("/mesh/jobs/", "/mesh/kitchens")) or parse_qs(query).keys() - {"page", "launch"}:
+    if words.startswith(("/mesh/jobs/", "/mesh/kitchens", "/mesh/access")) or parse_qs(query).keys() - {
+        "page",
+        "launch",
+    }:
         return False
     if "@" not in words:
         return True

@@ -37,6 +37,8 @@ class Page:
     context: Mapping[str, Any] = field(default_factory=dict)
 
 
+TABLES = 5
+"""Tables on a domain's page of tests."""
 Routes = tuple[tuple[re.Pattern[str], Callable[..., Page]], ...]
 
 
@@ -113,9 +115,7 @@ def domain(view: View, _query: Query, domain: str) -> Page:
     """A domain: the five questions on one page; what is wrong, where it could not be loaded."""
     mesh = view.env.mesh
     if domain in mesh.broken:
-        problems = next(item["problems"] for item in overview.broken(mesh) if item["domain"] == domain)
-        data = {"schema_version": SCHEMA_VERSION, "domain": domain, "problems": problems}
-        return Page(template="broken.html", title=domain, data=data, path=names.path(domain))
+        return _unread(view, domain)
     address = names.parse(mesh, domain)
     made = trust.score(view.env, view.standing, domain)
     data = {
@@ -138,6 +138,8 @@ def domain(view: View, _query: Query, domain: str) -> Page:
 
 def question(view: View, _query: Query, domain: str, question: str) -> Page:
     """One of the five, of a domain."""
+    if domain in view.env.mesh.broken:
+        return _unread(view, domain)
     address = _address(view, domain)
     data = answers.answer(view.env, view.standing, address, question)
     return Page(
@@ -151,11 +153,15 @@ def question(view: View, _query: Query, domain: str, question: str) -> Page:
 
 def table(view: View, _query: Query, domain: str, table: str) -> Page:
     """A table's page is its first question."""
+    if domain in view.env.mesh.broken:
+        return _unread(view, domain, table)
     raise Moved(names.path(_address(view, f"{domain}/{table}"), "what"))
 
 
 def table_question(view: View, _query: Query, domain: str, table: str, question: str) -> Page:
     """One of the five, of a table or of one version of it."""
+    if domain in view.env.mesh.broken:
+        return _unread(view, domain, table)
     address = _address(view, f"{domain}/{table}")
     data = answers.answer(view.env, view.standing, address, question)
     return Page(
@@ -169,13 +175,17 @@ def table_question(view: View, _query: Query, domain: str, table: str, question:
 
 def tests(view: View, query: Query, domain: str) -> Page:
     """What is tested in a domain, table by table."""
+    if domain in view.env.mesh.broken:
+        return _unread(view, domain)
     address = _address(view, domain)
-    shown, page = overview.paged(view.standing.own.get(domain, ()), number(query), size=10)
+    shown, page = overview.paged(view.standing.own.get(domain, ()), number(query), size=TABLES)
     return _tests(view, address, view.env.mesh.domains[domain].title or domain, shown, page)
 
 
 def table_tests(view: View, _query: Query, domain: str, table: str) -> Page:
     """What is tested of one table."""
+    if domain in view.env.mesh.broken:
+        return _unread(view, domain, table)
     address = _address(view, f"{domain}/{table}")
     shown, page = overview.paged([view.env.mesh.tables[address.name]], 1, size=1)
     return _tests(view, address, table, shown, page)
@@ -200,6 +210,21 @@ def _tests(view: View, address: Address, name: str, tables: Sequence[Table], pag
     crumbs = (("Domains", "/mesh/"), (view.env.mesh.domains[domain].title or domain, names.path(domain)))
     path = f"{names.path(address)}/tests"
     return Page(template="tests.html", title=f"{name}: tests", data=data, path=path, crumbs=crumbs)
+
+
+def _unread(view: View, domain: str, table: str = "") -> Page:
+    """What is wrong with a domain that could not be loaded, and what readers still have of it, or of one table."""
+    data = answers.unread(view.env, view.standing, domain, table)
+    address = f"{domain}/{table}" if table else domain
+    crumbs = (("Domains", "/mesh/"), *(((domain, names.path(domain)),) if table else ()))
+    return Page(
+        template="broken.html",
+        title=table or domain,
+        data=data,
+        path=names.path(address),
+        crumbs=crumbs,
+        context={"alone": bool(table)},
+    )
 
 
 def _address(view: View, text: str) -> Address:

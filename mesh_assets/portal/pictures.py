@@ -7,6 +7,8 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from mesh_assets.numerals import many
+
 WIDTH, HEIGHT, ACROSS, DOWN, LANE = 208, 50, 56, 18, 8
 """Of a box, of the space between boxes, and of the lane of an edge that passes a layer."""
 NAME, NOTE = 13.0, 10.5
@@ -130,9 +132,9 @@ def histogram(bars: Sequence[Mapping[str, Any]], *, title: str) -> Markup:
     most = max(bar["count"] for bar in bars) or 1
     wide = 120 // len(bars)
     out = Markup("").join(
-        Markup('<rect x="{}" y="{}" width="{}" height="{}"><title>{}: {} rows</title></rect>').format(
+        Markup('<rect x="{}" y="{}" width="{}" height="{}"><title>{}: {}</title></rect>').format(
             place * wide, 28 - (high := max(1, round(26 * bar["count"] / most)) if bar["count"] else 0), wide - 1, high,
-            bar["label"], f"{bar['count']:,}",
+            bar["label"], many(bar["count"], "row"),
         )
         for place, bar in enumerate(bars)
     )  # fmt: skip
@@ -151,14 +153,14 @@ def strip(history: Sequence[Mapping[str, Any]], *, title: str) -> Markup:
         status = str(item["status"])
         high = tall.get(status, 4)
         out.append(
-            Markup('<rect class="{}" x="{}" y="{}" width="6" height="{}"><title>{}: {}, {}</title></rect>').format(
+            Markup('<rect class="{}" x="{}" y="{}" width="6" height="{}"><title>{}: {}{}</title></rect>').format(
                 _word(status),
                 place * 8,
                 20 - high,
                 high,
                 item["at"][:16].replace("T", " "),
                 status,
-                item.get("message") or "",
+                "" if status == "pass" else f", {item.get('message') or ''}",
             )
         )
     width = 8 * len(history)
@@ -183,6 +185,11 @@ def bursts(day: Mapping[str, Any]) -> list[dict[str, Any]]:
     return found[::-1]
 
 
+def _clock(at: datetime, span: float) -> str:
+    """To the tenth of a second where a picture is of a few seconds only."""
+    return f"{at:%H:%M:%S}" + (f".{at.microsecond // 100_000}" if span < 10 else "")  # noqa: PLR2004 - seconds
+
+
 def timeline(day: Mapping[str, Any], href: Href) -> Markup:
     """What was built when: a row per table, upstream above downstream."""
     steps = day["steps"]
@@ -199,7 +206,7 @@ def timeline(day: Mapping[str, Any], href: Href) -> Markup:
         ).format(
             x=round(left + wide * part / 4),
             y=24 + high * len(names),
-            t=(start + (end - start) * part / 4).strftime("%H:%M:%S"),
+            t=_clock(start + (end - start) * part / 4, span),
         )
         for part in range(5)
     ]

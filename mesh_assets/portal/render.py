@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 from mesh_assets import address as names
 from mesh_assets.address import QUESTIONS
 from mesh_assets.catalog import words
+from mesh_assets.numerals import does, many
 from mesh_assets.portal import pictures
 from mesh_assets.portal.navigation import MENU
 from mesh_assets.portal.pages import Page
@@ -52,12 +53,15 @@ def templates() -> Environment:
     )
     made.filters |= {
         "number": number,
+        "many": many,
+        "does": does,
         "moment": moment,
         "since": since,
         "day": lambda text: (text or "")[:10],
         "short": short,
         "ticks": ticks,
         "lines": lines,
+        "parts": parts,
         "prose": prose,
     }
     shared: dict[str, Any] = {
@@ -103,9 +107,12 @@ def number(value: object) -> str:
 
 
 def short(text: object, most: int = 120) -> str:
-    """The first line, cut."""
+    """The first line, cut; not within backticks."""
     line = str(text or "").strip().split("\n", 1)[0]
-    return line if len(line) <= most else f"{line[: most - 1]}…"
+    if len(line) <= most:
+        return line
+    kept = line[: most - 1]
+    return f"{kept if kept.count('`') % 2 == 0 else kept.rpartition('`')[0].rstrip()}…"
 
 
 def lines(text: str, most: int) -> str:
@@ -123,6 +130,11 @@ def ticks(text: str | None) -> Markup:
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts)
     )
+
+
+def parts(name: str) -> Markup:
+    """A name that breaks, where it must, between its words."""
+    return Markup("_<wbr>").join(escape(part) for part in name.split("_"))
 
 
 def moment(text: str | None) -> Markup:

@@ -93,6 +93,8 @@ class Reloading:
 def tests(view: View, query: Query, domain: str, table: str) -> Page:
     """What is tested of a table, and where that can be changed."""
     page = pages.table_tests(view, query, domain, table)
+    if domain in view.env.mesh.broken:
+        return page
     item = view.env.mesh.tables[f"{domain}.{table}"]
     if item.contract is None:
         return page

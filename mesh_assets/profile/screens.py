@@ -12,6 +12,7 @@ from datetime import date
 from mesh_assets.audit.library.lists import COUNTRIES, PLACEHOLDERS, US_STATES
 from mesh_assets.audit.library.rows import EMAIL
 from mesh_assets.audit.values import Family
+from mesh_assets.numerals import does, many
 from mesh_assets.profile.meaning import PERSONAL, Meaning, meaning
 from mesh_assets.profile.measure import FEW, Figures, Profile
 
@@ -72,7 +73,7 @@ def _casing(one: Figures, _: date) -> str:
     for text in one.sample if one.distinct <= FEW * 25 else ():
         folded[text.casefold()].add(text)
     twins = [words for words in folded.values() if len(words) > 1]
-    return f"{len(twins)} values are spelt in more than one casing" if twins else ""
+    return f"{many(len(twins), 'value')} {does(len(twins), 'are')} spelt in more than one casing" if twins else ""
 
 
 def _standardized(one: Figures, _: date) -> str:
@@ -80,7 +81,7 @@ def _standardized(one: Figures, _: date) -> str:
     for text in one.sample if one.distinct <= FEW * 25 else ():
         folded[re.sub(r"[\W_]+", "", text).casefold()].add(text.casefold())
     twins = [words for key, words in folded.items() if key and len(words) > 1]
-    return f"{len(twins)} values differ in spaces and marks only" if twins else ""
+    return f"{many(len(twins), 'value')} {does(len(twins), 'differ')} in spaces and marks only" if twins else ""
 
 
 def _patterns(low: float, high: float) -> Finds:
@@ -144,7 +145,11 @@ def _unlikely(one: Figures, today: date) -> str:
 
 def _rare(one: Figures, _: date) -> str:
     rare = [value for value, times in one.values if times <= max(1, one.given // 1000)] if one.given >= FEW else []
-    return f"{len(rare)} of its {one.distinct} values are very rare" if rare and len(rare) < one.distinct / 2 else ""
+    return (
+        f"{len(rare)} of its {one.distinct} values {does(len(rare), 'are')} very rare"
+        if rare and len(rare) < one.distinct / 2
+        else ""
+    )
 
 
 def _numeric_few(one: Figures, _: date) -> str:
@@ -191,7 +196,7 @@ def _suggested(one: Figures, _: date) -> str:
 def _duplicates(one: Figures, _: date) -> str:
     few = one.given - one.distinct
     return (
-        f"{few} of {one.given} values are there again"
+        f"{few} of {one.given} values {does(few, 'are')} there again"
         if meaning(one) is Meaning.ID and 0 < few <= 0.05 * one.given
         else ""
     )

@@ -13,7 +13,7 @@ from mesh_assets.audit.patterns import FORMATS
 from mesh_assets.audit.questions import fails
 from mesh_assets.audit.values import CannotAnswer
 from mesh_assets.audit.values import column_type as typed
-from mesh_assets.contract import Column, Contract, Kind, ServiceLevel, Test
+from mesh_assets.contract import MASKED, Column, Contract, Kind, ServiceLevel, Test, labels, masks
 from mesh_assets.errors import Problem, nearest
 from mesh_assets.reading import shape
 from mesh_assets.reading.aside import refused
@@ -39,7 +39,6 @@ SERVICE_LEVELS = (  # the standard's own, and `freshness`
     "retention", "throughput", "timeOfAvailability", "timeToDetect", "timeToNotify", "timeToRepair",
 )  # fmt: skip
 NEAR = 0.85  # as difflib counts: `restircted` is near to `restricted`, `dataRetention` is not to `retention`
-MASKED = frozenset({"restricted", "confidential"})
 
 
 @dataclass(slots=True)
@@ -169,7 +168,7 @@ def _column(document: Document, prop: Map, name: str, problems: list[Problem]) -
         unit=_custom(prop, "unit"),
         classification=classification,
         tags=tags,
-        masked=classification.lower() in MASKED or "pii" in {tag.lower() for tag in tags},
+        masked=masks(classification) or "pii" in {tag.lower() for tag in tags},
         null_meaning=_custom(prop, "nullMeaning"),
         came_from=tuple(name.strip() for name in _custom(prop, "cameFrom").split(",") if name.strip()),
         where=document.place(prop, "name"),
@@ -179,9 +178,10 @@ def _column(document: Document, prop: Map, name: str, problems: list[Problem]) -
 def _check_classification(document: Document, prop: Map, name: str, problems: list[Problem]) -> None:
     """A word that is almost one of those that mask would show every value; any other is the team's own."""
     written = text(prop, "classification")
-    if not written or written.lower() in MASKED or any(word in written.lower() for word in MASKED):
+    if masks(written):
         return
-    if near := get_close_matches(written.lower(), sorted(MASKED), n=1, cutoff=NEAR):
+    own = [word for word in labels(written) if not any(known in word for known in MASKED)]
+    if near := [close for word in own for close in get_close_matches(word, sorted(MASKED), n=1, cutoff=NEAR)]:
         what = f"the classification `{written}` of column `{name}` masks nothing"
         problems.append(document.problem("M218", what, f"Did you mean `{near[0]}`?", prop, "classification"))
 

@@ -12,6 +12,7 @@ from mesh_assets.audit.result import Result, Status
 from mesh_assets.audit.sample import COLUMNS, MASK, plain
 from mesh_assets.contract import Contract, Kind, Severity, Test
 from mesh_assets.errors import ConfigError, UsageError, nearest
+from mesh_assets.numerals import of_rows
 from mesh_assets.schemas.written import HandWritten, hand_written
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def _found(each: HandWritten, answers: Sequence["Answer"], failing: int, total: 
     )
     if any(answer.whole for answer in answers):
         return f"`{one.title}`{of} does not hold for the table of {total:,} rows."
-    return f"{failing:,} of {total:,} rows fail `{one.title}`{of}."
+    return of_rows(failing, total, f"fail `{one.title}`{of}")
 
 
 def _how(answers: Sequence["Answer"]) -> str:

@@ -9,6 +9,8 @@ import threading
 import dagster as dg
 import pytest
 
+from mesh_assets.catalog.overview import day
+from mesh_assets.catalog.standing import stand
 from mesh_assets.errors import RunError
 from mesh_assets.orchestration import dbtproject, dbtwords
 from mesh_assets.orchestration.instance import open_instance
@@ -79,6 +81,12 @@ def test_dbt_models_are_published_in_one_commit_and_grow(place):
     assert place.rows("select count(*) from book.history", at=first) == [(2,)]
     assert place.run()["runs"] == []
     assert not list((place.root / ".mesh" / "forks").glob("*"))
+    own = {name: place.env().ledger.versions()[f"book.{name}"].record for name in ("history", "totals")}
+    assert all(0 < record["own"]["seconds"] < record["seconds"] for record in own.values())
+    assert own["history"]["own"]["start"] < own["totals"]["own"]["start"]  # as dbt built them, one after the other
+    env = place.env()
+    (tried,) = [one for one in day(env, stand(env))["steps"][-1:] if one["table"] == "book/totals"]
+    assert tried["seconds"] == own["totals"]["own"]["seconds"]
 
 
 @pytest.mark.long

@@ -61,7 +61,7 @@ def test_every_check_is_a_test_with_a_name_and_a_failing_one_holds_the_version(t
     }
     failed = found["amount__greater_than_or_equal_to"]
     assert failed["sample"] == [{"id": 2, "amount": -1.0}]
-    assert "1 of 3 rows fail" in failed["message"]
+    assert "1 of 3 rows fails" in failed["message"]
     assert 'NOT (("amount" >= 0' in failed["query"]
     assert found["given"]["sample"] == [{"id": 3}]
     assert "Executed in Python, by pandera on pandas, in one frame." in found["given"]["message"]

@@ -359,7 +359,7 @@ def test_a_partition_replaces_its_range_and_nothing_else(lake):
 
 
 def test_a_partitions_rows_must_be_its_own(sqlite_lake):
-    with pytest.raises(RunError, match="1 rows are outside the partition, 2024-01-02 <= day < 2024-01-03"):
+    with pytest.raises(RunError, match="1 row is outside the partition, 2024-01-02 <= day < 2024-01-03"):
         put(
             sqlite_lake,
             "a.t",

@@ -51,7 +51,7 @@ def client(built) -> Client:
 class Strict(HTMLParser):
     """Collects links and texts, and that every element that was opened is closed."""
 
-    EMPTY = ("meta", "link", "input", "br", "img", "hr")
+    EMPTY = ("meta", "link", "input", "br", "img", "hr", "wbr")
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -382,6 +382,35 @@ def test_a_version_keeps_what_its_contract_said_and_how_it_came_out(place):
     assert "some_rows" in {one["name"] for one in results}
 
 
+def test_a_warning_of_then_is_shown_with_its_version_and_one_that_is_mended_is_not_shown_any_more(place):
+    """The rows are the same: a contract that asks for less confirms the version, and what is shown is what was tried last."""
+    path = place.root / "domains/shop/contracts/orders.odcs.yaml"
+    before = path.read_text()
+    rule = "\n    quality:\n      - {id: many_rows, metric: rowCount, mustBeGreaterThan: 5, severity: warning}\n"
+    place.contract("shop.orders", {"id": "BIGINT", "amount": "BIGINT", "buyer": "VARCHAR", "note": "VARCHAR"})
+    path.write_text(path.read_text().rstrip() + rule)
+    place.write("domains/shop/raw/orders.csv", "id,amount,buyer,note\n1,10,x,y\n")
+    assert place.statuses()["shop/orders"] == "published"
+    client, warned = Client(app_of(place)), place.version("shop.orders")
+    now = client.get("/mesh/domains/shop/orders/what.json").json()
+    assert (now["status"], [rule["name"] for rule in now["failing"]["rules"]]) == ("warn", ["many_rows"])
+    path.write_text(before)
+    assert place.statuses()["shop/orders"] == "unchanged"
+    client = Client(app_of(place))
+    now = client.get("/mesh/domains/shop/orders/what.json").json()
+    assert (now["version"], now["status"], now["failing"]) == (warned, "pass", None)
+    place.write("domains/shop/raw/orders.csv", "id,amount,buyer,note\n1,20,x,y\n")
+    place.run()
+    client = Client(app_of(place))
+    for question in ("what", "when"):
+        then = client.get(f"/mesh/domains/shop/orders@{warned}/{question}.json").json()
+        (rule,) = then["failing"]["rules"]
+        assert (then["status"], rule["name"], rule["status"]) == ("warn", "many_rows", "warn")
+        assert rule["promise"] == "The number of rows must be greater than 5"
+    results = {one["name"]: one["status"] for one in then["versions"][0]["results"]}
+    assert results["many_rows"] == "warn"
+
+
 def test_where_the_contract_of_then_was_not_kept_the_page_says_so(place):
     first = place.version("money.revenue")
     place.write("domains/shop/raw/orders.csv", "id,amount,buyer,note\n1,70,x,y\n")
@@ -415,6 +444,38 @@ def test_a_domain_that_is_broken_by_hand_shows_its_problems_and_nothing_else_bre
     assert client.get("/mesh/domains/shop/orders/what").status_code == 200
     assert client.get("/mesh/").status_code == 200
     assert "could not be loaded" in client.get("/mesh/").text
+
+
+@pytest.mark.parametrize("broken", ["domain: money\ninpts: []\n", "domain: money\ninputs: [\n", ""])
+def test_tables_of_a_domain_that_is_broken_by_hand_say_what_is_wrong_and_can_be_read(place, broken, monkeypatch):
+    version = place.version("money.revenue")
+    place.write("domains/money/domain.yaml", broken)
+    client = Client(app_of(place))
+    said = Described(client)
+    (place_of, *_) = [one["where"] for one in client.get("/mesh/domains/money.json").json()["problems"]]
+    assert place_of.startswith("domains/money/domain.yaml:")
+    addresses = ("money", *(f"money/revenue{at}" for at in ("", f"@{version}")))
+    for path in [
+        f"{one}/{word}" for one in addresses for word in (*QUESTIONS, "tests") if "@" not in one or word != "tests"
+    ]:
+        page = client.get(f"/mesh/domains/{path}")
+        assert page.status_code == 200, path
+        assert f"<code>{place_of}</code>" in page.text, path
+        assert str(place.root) not in page.text
+        Strict(page.text)
+        said.check(f"/domains/{path}")
+    (still,) = client.get("/mesh/domains/money/revenue/what.json").json()["published"]
+    assert (still["table"], still["version"], still["rows"], still["status"]) == ("money/revenue", version, 1, "pass")
+    assert still["columns"] == [{"name": "total", "type": "BIGINT"}]
+    (polars,) = [item["code"] for item in still["code"] if item["title"] == "polars"]
+    monkeypatch.chdir(place.root)
+    monkeypatch.setenv("MESH_HOME", str(place.root / ".mesh"))
+    names = {}
+    exec(polars.replace("print(revenue)", ""), names)
+    assert names["revenue"].rows() == [(60,)]
+    missed = client.get("/mesh/domains/money/revenu/what")
+    assert (missed.status_code, "Did you mean <code>revenue</code>?" in missed.text) == (404, True)
+    assert client.get("/mesh/domains/money/revenue@99999/what").status_code == 404
 
 
 def test_a_mesh_that_cannot_be_read_is_said(place):
@@ -651,12 +712,12 @@ def test_a_request_for_access_is_seen_where_its_team_looks(place):
     ):
         page = client.get(path.replace("@1", f"@{place.env().ledger.versions()['shop.orders'].version}"))
         assert page.status_code == 200
-        assert [name for name in seen if f"Asked by {name}: " not in page.text] == []
+        assert [name for name in seen if f"<strong>{name}</strong>" not in page.text] == []
         assert [name for name in unseen if name in page.text] == []
         assert "<img src=x" not in page.text
     found = client.get("/mesh/domains/shop/where.json").json()["requests"]
     assert [(one["access_to"], one["by"]) for one in found] == [("shop", "Bo"), ("shop/orders", "Ann")]
-    assert found[1]["says"] == f"Asked by Ann: to count\n\nthe orders {EVIL}"
+    assert (found[1]["why"], found[1]["state"]) == (f"to count\n\nthe orders {EVIL}", "waits")
     for path in ("/mesh/status", "/mesh/jobs"):
         assert f'href="{asked}">Access to shop/orders</a>' in client.get(path).text
     assert [job["title"] for job in client.get("/mesh/jobs.json").json()["jobs"]] == [
@@ -668,6 +729,63 @@ def test_a_request_for_access_is_seen_where_its_team_looks(place):
         'action="/mesh/domains/shop/access"'
         not in Client(app_of(place, read_only=True)).get("/mesh/domains/shop/where").text
     )
+
+
+def test_a_request_for_access_is_answered_by_its_team_and_the_answer_is_kept(place, capsys, monkeypatch):
+    place.settings = place.settings.model_copy(update={"user_header": "x-user"})
+    client = Client(app_of(place))
+    client.post("/mesh/domains/shop/orders/access", {"who": "Ann", "why": "to count"})
+    client.post("/mesh/domains/shop/access", {"who": "Bo", "why": "for everything"})
+    said = Described(client)
+    assert said.check("/access")["waiting"] == 2
+    assert client.get("/mesh/status.json").json()["requests_waiting"] == 2
+    one, other = (row["id"] for row in said.check("/domains/shop/orders/where")["requests"])
+    for given in ({}, {"origin": "http://evil.example", "sec-fetch-site": "cross-site"}):
+        if given:
+            assert client.post(f"/mesh/access/{one}/grant", {"who": "Eve", "why": "x"}, **given).status_code == 403
+    assert client.post(f"/mesh/access/{one}/decline", {"who": "Cy"}).status_code == 422
+    assert client.post(f"/mesh/access/{one}/forbid", {"who": "Cy", "why": "x"}).status_code == 404
+    assert client.post("/mesh/access/0123/grant", {"who": "Cy", "why": "x"}).status_code == 404
+    assert said.check("/access")["waiting"] == 2
+    done = client.post(
+        f"/mesh/access/{one}/decline",
+        {"who": "ignored", "why": f"too much {EVIL}"},
+        origin="http://127.0.0.1",
+        x_user="cy",
+    )
+    assert (done.status_code, done.headers["location"]) == (303, "/mesh/domains/shop/where")
+    row = said.check("/domains/shop/where")["requests"][1]
+    assert (row["access_to"], row["state"], row["answers"][0]["by"]) == ("shop", "declined", "cy")
+    for path in ("/mesh/access", "/mesh/domains/shop/where", "/mesh/status"):
+        page = client.get(path).text
+        assert "<img src=x" not in page
+        assert ("Declined by cy" in page) == (path != "/mesh/status")
+        Strict(page)
+    assert "<button>Grant" not in Client(app_of(place, read_only=True)).get("/mesh/access").text
+
+    # The command line does the same, and the last word counts.
+    monkeypatch.setenv("MESH_HOME", str(place.root / ".mesh"))
+    listed = command(capsys, "access", "list", "shop/orders", "--json", "--mesh", str(place.root))
+    assert [(row["id"], row["state"]) for row in listed["requests"]] == [(other, "waits")]
+    granted = command(
+        capsys, "access", "grant", other[:8], "--why", "you are in", "--as", "Cy", "--json", "--mesh", str(place.root)
+    )
+    assert (granted["state"], granted["answers"][0]["word"]) == ("granted", "you are in")
+    command(capsys, "access", "grant", one, "--as", "Di", "--json", "--mesh", str(place.root))
+    asked = command(
+        capsys, "access", "ask", "money", "--why", "to pay", "--as", "Ed", "--json", "--mesh", str(place.root)
+    )
+    found = {row["id"]: [one["answer"] for one in row["answers"]] for row in said.check("/access")["requests"]}
+    assert found == {asked["id"]: [], other: ["granted"], one: ["declined", "granted"]}
+
+
+def command(capsys, *words: str) -> dict:
+    """What `mesh WORDS` prints as JSON."""
+    from mesh_assets.cli import app
+
+    capsys.readouterr()
+    assert not app(list(words), standalone_mode=False)
+    return json.loads(capsys.readouterr().out)
 
 
 def test_a_lost_job_is_found_again(client):
@@ -706,8 +824,10 @@ def test_the_api_is_as_its_openapi_says_for_every_domain_table_version_and_quest
         for question in QUESTIONS:
             said.check(f"/domains/{table}/{question}")
             said.check(f"/domains/{table}@{version}/{question}")
-    for kind in ("changes", "incidents", "kitchens", "pipelines", "quarantine", "backfills"):
+    for kind in ("changes", "incidents", "kitchens", "pipelines", "quarantine", "backfills", "access"):
         said.check(f"/{kind}")
+        if kind == "access":
+            continue
         said.problem(f"/{kind}/shop/none" if kind == "quarantine" else f"/{kind}/0123abc")
     said.problem("/domains/shp")
 

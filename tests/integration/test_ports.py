@@ -65,7 +65,7 @@ def test_one_refuses_and_holds_one_takes_one_stops_one_is_warned(place):
     assert said["holder/total"] == "unchanged"
     assert said["taker/total"] == said["warner/total"] == "published"
     told = {row["table"]: row["message"] for row in report["tables"]}
-    refused = "does not admit version 8 of base/items: price__maximum failed (1 of 2 rows have a `price` above 100)"
+    refused = "does not admit version 8 of base/items: price__maximum failed (1 of 2 rows has a `price` above 100)"
     assert told["holder/total"] == f"holder {refused}; holder goes on with version 2"
     assert told["warner/total"] == f"warner {refused}; it is taken all the same"
     assert told["stopper/total"] == (

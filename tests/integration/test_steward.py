@@ -90,7 +90,9 @@ def test_every_test_stands_once_beside_what_can_be_done_with_it(place, client):
     place.run()
     page = client.get(TESTS).text
     names = [test["name"] for test in client.get(f"{TESTS}.json").json()["tables"][0]["tests"]]
-    assert [name for name in names if page.count(f'<code class="small soft">{name}</code>') != 1] == []
+    assert [
+        name for name in names if page.count(f'<code class="small soft">{name.replace("_", "_<wbr>")}</code>') != 1
+    ] == []
     assert page.count("<table>") == 1
     assert [
         word for word in ("what", "where", "when", "with", "how") if f"/mesh/domains/shop/orders/{word}" not in page
@@ -247,7 +249,6 @@ def test_the_data_suggests_and_those_that_are_ticked_are_saved(place, client):
     for one in found:
         assert f"{round(one['catches'] * 100)} %" in html
         assert one["consequence"] in html
-        assert all(told in unescape(html) for told in one["parameters"])
     one = found[1]["name"]
     seen = client.post(f"{TESTS}/preview", {"name": one, "revision": hidden(html, "revision")})
     assert seen.status_code == 200

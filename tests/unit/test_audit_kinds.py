@@ -290,7 +290,7 @@ def test_reference_finds_what_is_not_in_the_other_table_and_lets_nulls_be(con):
     one_, two = audit(con, "t", contract(single, pair, oid="INTEGER", c="VARCHAR"), related={"d.o": "o"}.get)
     assert (one_.failing_rows, one_.sample) == (1, ({"oid": 3, "c": "a"},))
     assert (two.failing_rows, two.sample) == (2, ({"oid": 1, "c": "b"}, {"oid": 3, "c": "a"}))
-    assert one_.message == "1 of 4 rows have a `oid` that is not in d.o."
+    assert one_.message == "1 of 4 rows has a `oid` that is not in d.o."
 
 
 @pytest.mark.parametrize(
@@ -555,6 +555,6 @@ def test_json_of_a_result_is_that_of_mesh_test(con):
     result = one(con, "INTEGER", "(1), (NULL)", rule(Kind.REQUIRED, "x", severity=Severity.WARNING))
     assert result_json(result, "sales.calls") == {
         "table": "sales/calls", "name": "required", "type": "required", "column": "x", "severity": "warning", "status": "warn",
-        "failing_rows": 1, "total_rows": 2, "quarantined_rows": 0, "sample": [{"x": None}], "message": "1 of 2 rows have no `x`.", "query": result.query,
+        "failing_rows": 1, "total_rows": 2, "quarantined_rows": 0, "sample": [{"x": None}], "message": "1 of 2 rows has no `x`.", "query": result.query,
     }  # fmt: skip
     assert result_json(one(con, "INTEGER", "(1)", rule(Kind.COLUMNS)), "a.b")["column"] is None

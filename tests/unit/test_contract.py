@@ -225,6 +225,13 @@ def test_what_a_column_says_of_itself_can_be_a_warning(said, override):
     [
         ("classification: restricted", True),
         ("classification: Confidential", True),
+        ("classification: Strictly confidential (HR)", True),
+        ("classification: confidential-hr", True),
+        ("classification: top_secret", True),
+        ("classification: C3/PII", True),
+        ("classification: non-confidential", False),
+        ("classification: not restricted", False),
+        ("classification: unrestricted", False),
         ("classification: internal", False),
         ("tags: [pii]", True),
         ("tags: [PII, x]", True),

@@ -97,6 +97,8 @@ def test_bars_say_what_they_are():
 def test_backticks_become_code_and_everything_is_escaped():
     assert render.ticks("no `<b>` <i>") == Markup("no <code>&lt;b&gt;</code> &lt;i&gt;")
     assert render.ticks("one ` alone") == "one ` alone"
+    assert render.short("a `word of many` more", 12) == "a…"
+    assert render.short("a `word` of many more", 14) == "a `word` of m…"
 
 
 @pytest.mark.parametrize(

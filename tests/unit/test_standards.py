@@ -194,6 +194,63 @@ def test_what_is_no_data_product_is_refused():
         standards.of_product({"kind": "DataContract", "apiVersion": "v3.1.0"})
 
 
+@pytest.mark.parametrize(
+    ("text", "name"), [(OF_0_9, ""), (OF_1_1, "readers"), (LEAST, "")], ids=["0.9", "1.1", "the least"]
+)
+def test_a_product_is_imported_as_a_domain_and_exported_as_it_was(text, name, tmp_path, capsys):
+    (tmp_path / "mesh.yaml").write_text("mesh: town\n")
+    file = tmp_path / "product.odps.yaml"
+    file.write_text(text)
+    words = ["import", str(file), *(["--name", name] if name else [])]
+    shown, code = mesh_odps(capsys, tmp_path, *words, "--dry-run")
+    assert (code, (tmp_path / "domains").exists()) == (0, False)
+    told, code = mesh_odps(capsys, tmp_path, *words)
+    domain = name or yaml.safe_load(text).get("domain") or "x"
+    written = (tmp_path / "domains" / domain / "domain.yaml").read_text()
+    assert written == shown.out
+    assert yaml.safe_load(written)["domain"] == domain
+    assert code == (2 if "ports" in text.lower() else 0)
+    assert "[M" in told.out or not code, "what it still needs is said"
+    found, code = mesh_odps(capsys, tmp_path, "export", domain)
+    assert (yaml.safe_load(found.out), code) == (yaml.safe_load(text), 0)
+    again, code = mesh_odps(capsys, tmp_path, *words)
+    assert (code, "is there already" in again.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (OF_1_1, "the name of a domain `5b0a4f6e-0000-4000-8000-000000000002` must be of lower-case letters"),
+        (
+            "{apiVersion: v1.0.0, kind: DataProduct, id: x, outputPorts: [{title: y}]}",
+            "Each of `outputPorts` needs `name`",
+        ),
+        ("{apiVersion: v1.0.0, kind: DataProduct, id: x, team: 5}", "`team` is no mapping"),
+        ("{apiVersion: v3.1.0, kind: DataContract, id: x}", "this is no data product of ODPS 1"),
+        ("a: [", "product.odps.yaml:1:5: this is no YAML"),
+        ("- a", "A product is a mapping"),
+        ("{kind: DataProduct}", "`id` is not there"),
+    ],
+)
+def test_what_cannot_be_imported_is_said_and_nothing_is_written(text, says, tmp_path, capsys):
+    (tmp_path / "mesh.yaml").write_text("mesh: town\n")
+    (tmp_path / "product.odps.yaml").write_text(text)
+    told, code = mesh_odps(capsys, tmp_path, "import", str(tmp_path / "product.odps.yaml"))
+    assert (code, says in told.err, (tmp_path / "domains").exists()) == (2, True, False), told.err
+
+
+def mesh_odps(capsys, root, *words):
+    """What `mesh odps WORDS` prints, and its exit code."""
+    import sys
+    from unittest.mock import patch
+
+    from mesh_assets.cli import main
+
+    with patch.object(sys, "argv", ["mesh", "odps", *words, "--mesh", str(root)]), pytest.raises(SystemExit) as stop:
+        main()
+    return capsys.readouterr(), stop.value.code or 0
+
+
 def contracts_of(mesh):
     yield from (table.contract for table in mesh.tables.values() if table.contract)
     yield from (port.contract for domain in mesh.domains.values() for port in domain.inputs if port.contract)

@@ -2,9 +2,11 @@
 
 import pytest
 
+from mesh_assets.audit.words import measured
 from mesh_assets.catalog.words import sentence
 from mesh_assets.contract import Kind, Test
 from mesh_assets.errors import Place
+from mesh_assets.numerals import many, of_rows
 
 
 def promise(kind: Kind, *columns: str, type_: str = "", **arguments: object) -> str:
@@ -31,9 +33,36 @@ def test_a_promise_says_what_it_was_told(kind, arguments, says):
     assert promise(kind, "a", **arguments) == says
 
 
+@pytest.mark.parametrize(
+    ("count", "said", "says"),
+    [
+        (1, "have no `a`", "1 of 20 rows has no `a`."),
+        (2, "have no `a`", "2 of 20 rows have no `a`."),
+        (1, "share their `a` with another row", "1 of 20 rows shares its `a` with another row."),
+        (1, "fail", "1 of 20 rows fails."),
+        (1, "are too few or too many", "1 of 20 rows is too few or too many."),
+        (2_000, "fail `range`", "2,000 of 20 rows fail `range`."),
+    ],
+)
+def test_one_row_and_several_agree_with_what_they_do(count, said, says):
+    assert of_rows(count, 20, said) == says
+
+
+def test_a_measure_of_one_row_says_row():
+    test = Test(name="t", kind=Kind.INVALID_VALUES, columns=("a",), arguments={})
+    assert measured(test, 1, "mustBe", 0) == "1 row whose `a` is not valid; it must be 0."
+    assert measured(test, 2, "mustBe", 0) == "2 rows whose `a` is not valid; it must be 0."
+    assert many(1_000, "row") == "1,000 rows"
+
+
 def test_a_promise_of_the_library_has_its_label_and_its_limits():
     assert promise(Kind.LIBRARY, "a", type_="range", least=0, most=200) == "`a`: Between two values (least 0, most 200)"
     assert promise(Kind.LIBRARY, type_="rows", least=7) == "Number of rows (least 7)"
+    assert promise(Kind.LIBRARY, type_="condition", condition="a > b", at_most=0, unit="rows") == "A condition: `a > b`"
+    assert (
+        promise(Kind.LIBRARY, type_="condition", condition="a > b", at_most=3)
+        == "A condition (condition `a > b`, at most 3)"
+    )
 
 
 def test_a_long_list_is_cut_and_counted():

@@ -41,6 +41,36 @@ class Access(TypedDict):
     request: str
 
 
+class AccessAnswer(TypedDict):
+    """What a team has said to a request."""
+
+    answer: Literal["granted", "declined"]
+    by: str
+    word: str
+    at: Moment
+
+
+class AccessRequest(TypedDict):
+    """Who asked for access to a domain or a table, and how it stands: the last answer counts."""
+
+    id: str
+    access_to: str
+    at: Moment
+    by: str
+    why: str
+    state: Literal["waits", "granted", "declined"]
+    answers: list[AccessAnswer]
+
+
+class Code(TypedDict):
+    """Code to copy, pinned to a version."""
+
+    title: str
+    language: str
+    needs: str
+    code: str
+
+
 class Page(TypedDict):
     """Which page of a list."""
 

@@ -1,12 +1,16 @@
 """The lists: domains, tables, the day, what is tested."""
 
+from typing import NotRequired
+
 from typing_extensions import TypedDict
 
 from mesh_assets.catalog.shapes.common import (
     Access,
+    AccessRequest,
     Bare,
     Brief,
     Broken,
+    Code,
     Counts,
     Day,
     Described,
@@ -21,6 +25,7 @@ from mesh_assets.catalog.shapes.common import (
     Severity,
     Stopped,
     Team,
+    Tests,
     Tried,
     Urls,
     Word,
@@ -226,12 +231,37 @@ class Domain(TypedDict):
     standards: Standards
 
 
+class Named(TypedDict):
+    """A column."""
+
+    name: str
+    type: str
+
+
+class Still(TypedDict):
+    """What readers have of a table of a domain that could not be loaded."""
+
+    table: str
+    version: int
+    at: Moment
+    run: str
+    log: str
+    rows: int | None
+    status: Word
+    tests: Tests
+    columns: list[Named]
+    expired: bool
+    code: list[Code]
+
+
 class Unread(TypedDict):
-    """A domain that could not be loaded: what is wrong with it."""
+    """A domain that could not be loaded: what is wrong with it, and what of it, or of the table that was asked for, can be read."""
 
     schema_version: Schema
     domain: str
     problems: list[Fault]
+    published: list[Still]
+    requests: NotRequired[list[AccessRequest]]
 
 
 class TestedTable(Bare):

@@ -7,6 +7,8 @@ from typing_extensions import TypedDict
 
 from mesh_assets.catalog.shapes.common import (
     Access,
+    AccessRequest,
+    Code,
     Deprecated,
     Described,
     Failing,
@@ -190,31 +192,24 @@ class PlaceOf(Place):
     table: str
 
 
-class Code(TypedDict):
-    """Code to copy, pinned to a version."""
-
-    title: str
-    language: str
-    needs: str
-    code: str
-
-
 class TableWhere(TableHead, Place):
-    """Where a table is got."""
+    """Where a table is got. `requests`: for it or for its whole domain; a server alone has them."""
 
     question: Literal["where"]
     access: Access
     readable_by: str
     code: list[Code]
+    requests: NotRequired[list[AccessRequest]]
 
 
 class DomainWhere(Head):
-    """Where a domain's ports are got."""
+    """Where a domain's ports are got. `requests`: for it or for one of its tables; a server alone has them."""
 
     question: Literal["where"]
     access: Access
     folder: str
     ports: list[PlaceOf]
+    requests: NotRequired[list[AccessRequest]]
 
 
 class Result(TypedDict):

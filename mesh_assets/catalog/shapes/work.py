@@ -4,7 +4,7 @@ from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from mesh_assets.catalog.shapes.common import Day, Deprecated, Moment, Page, Schema, Stopped
+from mesh_assets.catalog.shapes.common import AccessRequest, Day, Deprecated, Moment, Page, Schema, Stopped
 
 Change = TypedDict(
     "Change",
@@ -191,6 +191,15 @@ class Promotion(TypedDict):
     version: int
     reverted: int | None
     tables: list[str]
+
+
+class AccessRequests(TypedDict):
+    """Requests for access, those that wait first; `waiting`: how many do."""
+
+    schema_version: Schema
+    waiting: int
+    requests: list[AccessRequest]
+    page: Page
 
 
 class Kitchens(TypedDict):
