@@ -89,6 +89,9 @@ bench: $(VENV)/.dev ## run the benchmarks, in small sizes
 	$(BIN)/python bench/latency.py 1
 	$(BIN)/python bench/audit.py --rows 20000 --runs 1
 	$(BIN)/python bench/peers.py --rows 20000 --only ours,touch,20
+	$(BIN)/python bench/keys.py --rows 100000
+	$(BIN)/python bench/small.py --tables 20
+	$(BIN)/python bench/quarantine.py --waiting 10000
 	$(BIN)/python bench/publish.py
 	$(BIN)/python bench/portal.py 10 10 3
 	$(BIN)/python bench/verdicts.py --rows 20000 --runs 1

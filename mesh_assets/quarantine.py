@@ -147,15 +147,12 @@ def beside(step: Step, candidate: Publication, aside: SetAside | None) -> Beside
     files, mended = (aside.files, aside.mended) if aside else ((), None)
     made = rows.publication(lake, step.con, candidate, whole, files, mended=mended)
     if made is not None:
-        waiting: int = made[0].staged.rows
+        waiting: int = made.rows
     else:
         before = rows.waiting(lake, candidate.staged.table)
         (waiting,) = step.con.execute(f"SELECT count(*) FROM {before[0]}").fetchone() or (0,) if before else (0,)
     record = _counts(candidate.staged, whole, aside, waiting) if waiting or made or aside else {}
-    if made is not None and rows.same(lake, step.con, made[0]):
-        lake.discard(made[0].staged)
-        return Beside(moved=made[1], record=record)
-    return Beside(publication=made[0], moved=made[1], record=record) if made else Beside(record=record)
+    return Beside(publication=made.publication, moved=made.before, record=record) if made else Beside(record=record)
 
 
 def _counts(left: Staged, whole: Staged, aside: SetAside | None, waiting: int) -> dict[str, Any]:

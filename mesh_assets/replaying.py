@@ -203,16 +203,16 @@ def discard(env: Environment, table: Table, chosen: Chosen, reason: str) -> int:
         if not listed:
             raise UsageError(f"no such row of {spelt(table.name)} waits in quarantine\n    {_look(table)}")
         rules = sorted({rule for _, each in listed for rule in each})
-        made, moved = rows.without(env.lake, con, table.name, frozenset(id_ for id_, _ in listed))
+        made = rows.without(env.lake, con, table.name, frozenset(id_ for id_, _ in listed))
         told = {"table": table.name, "rows": len(listed), "rules": rules, "reason": reason.strip(), "at": now()}
         env.lake.publish(
             con,
-            [made],
+            [made.publication],
             run=run,
             pin=env.lake.head(),
             message=f"Given up: {len(listed)} rows of {spelt(table.name)}",
             about={"discarded": told},
-            unmoved={made.staged.table: moved},
+            unmoved={made.publication.staged.table: made.before},
         )
     discards(env)
     return len(listed)

@@ -170,7 +170,7 @@ def elsewhere(env: Environment, table: Table) -> tuple[Item, ...]:
         return ()
     try:
         with opened(env.mesh, table) as there:
-            results = audit_elsewhere(there.ask, there.relation, contract, table.engine, there.columns)
+            results = audit_elsewhere(there.ask, there.relation, contract, table.engine, there.columns, show=there.show)
     except RunError as error:
         results = unread(contract, str(error))
     return tuple({**result_json(result, table.name), "subject": f"on {table.engine}"} for result in results)

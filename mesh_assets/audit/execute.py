@@ -296,7 +296,7 @@ class _Audit:
         for number, question in asked.items():
             there = [(path, place) for path, places in placed[number].items() for place in places]
             if all(place in rows for place in there):
-                names = columns_shown(question, self.types, self.contract)
+                names = columns_shown(question.test, self.types, self.contract)
                 self.shown[question.test.name] = tuple({name: rows[place][name] for name in names} for place in there)
 
     def keep(self, planned: Plan, found: Mapping[int, Counted]) -> None:

@@ -10,7 +10,7 @@ import duckdb
 from mesh_assets.audit.contents import VIRTUAL
 from mesh_assets.audit.questions import Question
 from mesh_assets.audit.values import ColumnType, Family, quoted
-from mesh_assets.contract import Contract, Kind
+from mesh_assets.contract import Contract, Kind, Test
 
 MASK = "•••"
 COLUMNS = 8
@@ -22,8 +22,8 @@ def shown(
     con: duckdb.DuckDBPyConnection, question: Question, types: Mapping[str, ColumnType], contract: Contract, limit: int
 ) -> tuple[dict[str, object], ...]:
     """Rows that the question counts; none when they cannot be fetched, for the count stands without them."""
-    names = columns_shown(question, types, contract)
-    listed = ", ".join(_selected(name, types[name], contract) for name in names)
+    names = columns_shown(question.test, types, contract)
+    listed = ", ".join(selected(name, types[name], contract) for name in names)
     try:
         rows = con.execute(f"SELECT {listed} {question.rows} LIMIT {limit}").fetchall()
     except duckdb.BinderException:  # the failing rows are no rows of the table, but of some of its columns
@@ -49,8 +49,8 @@ def shown_at(
         types: Of the table's columns.
         contract: Of the table.
     """
-    names = list(dict.fromkeys(name for one in questions for name in columns_shown(one, types, contract)))
-    listed = ", ".join([*(_selected(name, types[name], contract) for name in names), *VIRTUAL])
+    names = list(dict.fromkeys(name for one in questions for name in columns_shown(one.test, types, contract)))
+    listed = ", ".join([*(selected(name, types[name], contract) for name in names), *VIRTUAL])
     try:
         found = con.execute(f"SELECT {listed} {rows}").fetchall()
     except duckdb.InterruptException:
@@ -75,7 +75,7 @@ def _fewer(
         there = {row[0] for row in con.execute(f"DESCRIBE SELECT * {question.rows}").fetchall()}
         if not (left := [name for name in names if name in there]):
             return ()
-        listed = ", ".join(_selected(name, types[name], contract) for name in left)
+        listed = ", ".join(selected(name, types[name], contract) for name in left)
         rows = con.execute(f"SELECT {listed} {question.rows} LIMIT {limit}").fetchall()
     except duckdb.Error:
         return ()
@@ -106,17 +106,18 @@ def plain(value: object) -> object:
     return plain(str(value))
 
 
-def columns_shown(question: Question, types: Mapping[str, ColumnType], contract: Contract) -> list[str]:
+def columns_shown(test: Test, types: Mapping[str, ColumnType], contract: Contract) -> list[str]:
     """Those of a row that are shown: those that find it, those that were tested, and a few more in the contract's order."""
-    keys = [name for test in contract.tests if test.kind is Kind.PRIMARY_KEY for name in test.columns]
+    keys = [name for each in contract.tests if each.kind is Kind.PRIMARY_KEY for name in each.columns]
     keys += [column.name for column in contract.columns if column.primary_key]
-    tested = list(question.test.columns)
+    tested = list(test.columns)
     others = [column.name for column in contract.columns]
     first = dict.fromkeys(name for name in (*keys, *tested) if name in types)
     return list(dict.fromkeys([*first, *(name for name in others if name in types)]))[: max(COLUMNS, len(first))]
 
 
-def _selected(name: str, type_: ColumnType, contract: Contract) -> str:
+def selected(name: str, type_: ColumnType, contract: Contract) -> str:
+    """A column of the table `_r` as it is shown; a masked one is not read."""
     column = f"_r.{quoted(name)}"
     if name in contract.masked:
         return f"'{MASK}'"

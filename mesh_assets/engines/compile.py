@@ -4,7 +4,7 @@ The condition is the one that DuckDB is asked, translated by sqlglot. Executed i
 Snowflake and BigQuery are compiled only; their SQL is kept as snapshots. What an engine cannot do the same way is refused.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import sqlglot
 from sqlglot import exp
@@ -48,6 +48,30 @@ def count(test: Test, table: str, types: Types, dialect: str) -> str:
     return f"SELECT COUNT(*) AS n FROM {table} WHERE {_condition(test, types, dialect)}"
 
 
+def rows(test: Test, table: str, types: Types, dialect: str, columns: Iterable[str], limit: int) -> str:
+    """A query of the first rows that the test counts, as `count` is of their number.
+
+    Args:
+        columns: What is selected of the table `_r`, as DuckDB spells it.
+
+    Raises:
+        CannotAnswer: The test has no such rows, or cannot be asked there.
+    """
+    if test.kind not in (*ROWS, *REPEATS):
+        raise CannotAnswer(f"tests of kind `{test.kind}` count no single rows")
+    picked = ", ".join(_translated(column, dialect, None) for column in columns)
+    if test.kind in ROWS:
+        return f"SELECT {picked} FROM {table} AS _r WHERE {_condition(test, types, dialect)} LIMIT {limit}"
+    names = [_name(column, dialect) for column in test.columns]
+    listed = ", ".join(names)
+    groups = f"SELECT {listed} {_groups(test, table, types, dialect)} ORDER BY {listed} LIMIT {limit}"
+    same = " AND ".join(
+        _translated(f"_r.{quoted(name)} IS NOT DISTINCT FROM _g.{quoted(name)}", dialect, None) for name in test.columns
+    )
+    order = ", ".join(f"_r.{name}" for name in names)
+    return f"SELECT {picked} FROM {table} AS _r JOIN ({groups}) AS _g ON {same} ORDER BY {order} LIMIT {limit}"
+
+
 def refusal(test: Test, types: Types, dialect: str) -> str:
     """Why a test cannot be asked there; empty: it can. Names and types of columns are told by the engine itself."""
     if test.kind in (Kind.COLUMNS, Kind.TYPES):
@@ -68,6 +92,12 @@ def _condition(test: Test, types: Types, dialect: str) -> str:
 
 
 def _repeats(test: Test, table: str, types: Types, dialect: str) -> str:
+    groups = f"SELECT COUNT(*) AS n {_groups(test, table, types, dialect)}"
+    return f"SELECT COALESCE(SUM(n), 0) AS n FROM ({groups}) AS g"
+
+
+def _groups(test: Test, table: str, types: Types, dialect: str) -> str:
+    """The keys that repeat, or are missing where they must be given; what follows `SELECT …`."""
     names = ", ".join(_name(column, dialect) for column in test.columns)
     if dialect in ("trino", "snowflake", "bigquery") and any(
         types[name].family is Family.FLOAT for name in test.columns
@@ -79,8 +109,7 @@ def _repeats(test: Test, table: str, types: Types, dialect: str) -> str:
         condition = f"COUNT(*) > 1 OR {_translated(fails(required, types), dialect, None)}"
     elif test.kind is Kind.DUPLICATE_VALUES:
         where = " WHERE " + " AND ".join(f"{_name(column, dialect)} IS NOT NULL" for column in test.columns)
-    groups = f"SELECT COUNT(*) AS n FROM {table}{where} GROUP BY {names} HAVING {condition}"
-    return f"SELECT COALESCE(SUM(n), 0) AS n FROM ({groups}) AS g"
+    return f"FROM {table}{where} GROUP BY {names} HAVING {condition}"
 
 
 def _same_type(type_: ColumnType, dialect: str) -> None:

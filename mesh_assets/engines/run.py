@@ -1,24 +1,36 @@
 """A contract's row-level tests, executed by another engine on its own table."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import duckdb
 
 from mesh_assets.audit.metric import demand, holds, measure, numbers
 from mesh_assets.audit.result import Result, Status
-from mesh_assets.audit.values import CannotAnswer, column_type
+from mesh_assets.audit.sample import columns_shown, plain, selected
+from mesh_assets.audit.values import CannotAnswer, ColumnType, column_type
 from mesh_assets.audit.words import broken, measured
 from mesh_assets.contract import Contract, Kind, Severity, Test
-from mesh_assets.engines.compile import count
+from mesh_assets.engines.compile import count, rows
 from mesh_assets.errors import nearest
 
 METRICS = (Kind.ROW_COUNT, Kind.NULL_VALUES, Kind.MISSING_VALUES, Kind.INVALID_VALUES, Kind.DUPLICATE_VALUES)
 Ask = Callable[[str], int]
 """The one number of a query, from the engine; raises what the engine raises."""
+Show = Callable[[str], Sequence[Sequence[object]]]
+"""The rows of a query, likewise."""
+SAMPLE = 10
+"""Failing rows that are shown, at most."""
 
 
 def audit_elsewhere(
-    ask: Ask, table: str, contract: Contract, dialect: str, columns: Mapping[str, str] | None = None
+    ask: Ask,
+    table: str,
+    contract: Contract,
+    dialect: str,
+    columns: Mapping[str, str] | None = None,
+    *,
+    show: Show | None = None,
 ) -> tuple[Result, ...]:
     """One result per test, in the contract's order; what cannot be asked there is an error that says so, never a pass.
 
@@ -28,6 +40,7 @@ def audit_elsewhere(
         dialect: One of `engines.compile.DIALECTS`.
         columns: Those that are there, with their types in DuckDB's words; None: the contract's are believed, and tests
             of names and types not executed.
+        show: Runs a query of some failing rows; None: they are only counted.
     """
     declared = {column.name: str(duckdb.sqltype(column.type)) for column in contract.columns}
     types = {name: column_type(type_) for name, type_ in (declared if columns is None else columns).items()}
@@ -36,11 +49,17 @@ def audit_elsewhere(
     except Exception as error:  # noqa: BLE001 - every engine has errors of its own
         return unread(contract, f"the table cannot be read: {_line(error, contract)}")
     structure = {} if columns is None else _structure(declared, columns)
-    return tuple(
+    found = [
         _told(test, structure[test.kind], total)
         if test.kind in structure
         else _one(ask, test, table, types, dialect, total, contract)
         for test in contract.tests
+    ]
+    return tuple(
+        replace(one, sample=_shown(show, one.test, table, types, dialect, contract))
+        if show and one.failing_rows and one.status in (Status.FAIL, Status.WARN)
+        else one
+        for one in found
     )
 
 
@@ -58,6 +77,20 @@ def _structure(declared: Mapping[str, str], columns: Mapping[str, str]) -> dict[
         if columns.get(name, type_) != type_
     ]
     return {Kind.COLUMNS: missing, Kind.TYPES: wrong}
+
+
+def _shown(
+    show: Show, test: Test, table: str, types: Mapping[str, ColumnType], dialect: str, contract: Contract
+) -> tuple[Mapping[str, object], ...]:
+    """Some of the failing rows; none when they cannot be fetched, for the count stands without them."""
+    names = columns_shown(test, types, contract)
+    try:
+        found = show(
+            rows(test, table, types, dialect, [selected(name, types[name], contract) for name in names], SAMPLE)
+        )
+    except Exception:  # noqa: BLE001 - every engine has errors of its own
+        return ()
+    return tuple({name: plain(value) for name, value in zip(names, row, strict=True)} for row in found)
 
 
 def _told(test: Test, wrong: Sequence[str], total: int) -> Result:

@@ -1,6 +1,6 @@
 """Where the rows of a port stay that the mesh does not copy: a connection for reading alone, and what columns are there."""
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -19,11 +19,13 @@ class There:
 
     Attributes:
         ask: Runs a query of one number; raises what the engine raises.
+        show: Runs a query of some rows, likewise.
         relation: The table, as the engine spells it.
         columns: Its columns in order, each with its type in DuckDB's words; or in the engine's, where it has no equal.
     """
 
     ask: Callable[[str], int]
+    show: Callable[[str], Sequence[Sequence[object]]]
     relation: str
     columns: Mapping[str, str] = field(default_factory=dict)
 
@@ -66,13 +68,13 @@ def _postgres(table: str, database: Database) -> Generator[There]:
         except psycopg.Error as error:
             raise _unreachable(table, str(error)) from None
 
-        def ask(query: str) -> int:
+        def show(query: str) -> Sequence[Sequence[object]]:
             with con.transaction():  # a savepoint: what one test stumbles over does not end the others
-                row = con.execute(query.encode()).fetchone()
-            return int(row[0]) if row else 0
+                return con.execute(query.encode()).fetchall()
 
         yield There(
-            ask=ask,
+            ask=lambda query: int(str(show(query)[0][0])),
+            show=show,
             relation=name.as_string(con),
             columns={column: _type(told, "postgres") for column, told in found},
         )
@@ -97,6 +99,7 @@ def _spark(mesh: Mesh, table: Table) -> There:
         raise _unreachable(table.name, str(error)) from None
     return There(
         ask=lambda query: int(spark.sql(query).collect()[0][0]),
+        show=lambda query: spark.sql(query).collect(),
         relation="mesh_rows",
         columns={column: _type(told, "spark") for column, told in rows.dtypes},
     )

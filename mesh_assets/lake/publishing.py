@@ -200,6 +200,8 @@ def _refuse_known_files(lake: "Lake", publications: Sequence[Publication]) -> No
 def _knows(lake: "Lake", publication: Publication) -> bool:
     """Whether the lake names any of its files."""
     names = [name for file in publication.staged.files for name in (file, Path(file).name)]
+    if not names:
+        return False
     known = f"SELECT 1 FROM {lake.catalog.native}ducklake_data_file WHERE path IN ({', '.join(map(text, names))})"
     return bool(lake._rows(known, native=True))
 
@@ -273,6 +275,8 @@ def _register(con: "duckdb.DuckDBPyConnection", publication: Publication, had: F
             )
         if publication.mode is Mode.PARTITION:
             changed |= _delete(con, f"DELETE FROM {name} WHERE {within(publication)}")
+        if publication.leaves:
+            changed |= _delete(con, f"DELETE FROM {name} AS b WHERE {publication.leaves}")
     if inserts:
         con.execute(f"INSERT INTO {name} BY NAME FROM {files}")
     elif staged.rows:

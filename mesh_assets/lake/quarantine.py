@@ -51,12 +51,6 @@ def table_of(table: str) -> str:
     return f"{domain}{QUARANTINE}.{name}"
 
 
-def holds_rows_of(table: str) -> str:
-    """Of which table the rows in a quarantine are; empty when it is none."""
-    domain, _, name = table.partition(".")
-    return f"{domain.removesuffix(QUARANTINE)}.{name}" if domain.endswith(QUARANTINE) else ""
-
-
 def split(
     lake: "Lake",
     con: "duckdb.DuckDBPyConnection",
@@ -200,6 +194,21 @@ def waiting(lake: "Lake", table: str) -> tuple[str, int] | None:
     return None if moved is None else (lake.relation(name, lake.head()), moved)
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What a quarantine is to become, together with a candidate.
+
+    Attributes:
+        publication: What is written of it: rows that come, and which of those that wait go.
+        before: The version that it was computed against; None: there was none.
+        rows: How many wait then.
+    """
+
+    publication: Publication
+    before: int | None
+    rows: int
+
+
 def publication(
     lake: "Lake",
     con: "duckdb.DuckDBPyConnection",
@@ -208,11 +217,11 @@ def publication(
     aside: Iterable[str],
     *,
     mended: frozenset[str] | None = None,
-) -> tuple[Publication, int | None] | None:
-    """The quarantine as it is to be published together with a candidate, and the version that it was computed against.
+) -> Waiting | None:
+    """The quarantine as it is to be published together with a candidate.
 
     Rows that wait stay, unless newer ones have come in their place: all of them with a whole load, those of the same key, those
-    of the same partition.
+    of the same partition. What stays is not written again.
 
     Args:
         lake: Where both are.
@@ -223,42 +232,79 @@ def publication(
         mended: Ids of rows that leave the quarantine, and nothing else changes.
 
     Returns:
-        None when it stays as it is.
+        None when it stays as it is: nothing comes and nothing goes, or the same rows come for the same reasons.
     """
     files, before = tuple(aside), waiting(lake, of.staged.table)
-    parts, gone = [], 0
-    if before is not None:
-        kept = f"FROM {before[0]} AS b WHERE {_stays(con, of, whole, before[0], mended)}"
-        ((all_, left),) = con.execute(f"SELECT (SELECT count(*) FROM {before[0]}), (SELECT count(*) {kept})").fetchall()
-        gone = all_ - left
-        parts += [f"SELECT b.* {kept}"] if left else []
+    if before is None:
+        return _as_new(lake, con, of.staged.table, f"FROM {parquet(files, union_by_name=True)}") if files else None
+    stays = _stays(con, of, whole, before[0], mended)
+    all_, gone = _counted(con, before[0], f"NOT ({stays})")
     if not files and not gone:
         return None
-    parts += [f"FROM {parquet(files, union_by_name=True)}"] if files else []
-    # Without rows it has the columns that it had.
-    query = " UNION ALL BY NAME ".join(parts) if parts else f"FROM {before[0] if before else ''} LIMIT 0"
-    staged = lake.stage(con, table_of(of.staged.table), query)
-    return Publication(staged=staged, record={}, aside=True), before[1] if before else None
+    new = parquet(files, union_by_name=True)
+    if files and gone and _alike(lake, con, f"(FROM {before[0]} AS b WHERE NOT ({stays}))", new):
+        return None
+    kept = f"SELECT b.* FROM {before[0]} AS b WHERE {stays}"
+    if gone == all_ or (files and not _fits(con, before[0], new)):
+        query = " UNION ALL BY NAME ".join([*([kept] if gone < all_ else []), *([f"FROM {new}"] if files else [])])
+        return _as_new(lake, con, of.staged.table, query, before)
+    name = table_of(of.staged.table)
+    staged = lake.stage(con, name, f"FROM {new}") if files else _nothing(con, name, before[0])
+    leaves = f"NOT ({stays})" if gone else ""
+    made = Publication(staged=staged, record={}, mode=Mode.APPEND, base=before[1], aside=True, leaves=leaves)
+    return Waiting(made, before[1], all_ - gone + staged.rows)
 
 
-def same(lake: "Lake", con: "duckdb.DuckDBPyConnection", new: Publication) -> bool:
-    """Whether the same rows wait for the same reasons as before: only their run and time would change."""
-    before = waiting(lake, holds_rows_of(new.staged.table))
-    if before is None:
-        return False
-    without = f"SELECT * EXCLUDE ({quoted(ID)}, {quoted(RUN)}, {quoted(AT)}) FROM"
-    return lake.fingerprint(con, f"({without} {before[0]})") == lake.fingerprint(
-        con, f"({without} {parquet(new.staged.files)})"
-    )
-
-
-def without(lake: "Lake", con: "duckdb.DuckDBPyConnection", table: str, ids: frozenset[str]) -> tuple[Publication, int]:
-    """The quarantine of a table without some of its rows, and the version that it was computed against."""
+def without(lake: "Lake", con: "duckdb.DuckDBPyConnection", table: str, ids: frozenset[str]) -> Waiting:
+    """The quarantine of a table without some of its rows."""
     before = waiting(lake, table)
     if before is None:
         raise RunError(f"{table} has no rows in quarantine\n    Nothing was changed.")
-    staged = lake.stage(con, table_of(table), f"FROM {before[0]} AS b WHERE {_not_of(ids)}")
-    return Publication(staged=staged, record={}, aside=True), before[1]
+    leaves = f"NOT ({_not_of(ids)})"
+    all_, gone = _counted(con, before[0], leaves)
+    staged = _nothing(con, table_of(table), before[0])
+    made = Publication(staged=staged, record={}, mode=Mode.APPEND, base=before[1], aside=True, leaves=leaves)
+    return Waiting(made, before[1], all_ - gone)
+
+
+def _as_new(
+    lake: "Lake", con: "duckdb.DuckDBPyConnection", table: str, query: str, before: tuple[str, int] | None = None
+) -> Waiting:
+    """All of it written; without rows it has the columns that it had."""
+    name = table_of(table)
+    staged = lake.stage(con, name, query) if query else _nothing(con, name, before[0] if before else "")
+    return Waiting(Publication(staged=staged, record={}, aside=True), before[1] if before else None, staged.rows)
+
+
+def _nothing(con: "duckdb.DuckDBPyConnection", name: str, before: str) -> Staged:
+    """No rows of a quarantine that is there."""
+    return Staged(table=name, files=(), rows=0, columns=described(con, before))
+
+
+def _counted(con: "duckdb.DuckDBPyConnection", relation: str, leaves: str) -> tuple[int, int]:
+    """How many rows there are, and how many of them go."""
+    ((all_, gone),) = con.execute(
+        f"SELECT (SELECT count(*) FROM {relation}), (SELECT count(*) FROM {relation} AS b WHERE {leaves})"
+    ).fetchall()
+    return int(all_), int(gone)
+
+
+def _alike(lake: "Lake", con: "duckdb.DuckDBPyConnection", gone: str, new: str) -> bool:
+    """Whether the rows that come are those that go, for the same reasons: only their run and time would change."""
+    names = [
+        sorted(name for name, _ in described(con, relation) if name not in (ID, RUN, AT)) for relation in (gone, new)
+    ]
+    if names[0] != names[1]:
+        return False
+    picked = ", ".join(map(quoted, names[0]))
+    one, other = (lake.fingerprint(con, f"(SELECT {picked} FROM {relation})") for relation in (gone, new))
+    return one == other
+
+
+def _fits(con: "duckdb.DuckDBPyConnection", before: str, new: str) -> bool:
+    """Whether rows can be added as they are: no column of theirs is there with another type, or another spelling."""
+    there = {name.casefold(): (name, type_) for name, type_ in described(con, before)}
+    return all(there.get(name.casefold(), (name, type_)) == (name, type_) for name, type_ in described(con, new))
 
 
 def _not_of(ids: frozenset[str]) -> str:

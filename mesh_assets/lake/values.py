@@ -84,6 +84,7 @@ class Publication:
         anew: For `REPLACE`: as a new table of that name, with the comments and partitions of the old one. DuckLake does that at
             once, while it counts every row of a table that it empties; but it does not list what changed between the two.
         aside: These are rows in quarantine: written by the same commit, and no version of a table that anybody reads.
+        leaves: For `APPEND`: what is true of a published row (`b`) that goes, in SQL; empty: none does.
     """
 
     staged: Staged
@@ -94,3 +95,4 @@ class Publication:
     base: int | None = None
     anew: bool = False
     aside: bool = False
+    leaves: str = ""

@@ -74,18 +74,19 @@ def _of_text(one: Figures, name: str) -> Meaning:
     return Meaning.CATEGORY if few else Meaning.TEXT
 
 
-def shape(texts: Sequence[str]) -> str:
-    """A pattern of letters, digits and marks that every text has; empty when they have none, or it says nothing.
+def shape(texts: Sequence[str], *, least: float = 1) -> str:
+    """A pattern of letters, digits and marks that every text has, or that share of them; empty when they have none, or it says nothing.
 
-    Runs of one length become `{3}`, others `{2,5}`.
+    Runs of one length become `{3}`, others `+`.
     """
     if not texts:
         return ""
-    forms = Counter(re.sub(r"[a-z]+", "a", re.sub(r"[A-Z]+", "A", re.sub(r"[0-9]+", "9", text))) for text in texts)
-    form, times = forms.most_common(1)[0]
-    if times < len(texts) or len(form) > 12 or "9" not in form or not form.isascii():  # noqa: PLR2004 - longer is prose
+    forms = [re.sub(r"[a-z]+", "a", re.sub(r"[A-Z]+", "A", re.sub(r"[0-9]+", "9", text))) for text in texts]
+    form, times = Counter(forms).most_common(1)[0]
+    if times < least * len(texts) or len(form) > 12 or "9" not in form or not form.isascii():  # noqa: PLR2004 - longer is prose
         return ""
-    groups = [re.findall(r"[0-9]+|[A-Z]+|[a-z]+|[^0-9A-Za-z]", text) for text in texts]
+    alike = [text for text, its in zip(texts, forms, strict=True) if its == form]
+    groups = [re.findall(r"[0-9]+|[A-Z]+|[a-z]+|[^0-9A-Za-z]", text) for text in alike]
     parts = []
     for place, one in enumerate(form):
         runs = [group[place] for group in groups]
@@ -94,8 +95,8 @@ def shape(texts: Sequence[str]) -> str:
         elif len(set(runs)) == 1 and one != "9":
             parts.append(runs[0])
         else:
-            short, long = min(map(len, runs)), max(map(len, runs))
+            length, times = Counter(map(len, runs)).most_common(1)[0]
             letters = {"9": "0-9", "A": "A-Z", "a": "a-z"}[one]
             # What has been longer may be longer still, unless all are of one length.
-            parts.append(f"[{letters}]{{{short}}}" if short == long else f"[{letters}]+")
+            parts.append(f"[{letters}]{{{length}}}" if times >= least * len(runs) else f"[{letters}]+")
     return f"^{''.join(parts)}$"

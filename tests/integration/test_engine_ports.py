@@ -79,6 +79,12 @@ def test_its_tests_are_executed_where_it_is_and_nothing_is_copied(place, server)
         "id__unique": ("fail", 2),
     }
     assert all(item["total_rows"] == 1000 and item["subject"] == "on postgres" for item in found.values())
+    twice = sorted((row["id"], row["amount"], row["code"]) for row in found["id__unique"]["sample"])
+    assert twice == [(8, "1.00", "E-007"), (8, "1.14", "E-008")]
+    assert {row["id"] for row in found["code__pattern"]["sample"]} == {998, 999, 1000}
+    assert {row["code"] for row in found["code__pattern"]["sample"]} == {"none"}
+    place.contract("erp.invoices", COLUMNS | {"code": COLUMNS["code"] + "; tags: [pii]"})
+    assert {row["code"] for row in told(place)["code__pattern"]["sample"]} == {"•••"}
     env = place.env()
     assert "erp.invoices" not in env.ledger.versions()
     why = order.due(env.mesh, env.state()).why["erp.invoices"]
@@ -228,6 +234,9 @@ def test_a_port_on_spark_is_tested_there(place, tmp_path):
     }, found
     assert sorted(found) == sorted(GOOD)
     assert {item["total_rows"] for item in found.values()} == {1000}
+    assert {row["id"] for row in found["code__pattern"]["sample"]} == {997, 998, 999}
+    assert sorted(row["amount"] for row in found["id__unique"]["sample"]) == ["1.00", "1.14"]
+    assert all(row["at"].endswith("+00") for row in found["id__unique"]["sample"])
 
 
 def test_without_pyspark_it_says_what_is_missing(place, tmp_path):

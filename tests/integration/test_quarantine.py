@@ -69,6 +69,15 @@ class Shop:
         published = self.env.lake.sql("select id from shop.orders order by 1")[1]
         return [row[0] for row in published], sorted(int(one["id"]) for one in waiting)
 
+    @property
+    def waiting_files(self) -> set[str]:
+        """Data files of the rows that wait, as the lake lists them; files of deletes are not among them."""
+        with self.env.lake.session() as con:
+            listed = con.execute(
+                "SELECT data_file FROM ducklake_list_files('mesh', 'orders', schema => 'shop_quarantine')"
+            ).fetchall()
+        return {file for (file,) in listed}
+
     def rows(self, query: str) -> list[tuple]:
         return self.env.lake.sql(query)[1]
 
@@ -134,8 +143,10 @@ def test_other_tests_are_asked_of_what_is_left_and_hold_all_of_it(tmp_path):
 def test_append_adds_to_what_waits_and_rows_of_before_hold_the_version(tmp_path):
     shop = Shop(tmp_path, "load: append")
     shop.load(*ROWS)
+    written = shop.waiting_files
     shop.load((6, None, 60), (7, "g@x.org", 70))
     assert shop.ids == ([1, 5, 7], [2, 3, 4, 6])
+    assert (len(written), len(shop.waiting_files), written < shop.waiting_files) == (1, 2, True)
     told = shop.env.ledger.history("shop.orders")[0].record["quarantined"]
     assert told == {"staged": 2, "published": 1, "rows": 1, "waiting": 4, "rules": {"mail__required": 1}}
     # Published rows that fail a new rule are no rows of this load.
@@ -147,9 +158,11 @@ def test_append_adds_to_what_waits_and_rows_of_before_hold_the_version(tmp_path)
 def test_upsert_keeps_the_last_good_row_of_a_key_until_a_newer_one_passes(tmp_path):
     shop = Shop(tmp_path, "load: upsert, key: [id]")
     shop.load(*ROWS)
+    written = shop.waiting_files
     shop.load((1, None, 11), (2, "b@x.org", 21))
     assert shop.rows("select id, price from shop.orders order by 1") == [(1, 10), (2, 21), (5, 50)]
     assert shop.ids[1] == [1, 3, 4]
+    assert written < shop.waiting_files, "what stays is not written again"
     # Mended, the waiting row takes the place of the one of the same key.
     done = shop.replay(Chosen(rules=["mail__required"]), changes={"mail": "'a2@x.org'"})
     assert (done.asked, done.mended, dict(done.failing)) == (2, 1, {"price__minimum": 1})

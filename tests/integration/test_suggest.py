@@ -96,6 +96,60 @@ def test_from_suggestion_to_a_fault_that_is_held_and_mended(place):
     assert place.statuses() == {"shop/orders": "published"}
 
 
+def test_what_all_but_a_few_rows_keep_is_proposed_with_their_share(tmp_path):
+    """A name in fifty in small letters, a code in fifty of another form, some rows twice; and a list of six codes."""
+    made = Place(tmp_path)
+    made.domain("shop", "outputs: [{port: people}, {port: codes}]\n")
+    people = (
+        "select case when i % 50 = 3 then 'ana costa' else ['Ana Costa', 'Rui Sá', 'Bartolomeu'][1 + i % 3] || repeat('n', (i % 7)::int) end as name, "
+        "case when i % 50 = 4 then 'none' else 'C-' || (1000 + i % 300) end as code, case when i % 4 = 0 then i end as age "
+        "from (from range(400) t(i) union all from range(6) t(i))"
+    )
+    made.sql("shop.people", people)
+    made.contract("shop.people", {"name": "VARCHAR", "code": "VARCHAR", "age": "BIGINT"})
+    listed = "from (values ('N', 'North'), ('S', 'South'), ('E', 'East'), ('W', 'West'), ('NE', 'North-East'), ('SW', 'South-West')) v(code, region)"
+    made.sql("shop.codes", listed)
+    made.contract("shop.codes", {"code": "VARCHAR", "region": "VARCHAR"})
+    assert set(made.statuses().values()) == {"published"}
+    env = made.env()
+
+    def proposed(name: str) -> dict[str, dict]:
+        found = suggesting.suggest(env, env.mesh.tables[name], look_back=True, today=TODAY)
+        return {one.name: {**one.rule, "why": one.why} for one in found.proposals}
+
+    of = proposed("shop.people")
+    assert (of["code__form"]["unit"], of["code__form"]["severity"]) == ("percent", "warning")
+    assert 2 < of["code__form"]["mustBeLessOrEqualTo"] < 7
+    assert "but for 2.2 % of the rows" in of["code__form"]["why"]
+    assert 2 < of["name__capital"]["mustBeLessOrEqualTo"] < 7
+    twice = of["no_row_twice"]["implementation"]
+    assert (twice["unit"], 3 < twice["at_most"] < 8) == ("percent", True)
+    assert (
+        10 < of["age__missing_shift"]["implementation"]["points"] < 12
+    )  # of 400 rows of which three quarters have none
+    assert "name__writing_shift" in of
+    few = proposed("shop.codes")
+    assert {
+        "code__once",
+        "code__given",
+        "code__casing",
+        "code__trimmed",
+        "region__trimmed",
+        "region__capital",
+        "region__well_encoded",
+    } <= set(few)
+    assert not {"region__once", "region__not_short", "code__form"} & set(few), "of six rows nobody can say that"
+    suggesting.accept(
+        env,
+        env.mesh.tables["shop.people"],
+        suggesting.suggest(env, env.mesh.tables["shop.people"], look_back=True, today=TODAY).proposals,
+    ).write()
+    assert {item["status"] for item in made.test("shop/people")} == {"pass"}
+    made.sql("shop.people", people.replace("i % 50 = 4", "i % 10 = 4"))
+    assert made.statuses("shop/people") == {"shop/people": "published"}, "a rule that is broken already only warns"
+    assert [item["status"] for item in made.test("shop/people") if item["name"] == "code__form"] == ["warn"]
+
+
 def test_what_check_would_refuse_is_not_written(place):
     env, before = place.env(), text(place)
     table = env.mesh.tables["shop.orders"]

@@ -2,8 +2,10 @@
 
 import datetime as dt
 import itertools
+import json
 import random
 import re
+import time
 
 import duckdb
 import polars as pl
@@ -153,7 +155,7 @@ AWKWARD = {
         "'שלום'",
         "'A'",
         "'a'",
-        "repeat('x', 100000)",
+        "repeat('x', 1000000)",
         "'a\nb'",
         "chr(0)",
     ],
@@ -222,6 +224,72 @@ def test_awkward_tables_are_answered_and_never_in_silence(con, kind):
                 assert not suits or re.search(
                     r"is no(t a)? |no value of|Could not convert|out of range|Out of Range", result.message
                 ), (type_, result.message)
+
+
+STANDARD = [
+    (Kind.REQUIRED, {}, 1), (Kind.UNIQUE, {}, 0), (Kind.PRIMARY_KEY, {}, 1), (Kind.MINIMUM, {"value": 1}, 0), (Kind.MAXIMUM, {"value": 1}, 0),
+    (Kind.EXCLUSIVE_MINIMUM, {"value": 1}, 0), (Kind.EXCLUSIVE_MAXIMUM, {"value": 1}, 0), (Kind.MULTIPLE_OF, {"value": 2}, 0),
+    (Kind.PATTERN, {"pattern": "^[a-z]+$"}, 0), (Kind.FORMAT, {"format": "email"}, 0), (Kind.MIN_LENGTH, {"value": 1}, 0),
+    (Kind.MAX_LENGTH, {"value": 3}, 0), (Kind.NULL_VALUES, {"operator": "mustBe", "threshold": 0}, 1),
+    (Kind.MISSING_VALUES, {"operator": "mustBe", "threshold": 0}, 1), (Kind.DUPLICATE_VALUES, {"operator": "mustBe", "threshold": 0}, 0),
+    (Kind.INVALID_VALUES, {"valid_values": [], "operator": "mustBe", "threshold": 0}, 0),
+    (Kind.REFERENCE, {"to_table": "a.b", "to_columns": ["x"]}, 0),
+    (Kind.SQL, {"query": "select count(*) from {table} where {column} is null", "operator": "mustBe", "threshold": 0}, 1),
+]  # fmt: skip
+"""The standard's own kinds that are asked of a column, with how many fail of one row that holds null."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "of_null"), STANDARD, ids=lambda part: str(part) if isinstance(part, Kind) else ""
+)
+def test_awkward_tables_are_answered_by_the_standards_kinds(con, kind, given, of_null):
+    """Empty: nothing is wrong. Null: as the kind says. All at once: an answer, or why there is none; never silence."""
+    for (type_, values), name in zip(AWKWARD.items(), itertools.cycle(NAMES), strict=False):
+        quoted = '"' + name.replace('"', '""') + '"'
+        every = ", ".join(f"(CAST({value} AS {type_}))" for value in values)
+        full = f"(SELECT x AS {quoted} FROM (VALUES {every}) AS r(x))"
+        value = (
+            "2025-01-01"
+            if type_ in ("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE")
+            else "12:00:00"
+            if type_ == "TIME"
+            else "b"
+        )
+        numeric = type_ in ("BIGINT", "DOUBLE", "DECIMAL(38,4)")
+        bound = {"value": value} if "value" in given and "length" not in kind and not numeric else {}
+        test = Test(name="t", kind=kind, columns=(name,), arguments=given | bound)
+        none = f"(SELECT NULL::{type_} AS {quoted})"
+        found = [
+            audit(
+                con,
+                relation,
+                contract(test, {name: type_}),
+                related=lambda _, none=none: f"(SELECT * FROM {none} AS r(x))",
+            )[0]
+            for relation in (f"(FROM {full} WHERE false)", none, full)
+        ]
+        refused = {result.status is Status.ERROR for result in found}
+        assert len(refused) == 1, [result.message for result in found]
+        if refused == {True}:
+            assert re.search(
+                r"asks for|makes no sense|no (?:number|date|order|multiple)|is not a|and the column is|do not compare|cannot|not compared",
+                found[0].message,
+            ), (type_, found[0].message)
+            continue
+        empty, null, every_one = found
+        assert (empty.status, empty.failing_rows, null.failing_rows) == (Status.PASS, 0, of_null), (type_, null.message)
+        assert 0 <= every_one.failing_rows <= every_one.total_rows == len(values)
+        assert (every_one.status is Status.PASS) == (not every_one.failing_rows), every_one.message
+        if every_one.failing_rows and kind is not Kind.SQL:
+            assert json.loads(json.dumps(every_one.sample))
+
+
+def test_a_pattern_that_would_backtrack_for_ever_is_answered_in_no_time(con):
+    """By an automaton: two to the power of a million ways to divide the text are none to it."""
+    test = Test(name="t", kind=Kind.PATTERN, columns=("x",), arguments={"pattern": "^(a+)+$"})
+    began = time.process_time()
+    (result,) = audit(con, "(SELECT repeat('a', 1000000) || 'b' AS x)", contract(test, {"x": "VARCHAR"}))
+    assert (result.failing_rows, time.process_time() - began < 10) == (1, True)
 
 
 def test_a_column_that_is_gone_is_no_pass(con):

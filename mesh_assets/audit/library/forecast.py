@@ -115,6 +115,8 @@ def _seasonal(
 
     values = np.array([point.value for point in known])
     days = [point.at.date() for point in known] + [moment.date()]
+    if days[0] == days[-2]:  # a single day has neither trend nor calendar
+        return _plain(known, alarms)
     features = [[1.0] * len(days), [(day - days[0]).days / WEEK for day in days]]
     if (days[-1] - days[0]).days >= 3 * WEEK:
         counted = Counter(day.weekday() for day in days[:-1])

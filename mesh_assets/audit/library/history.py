@@ -341,6 +341,53 @@ def _steps(asked: Asked) -> Callable[[str, str], str]:
     return sql
 
 
+WRITINGS = {
+    "upper": ("{0} = upper({0}) AND {0} <> lower({0})", "in capitals only"),
+    "lower": ("{0} = lower({0}) AND {0} <> upper({0})", "without a capital"),
+}
+"""Ways in which the letters of a text can be written, each with its words."""
+CHANCE = 2.93
+"""Deviations that one of three figures reaches by chance in about one of a hundred cases."""
+
+
+def _writing(asked: Asked) -> Compared:
+    """How long texts are and how their letters are written: a few that are cut or in another case move both."""
+    points, percent = asked.number("points", 2), asked.number("percent", 2)
+    ways = ", ".join(
+        f"count(*) FILTER (WHERE {condition.format(asked.column)}) AS {name}"
+        for name, (condition, _) in WRITINGS.items()
+    )
+    figures = f"count({asked.column}) AS n, avg(length({asked.column})) AS mean, coalesce(stddev_samp(length({asked.column})), 0) AS sd, {ways}"
+
+    def sql(now: str, before: str) -> str:
+        sides = (
+            f"(SELECT to_json(f) FROM (SELECT {figures} FROM {_limited(asked, side)}) AS f)" for side in (now, before)
+        )
+        return "SELECT {} AS now, {} AS before".format(*sides)
+
+    def judge(values: Values) -> Verdict:
+        now, before = (json.loads(str(values[side])) for side in ("now", "before"))
+        n, m = now["n"], before["n"]
+        if not n or not m:
+            return Verdict(n == m, f"`{asked.name}` has {n:,} texts, and the version before {m:,}.")
+        error = math.sqrt(1 / n + 1 / m)
+        limit = max(percent * before["mean"] / 100, CHANCE * max(now["sd"], before["sd"]) * error)
+        moved = [(f"long, {shown(now['mean'])} characters in the mean", now["mean"], before["mean"], limit)]
+        for name, (_, words) in WRITINGS.items():
+            one, other, both = now[name] / n, before[name] / m, (now[name] + before[name]) / (n + m)
+            most = max(points, 100 * CHANCE * math.sqrt(both * (1 - both)) * error)
+            moved.append((f"{shown(100 * one)} % {words}", 100 * one, 100 * other, most))
+        told = [
+            f"{what}; it was {shown(was)}, and may move by {shown(most)}"
+            for what, is_, was, most in moved
+            if abs(is_ - was) > most
+        ]
+        good = "Length and case are about those of the version before."
+        return Verdict(not told, f"`{asked.name}` is {'; '.join(told)}." if told else good)
+
+    return Compared(sql, judge)
+
+
 LIMITS = {"js": 0.1, "psi": 0.2, "ks": 0.1}
 METHODS = {
     "js": "Jensen and Shannon's divergence",
@@ -447,6 +494,10 @@ HISTORY = (
     _type("texts_kept", "Texts not cut", "The longest text is shorter than before.",
         _kept(lambda asked: f"max(length({asked.column}))", "The length of the longest text"), _PERCENT, BASE,
         dimension="accuracy", families=frozenset({Family.TEXT})),
+    _type("writing_shift", "Texts are written as before", "Length or case of the texts has moved, in the mean of all, by more than chance.", _writing,
+        _most("points", 2, "Texts in capitals only, or without any, by so many points of percent."),
+        _most("percent", 2, "The mean length, by so many percent."),
+        dimension="accuracy", families=frozenset({Family.TEXT}), example="points: 1"),
     _type("fractions_kept", "Decimals not cut", "What stands after the point is less than before, added up.",
         _kept(lambda asked: f"coalesce(sum(abs({finite(asked)} - trunc({finite(asked)}))), 0)", "What stands after the point, added up,"), _PERCENT, BASE,
         dimension="accuracy", families=NUMERIC),
