@@ -43,6 +43,8 @@ from mesh_assets.numerals import many
 WrongWords = cast("type[Exception]", typer.BadParameter.__mro__[1])  # Typer exports one kind of them only
 """What Typer raises for an option or a command that does not exist, and for a value that is none."""
 
+INTERRUPTED = 130
+STOPPED = "stopped; what was published stays"
 PANELS = {
     "Every day": ("init", "check", "run", "test", "status", "why", "sql", "history", "dev"),
     "Before others are hit": ("impact", "change", "kitchen"),
@@ -117,15 +119,18 @@ def before(
 def main() -> None:
     """Run the command; what a person can mend is told in its own words, without a traceback."""
     try:
-        sys.exit(app(standalone_mode=False))  # an Exit comes back as its code, it is not raised
+        code = app(standalone_mode=False)  # an Exit comes back as its code, it is not raised; so does Ctrl-C
+        if code == INTERRUPTED:
+            note(STOPPED)
+        sys.exit(code)
     except MeshError as error:
         note(str(error))
         sys.exit(error.exit_code)
     except typer.Exit as stop:
         sys.exit(stop.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        note("stopped; what was published stays")
-        sys.exit(130)
+        note(STOPPED)
+        sys.exit(INTERRUPTED)
     except WrongWords as error:
         note(wrong.words(error))
         sys.exit(2)
@@ -210,11 +215,17 @@ def run(
         )
     env, settings = environment(mesh)
     progress = console.Progress(quiet=as_json)
-    if pipeline:
-        report = running.run_pipeline(env, pipeline, settings=settings, progress=progress)
-    else:
-        chosen = tuple(names or ())
-        report = running.run_mesh(env, chosen, downstream=downstream, force=force, settings=settings, progress=progress)
+    chosen = tuple(names or ())
+    options: dict[str, Any] = {"settings": settings, "progress": progress}
+    try:
+        if pipeline:
+            report = running.run_pipeline(env, pipeline, **options)
+        else:
+            report = running.run_mesh(env, chosen, downstream=downstream, force=force, **options)
+    except KeyboardInterrupt:
+        kept = ", ".join(progress.published()) or "nothing"
+        note(f"published before it was stopped: {kept}; `mesh run` goes on from there")
+        raise
     if as_json:
         print_json(report)
     else:

@@ -52,6 +52,12 @@ class Progress:
         self._stop = threading.Event()
         self._watch: threading.Thread | None = None
         self._bar: Bar | None = None
+        self._runs: list[tuple[Environment, str]] = []
+
+    def published(self) -> list[str]:
+        """What the runs so far have published, in their order."""
+        attempts = [attempt for env, run in self._runs for attempt in env.ledger.of_run(run)]
+        return [spelt(attempt.table) for attempt in attempts if attempt.outcome == "published"]
 
     def starting(self) -> None:
         """Dagster is being loaded: some seconds, with dbt more."""
@@ -70,6 +76,7 @@ class Progress:
     def __call__(self, env: Environment, run: str, tables: Sequence[str]) -> None:
         """A run starts: follow it in the ledger until the next one, or the end."""
         self._leave()
+        self._runs.append((env, run))
         self._stop = threading.Event()
         self._watch = threading.Thread(target=self._follow, args=(env, run, tuple(tables), self._stop), daemon=True)
         self._watch.start()

@@ -191,7 +191,7 @@ def lost_now(lake: "Lake") -> Mapping[str, tuple[str, ...]]:
         whole = ""
         for step, is_relative in steps:
             whole = f"{step}{whole}"
-            if not is_relative:
+            if str(is_relative).lower() not in ("1", "true"):  # SQLite says it as text
                 break
         else:
             whole = f"{lake.data.as_posix()}/{whole}"

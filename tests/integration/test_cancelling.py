@@ -179,7 +179,12 @@ def test_interrupted_the_launch_is_cancelled_by_who_pressed_the_keys(place):
     slow(place, "function")
     with at_work(place) as process:
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
+        said = process.communicate(timeout=60)[1].splitlines()
+        assert process.returncode == 130
+    assert said[-2:] == [
+        "published before it was stopped: base/items; `mesh run` goes on from there",
+        "stopped; what was published stays",
+    ]
     env = place.env()
     told = catalog.pipeline_report(env, env.mesh.pipelines["report"])
     assert (told["state"], told["sentence"]) == ("cancelled", f"cancelled by {env.lake.author}")

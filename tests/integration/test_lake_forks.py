@@ -127,6 +127,29 @@ def test_whatever_is_done_in_a_fork_the_lakes_files_stay(lake, history, tmp_path
     } == contents
 
 
+def test_files_that_somebody_has_removed_are_missed_in_the_lake_and_in_its_forks(lake, tmp_path):
+    """Of tables as they are now: a file that only an older version names is no loss to them."""
+    versions = {}
+    with lake.session() as con:
+        for table in ("a.one", "a.two", "b.one"):
+            for number in (1, 2):
+                staged = lake.stage(con, table, f"SELECT {number} AS i")
+                versions[table] = lake.publish(con, [Publication(staged=staged, record={})], run="r", pin=0)
+    fork = lake.fork(tmp_path / "fork", versions)
+    try:
+        assert (lake.lost_now(), fork.lost_now()) == ({}, {})
+        with lake.session() as con:
+            (now,) = con.execute(
+                f"SELECT data_file FROM ducklake_list_files('mesh', 'one', schema => 'a', snapshot_version => {versions['a.one']})"
+            ).fetchone()
+        for file in (lake.data / "a").rglob("*.parquet"):
+            if "two" not in file.parts:
+                file.unlink()
+        assert lake.lost_now() == fork.lost_now() == {"a.one": (now,)}
+    finally:
+        fork.remove()
+
+
 def test_a_fork_that_is_removed_leaves_nothing(lake, history, tmp_path):
     fork = lake.fork(tmp_path / "fork", {"a.replaced": history["a.replaced"][0]})
     with fork.session() as con:
