@@ -379,7 +379,17 @@ class Wire:
         self.process.stdin.write((line if isinstance(line, str) else json.dumps(line)) + "\n")
         self.process.stdin.flush()
 
-    def ask(self, method, **told):
+    def __enter__(self):
+        """It is started already."""
+        return self
+
+    def __exit__(self, *_):
+        """Whatever became of the test, nothing of it is left."""
+        self.process.kill()
+        with self.process:
+            pass
+
+    def ask(self, method, /, **told):
         """The result of a request."""
         self.asked += 1
         self.send({"jsonrpc": "2.0", "id": self.asked, "method": method, "params": told})
@@ -389,9 +399,9 @@ class Wire:
             self.answers[answer.get("id")] = answer
         return self.answers[self.asked]["result"]
 
-    def call(self, name, **told):
+    def call(self, tool, /, **told):
         """What a tool answers."""
-        found = self.ask("tools/call", name=name, arguments=told)
+        found = self.ask("tools/call", name=tool, arguments=told)
         assert not found.get("isError"), found
         return found["structuredContent"]
 
@@ -400,20 +410,17 @@ class Wire:
         self.process.stdin.close()
         assert self.process.stdout.read() == ""
         assert self.process.wait(60) == 0
-        said = self.process.stderr.read()
-        self.process.stdout.close()
-        self.process.stderr.close()
-        return said
+        return self.process.stderr.read()
 
 
 def test_stdout_is_the_protocols_whoever_prints_and_no_engine_is_loaded(built):
     """A client that writes lines, one of which is none; code within the server that prints, also from a child that reads its stdin."""
-    wire = Wire("-c", LOUD, "mcp", "--mesh", str(built.root), "--read-only")
-    wire.send("no JSON at all")
-    assert wire.call("domains")["mesh"] == "test"
-    assert len(wire.call("sql", query="from shop.orders")["rows"]) == 3
-    assert wire.call("domains")["mesh"] == "test", "its stdin is the protocol's, too"
-    said = wire.close()
+    with Wire("-c", LOUD, "mcp", "--mesh", str(built.root), "--read-only") as wire:
+        wire.send("no JSON at all")
+        assert wire.call("domains")["mesh"] == "test"
+        assert len(wire.call("sql", query="from shop.orders")["rows"]) == 3
+        assert wire.call("domains")["mesh"] == "test", "its stdin is the protocol's, too"
+        said = wire.close()
     assert "LOADED []" in said
     assert {"a line of some code", "past Python", "a line of a child"} <= set(said.splitlines())
     assert wire.answers[1]["result"]["serverInfo"]["name"] == "mesh"
@@ -437,14 +444,15 @@ def test_what_a_domains_code_prints_is_in_its_job_and_not_in_the_protocol(built,
             return orders.aggregate("count(*) as n")
         """,
     )
-    wire = Wire(*MESH, "--mesh", str(place.root))
-    assert wire.call("describe", name="money/loud", question="how")["table"] == "money/loud"
-    job = wire.call("run", names=["money/loud"])["id"]
-    told = wire.call("jobs", id=job, wait=50)
-    assert told["state"] == "done", told
-    assert "loud is built" in json.dumps(told)
-    assert wire.call("sql", query="select count(*) from money.loud")["rows"] == [[1]]
-    wire.close()
+    with Wire(*MESH, "--mesh", str(place.root)) as wire:
+        assert wire.call("describe", name="money/loud", question="how")["table"] == "money/loud"
+        job = wire.call("run", names=["money/loud"])["id"]
+        while (told := wire.call("jobs", id=job, wait=50))["state"] == "running":
+            pass
+        assert told["state"] == "done", told
+        assert "loud is built" in json.dumps(told)
+        assert wire.call("tables", search="loud")["tables"][0]["table"] == "money/loud"
+        wire.close()
 
 
 def test_without_the_library_it_says_what_to_install(built, monkeypatch):

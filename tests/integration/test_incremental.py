@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 import dagster as dg
 import pytest
 
+from mesh_assets import catalog
+from mesh_assets.orchestration import account
 from mesh_assets.orchestration.instance import open_instance
 from mesh_assets.orchestration.load import load
 from tests.making import Place
@@ -231,3 +233,27 @@ def test_checks_of_a_partitioned_table_run_alone_with_and_without_a_partition(pl
         )
         assert done.success
         assert {(one.passed, one.partition) for one in done.get_asset_check_evaluations()} == {(True, key)}
+
+
+@pytest.mark.long
+def test_other_partitions_build_the_table_whole_and_leave_no_gap(place):
+    """A definition that changes is a change of the code: the table is exactly its partitions then, in Dagster as well."""
+    place.sql("log.daily", QUERY)
+    place.contract("log.daily", COLUMNS)
+    found = []
+    for said in ("daily, partition_by: day, start: 2026-01-02", "daily, partition_by: day, start: 2026-01-01",
+                 "weekly, partition_by: day, start: 2025-12-28", "monthly, partition_by: day, start: 2025-12-01"):  # fmt: skip
+        options(place, f"  daily: {{partitions: {said}}}\n")
+        place.run()
+        env = place.env()
+        with open_instance(env.home) as instance:
+            account.read_back(instance, env, frozenset(env.mesh.domains))
+        (row,) = (row for row in catalog.status(env)["tables"] if row["table"] == "log/daily")
+        found.append((place.rows("select count(*) from log.daily")[0][0], row["state"], row["last"]))
+    assert found == [
+        (1, "on time", "published"),
+        (2, "on time", "published"),
+        (2, "on time", "unchanged"),
+        (2, "on time", "unchanged"),
+    ]
+    assert place.run()["runs"] == []
