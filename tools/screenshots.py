@@ -1,13 +1,15 @@
-"""Pictures of the portal for the docs: `python -m tools.screenshots [--into docs/images] [--narrow DIR]`.
+"""Pictures of the portal for the docs: `python -m tools.screenshots [--into docs/images] [--narrow DIR] [--shipped DIR]`.
 
 A small mesh is built in a folder of its own, with something on every page; Chromium takes the pictures, light and dark, of
-whole pages. With `--narrow`, each page 320 pixels wide, too, for whoever looks them through: names in it are long on purpose.
+whole pages. With `--shipped`, a copy of the shipped mesh that was run, the pictures of its first page, of a domain and of the form of a test are
+taken, too. With `--narrow`, each page 320 pixels wide, too, for whoever looks them through: names in it are long on purpose.
 """
 
 import argparse
 import shutil
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
@@ -171,13 +173,24 @@ def pages(place: Place) -> dict[str, tuple[str, str]]:
     }
 
 
+SHIPPED = {
+    "portal_home": ("/mesh/", ""),
+    "portal_domain": ("/mesh/domains/customers", ""),
+    "portal_test_form": ("/mesh/domains/marketing/campaigns/tests/new?of=budget_usd&test=range", ""),
+}
+"""Of the shipped mesh."""
+TRIED = {"portal_rule_form": "5", "portal_test_form": "2800000"}
+"""Forms that are tried with this for the most that may be."""
+
+
 def take(browser: Browser, base: str, name: str, page: tuple[str, str], into: Path, *, scheme: str, width: int) -> None:
-    """One picture."""
-    context = browser.new_context(base_url=base, color_scheme=scheme, viewport={"width": width, "height": 700})  # ty: ignore
+    """One picture; of the first page, which is long, the upper part."""
+    height = 1100 if name == "portal_home" else 700
+    context = browser.new_context(base_url=base, color_scheme=scheme, viewport={"width": width, "height": height})  # ty: ignore
     shown = context.new_page()
     shown.goto(page[0], wait_until="networkidle")
-    if name == "portal_rule_form":
-        shown.locator('[name="p_most"]').fill("5")
+    if name in TRIED:
+        shown.locator('[name="p_most"]').fill(TRIED[name])
         shown.get_by_role("button", name="Try it on the data").click()
         shown.wait_for_selector("#tried")
     file = into / f"{name}_{scheme}{'' if width > 400 else '_narrow'}.png"
@@ -186,7 +199,7 @@ def take(browser: Browser, base: str, name: str, page: tuple[str, str], into: Pa
             details.evaluate("one => { one.open = true; }")
         shown.locator(page[1]).screenshot(path=file)
     else:
-        shown.screenshot(path=file, full_page=True)
+        shown.screenshot(path=file, full_page=name != "portal_home" or width < 400)
     context.close()
     if file.stat().st_size > LARGEST and width > 400:
         sys.exit(f"{file.name} has {file.stat().st_size:,} bytes, more than {LARGEST:,}")
@@ -197,21 +210,27 @@ def main() -> None:
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("--into", type=Path, default=Path("docs/images"))
     words.add_argument("--narrow", type=Path)
+    words.add_argument("--shipped", type=Path)
     given = words.parse_args()
     found = shutil.which("chromium") or shutil.which("google-chrome")
     if found is None:
         sys.exit("There is no Chromium here.")
     with tempfile.TemporaryDirectory() as folder:
         place = build(Path(folder))
-        wanted = pages(place)
-        with served(app_of(place, dagster=""), free_port()) as base, sync_playwright() as play:
-            browser = play.chromium.launch(executable_path=found, args=["--no-sandbox"])
-            for name, page in wanted.items():
-                for scheme in ("light", "dark"):
-                    take(browser, base, name, page, given.into, scheme=scheme, width=1000)
-                    if given.narrow:
-                        take(browser, base, name, page, given.narrow, scheme=scheme, width=320)
-            browser.close()
+        _all(found, place, pages(place), given.into, given.narrow)
+        if given.shipped:
+            _all(found, Place(given.shipped.resolve()), SHIPPED, given.into, given.narrow)
+
+
+def _all(chromium: str, place: Place, wanted: Mapping[str, tuple[str, str]], into: Path, narrow: Path | None) -> None:
+    with served(app_of(place, dagster=""), free_port()) as base, sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        for name, page in wanted.items():
+            for scheme in ("light", "dark"):
+                take(browser, base, name, page, into, scheme=scheme, width=1000)
+                if narrow or (name, scheme) == ("portal_home", "light"):
+                    take(browser, base, name, page, narrow or into, scheme=scheme, width=320)
+        browser.close()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from mesh_assets.account.look import look
 from mesh_assets.address import QUESTIONS, Address, NotFound
 from mesh_assets.catalog import columns, failing, profile, terms, words
 from mesh_assets.catalog.access import readers_code, whereabouts
-from mesh_assets.catalog.reports import SCHEMA_VERSION, Json, problem_json, spelt
+from mesh_assets.catalog.reports import SCHEMA_VERSION, Json, problems_of, spelt
 from mesh_assets.catalog.standing import Standing, version_of, worst
 from mesh_assets.contract import Column, Contract
 from mesh_assets.domain import Domain, Mesh, Table, Toolchain
@@ -67,11 +67,10 @@ def unread(env: Environment, standing: Standing, domain: str, table: str = "") -
     own = {name: version for name, version in sorted(standing.versions.items()) if name.startswith(f"{domain}.")}
     if table:
         own = {table: _last_of(env, domain, table, own)}
-    problems = [problem_json(problem) for problem in env.mesh.broken[domain]]
     return {
         "schema_version": SCHEMA_VERSION,
         "domain": domain,
-        "problems": problems,
+        "problems": problems_of(env.mesh, domain),
         "published": [_published(env, version, alone=bool(table)) for version in own.values()],
     }
 
@@ -505,9 +504,9 @@ def _files(record: Record) -> list[Json]:
 
 def _of(mesh: Mesh, name: str, version: int | None) -> dict[str, str]:
     """The five of an input; nothing when it is no part of the mesh any more."""
-    if name not in mesh.tables:
-        return {}
     domain, _, table = name.partition(".")
+    if name not in mesh.tables and domain not in mesh.broken:
+        return {}
     return names.urls(Address(domain=domain, table=table, version=version))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from mesh_assets.catalog import trust, words
 from mesh_assets.catalog.answers import results_over_time, summary
-from mesh_assets.catalog.reports import SCHEMA_VERSION, Json, problem_json, spelt
+from mesh_assets.catalog.reports import SCHEMA_VERSION, Json, problems_of, spelt
 from mesh_assets.catalog.standing import ORDER, Standing, worst
 from mesh_assets.domain import Mesh
 from mesh_assets.environment import Environment
@@ -180,13 +180,7 @@ def _overdue(row: Mapping[str, Any]) -> float:
 
 def broken(mesh: Mesh) -> list[Json]:
     """Domains that could not be loaded, with what is wrong, as `mesh check` says it."""
-    return [
-        {
-            "domain": name,
-            "problems": [problem_json(problem) for problem in problems],
-        }
-        for name, problems in mesh.broken.items()
-    ]
+    return [{"domain": name, "problems": problems_of(mesh, name)} for name in mesh.broken]
 
 
 def graph_of_domains(mesh: Mesh, stands: Mapping[str, str]) -> Json:

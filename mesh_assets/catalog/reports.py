@@ -7,7 +7,7 @@ from mesh_assets import graph, order, refusals
 from mesh_assets.catalog.words import times
 from mesh_assets.domain import Mesh, Table, Toolchain
 from mesh_assets.environment import Environment, never_published
-from mesh_assets.errors import Problem, UsageError, nearest
+from mesh_assets.errors import UsageError, nearest
 from mesh_assets.ledger import Attempt, Version
 
 SCHEMA_VERSION = 1
@@ -21,9 +21,10 @@ def spelt(table: str) -> str:
     return table.replace(".", "/", 1)
 
 
-def problem_json(problem: Problem) -> Json:
-    """A problem of a file, as pages and the API show it."""
-    return {"code": problem.code, "what": problem.what, "where": str(problem.where), "mend": problem.mend}
+def problems_of(mesh: Mesh, domain: str) -> list[Json]:
+    """What is wrong with a domain that could not be loaded; its domain.yaml first, for much of the rest follows from it."""
+    found = sorted(mesh.broken[domain], key=lambda problem: not problem.where.path.endswith("/domain.yaml"))
+    return [{"code": each.code, "what": each.what, "where": str(each.where), "mend": each.mend} for each in found]
 
 
 def named(mesh: Mesh, words: Sequence[str]) -> frozenset[str]:

@@ -141,7 +141,7 @@ def moment(text: str | None) -> Markup:
     """A moment as people read it, with all of it for machines."""
     if not text:
         return Markup("")
-    return Markup('<time datetime="{}" title="{} UTC">{}</time>').format(
+    return Markup('<time datetime="{}" title="{} UTC" class="one-line">{}</time>').format(
         text, text[:19].replace("T", " "), text[:16].replace("T", " ")
     )
 
