@@ -30,6 +30,11 @@ _COUNTED = {
     Kind.DUPLICATE_VALUES: "rows that share their {columns} with another row",
 }
 
+_SAID = {"condition": "{condition}", "compare_columns": "{left} {operator} {right}"}
+"""Kinds of the library that are best told by what they ask."""
+LONGEST = 120
+"""Characters of a condition that are told."""
+
 
 def broken(test: Test, failing: int, total: int) -> str:
     """How many rows break the rule, and how."""
@@ -41,6 +46,9 @@ def broken(test: Test, failing: int, total: int) -> str:
 def meaning(test: Test) -> str:
     """What is wrong with a row that fails the test, after `rows …`; for a metric, what is counted."""
     if test.kind is Kind.LIBRARY:
+        if said := _SAID.get(test.type):
+            asked = " ".join(said.format_map(test.arguments).split())
+            return f"break `{asked if len(asked) <= LONGEST else asked[:LONGEST] + '…'}`"
         return f"fail `{test.type}`" + (f" of {named(test.columns)}" if test.columns else "")
     words = _BROKEN.get(test.kind) or _COUNTED.get(test.kind, "are too few or too many")
     return words.format_map({**test.arguments, "columns": named(test.columns)})

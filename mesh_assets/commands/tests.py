@@ -129,7 +129,8 @@ def types(
             [(p.name + (" *" if p.needed else ""), p.form.value, p.help) for p in one.parameters],
         )
         typer.echo(f"\n{_example(one)}", nl=False)
-        note("* needed")
+        if any(p.needed for p in one.parameters):
+            note("* needed")
 
 
 def _offer(name: str) -> Any:  # noqa: ANN401 - the library is slow to import
@@ -203,13 +204,17 @@ def suggest(
         print_json(_suggestion(found, edit.diff if edit else ""))
     elif edit is None:
         _table(("column", "looks odd", ""), [(one.column, one.screen.label, one.what) for one in found.findings])
-        rows = [(one.name, _share(one.catches), str(one.tried), one.why) for one in found.proposals]
-        _table(("test", "catches", "held on", "why"), rows)
+        rows = [
+            (one.name, str(one.rule.get("severity", "error")), _share(one.catches), str(one.tried), one.why)
+            for one in found.proposals
+        ]
+        _table(("test", "severity", "catches", "held on", "why"), rows)
     else:
         typer.echo(edit.diff, nl=False)
     if edit is not None and not dry_run:
         kept = keep(env, chosen, edit, f"added {', '.join(one.name for one in taken)}", commit=commit, branch=branch)
-        note(f"{len(taken)} tests are in {edit.shown}{kept}; try them: mesh test try {chosen.domain}/{chosen.short}")
+        said = "1 test is" if len(taken) == 1 else f"{len(taken)} tests are"
+        note(f"{said} in {edit.shown}{kept}; now try: mesh test try {chosen.domain}/{chosen.short}")
 
 
 @tests.command(
