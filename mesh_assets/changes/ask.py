@@ -9,6 +9,8 @@ from typing import TypeVar
 from mesh_assets import deprecation
 from mesh_assets.changes import proposed as proposals
 from mesh_assets.changes.binding import Bench, DoesNotBind
+from mesh_assets.changes.byhand import Line, by_hand
+from mesh_assets.changes.byhand import to_json as by_hand_json
 from mesh_assets.changes.impact import Moved, assess
 from mesh_assets.changes.judge import Json, Report, cache_of, report, to_json
 from mesh_assets.changes.known import known_columns
@@ -37,6 +39,7 @@ class Answered:
         shims: SQL that keeps the old port alive beside its successor, by port; each binds, and gives the old columns.
         patches: Diffs for readers in SQL, by table; each binds on the new columns.
         failed: Changed tables whose own code or tests failed, by table, with why.
+        by_hand: Lines that a person has to look at, by table, where there is no patch.
         renames: Columns that are gone and look like one that is new.
     """
 
@@ -44,6 +47,7 @@ class Answered:
     shims: Mapping[str, str] = field(default_factory=dict)
     patches: Mapping[str, str] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
+    by_hand: Mapping[str, tuple[Line, ...]] = field(default_factory=dict)
     renames: tuple[Rename, ...] = ()
 
 
@@ -90,11 +94,13 @@ def ask(
             who: one for who, one in record.answers(event_id(port, moved.old, moved.new)).items() if one.holds(today)
         }
     found = report(env.mesh, proposed.columns, proposed.start, runs=runs, answers=answers, verdicts=verdicts)
+    offered = _patches(env, proposed, [each.table for each in verdicts if each.hit])
     return Answered(
         report=found,
         shims=_shims(env.mesh, proposed),
-        patches=_patches(env, proposed, [each.table for each in verdicts if each.hit]),
+        patches=offered,
         failed=failed,
+        by_hand=by_hand(env.mesh, proposed.start, verdicts, offered),
         renames=tuple(renames.values()),
     )
 
@@ -132,6 +138,7 @@ def told(
     report = to_json(answered.report, base="" if port else base or "HEAD")
     report["renames"] = renames_json(answered.renames, env.mesh)
     report |= {"shims": _spelt(answered.shims), "patches": _spelt(answered.patches), "failed": _spelt(answered.failed)}
+    report["by_hand"] = by_hand_json(answered.by_hand)
     today = datetime.now(UTC).date()
     ending = [
         deprecation.deprecated(env.mesh, env.mesh.tables[name]) for name in change.start if name in env.mesh.tables

@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
-from mesh_assets.changes.impact import Evidence, Verdict, assess, moved, said
+from mesh_assets.changes.impact import Evidence, Verdict, assess, moved
 from mesh_assets.changes.judge import cache_of, report
 from mesh_assets.changes.known import known_columns
 from mesh_assets.changes.lineage import Over
 from mesh_assets.changes.model import Change
 from mesh_assets.changes.record import Answer, ChangeRecord, Event
+from mesh_assets.changes.words import said
 from mesh_assets.domain import Table
 from mesh_assets.environment import Environment
 

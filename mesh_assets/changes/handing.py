@@ -1,18 +1,18 @@
-"""Whether a reader only hands a column on, or does with it what cannot fail: then no value of it can stop the reader.
+"""Whether a reader only hands a column on, and which of its tests may see other values of it.
 
-Copying a value neither fails nor loses rows. Grouping by it, counting it, writing it as text never fails either, though there
-may be other rows then. Who reads what comes out is asked in turn.
+Copying a value neither fails nor loses rows. What more is done with it `following` says. Who reads what comes out is asked in turn.
 """
 
+import re
 from collections.abc import Iterator
-from enum import StrEnum
 from functools import lru_cache
 from typing import TypeGuard
 
+from mesh_assets.changes.following import News, Rows
 from mesh_assets.changes.lineage import Known, Lineage, SqlglotError, exp, parse
 from mesh_assets.changes.model import Change, Kind
 from mesh_assets.changes.texts import Text
-from mesh_assets.contract import Contract, Test
+from mesh_assets.contract import Contract, Severity, Test
 from mesh_assets.contract import Kind as Asks
 
 LOOSER = frozenset({Kind.NULL_ALLOWED, Kind.VALUES_ADDED, Kind.RANGE_WIDENED, Kind.FORMAT_REMOVED})
@@ -22,13 +22,15 @@ OF_VALUES = frozenset(
     | {Asks.MIN_LENGTH, Asks.MAX_LENGTH, Asks.REFERENCE, Asks.REQUIRED}
 )
 """Rules that look at one value at a time: without them there may be other values, and no other rows."""
-TOTAL = (exp.Alias, exp.Paren, exp.Upper, exp.Lower, exp.Trim, exp.Length, exp.DPipe, exp.TryCast, exp.RowNumber)
-"""What has an answer for every value of every type. Comparing has not: DuckDB casts text to a number for it."""
-OF_ROWS = (exp.Group, exp.Order, exp.Ordered, exp.Distinct, exp.Window, exp.Count, exp.Min, exp.Max, exp.AnyValue)
-"""The same, of many rows."""
-CONDITIONS = (exp.Not, exp.And, exp.Or, exp.Where, exp.Having, exp.Qualify)
 OF_SHAPE = frozenset({Asks.COLUMNS, Asks.TYPES, Asks.ROW_COUNT})
 """Tests that no value can fail."""
+OF_ONE_ROW = frozenset(
+    {Asks.REQUIRED, Asks.MINIMUM, Asks.MAXIMUM, Asks.EXCLUSIVE_MINIMUM, Asks.EXCLUSIVE_MAXIMUM}
+    | {Asks.MULTIPLE_OF, Asks.PATTERN, Asks.FORMAT, Asks.MIN_LENGTH, Asks.MAX_LENGTH, Asks.REFERENCE}
+)
+"""Tests that look at one row at a time: they fail by what is in it, not by which others there are."""
+OF_REPETITION = frozenset({Asks.UNIQUE, Asks.PRIMARY_KEY})
+"""Tests that hold for some of the rows where they hold for all."""
 
 
 def is_looser(change: Change) -> bool:
@@ -36,6 +38,35 @@ def is_looser(change: Change) -> bool:
     if change.kind in (Kind.RULE_REMOVED, Kind.RULE_LOOSENED):
         return change.asks in OF_VALUES and bool(change.columns)
     return change.kind in LOOSER and bool(change.columns)
+
+
+def news_of(change: Change) -> News:
+    """What a looser promise lets in."""
+    no_value = change.kind is Kind.NULL_ALLOWED or change.asks in (Asks.NULL_VALUES, Asks.REQUIRED)
+    return News.NULLS if no_value else News.VALUES
+
+
+def notices(test: Test, made: frozenset[str], rows: Rows) -> bool:
+    """Whether a test may fail where these columns have other values, which are in small letters, and the rows are so."""
+    if test.severity is not Severity.ERROR or test.kind in (Asks.COLUMNS, Asks.TYPES):
+        return False
+    if test.kind is Asks.ROW_COUNT:
+        return rows is not Rows.SAME
+    if test.kind is Asks.SQL and rows is Rows.SAME:
+        return _names_any(str(test.arguments.get("query", "")), made)
+    if not test.columns or rows is Rows.OTHER or any(column.lower() in made for column in test.columns):
+        return True
+    if rows is Rows.SAME or test.kind in OF_ONE_ROW:
+        return False
+    return rows is Rows.ONES or test.kind not in OF_REPETITION
+
+
+def _names_any(query: str, columns: frozenset[str]) -> bool:
+    """Whether a rule's own query may look at one of these columns."""
+    rest = re.sub(r"count\s*\(\s*\*\s*\)", "", query.lower())
+    return (
+        "*" in rest or "columns" in rest or any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", rest) for name in columns)
+    )
 
 
 def only_hands_on(text: Text | None, read: Lineage, port: str, column: str) -> bool:
@@ -51,19 +82,6 @@ def _is_proven(text: Text | None, read: Lineage, port: str) -> TypeGuard[Text]:
 def _selects(text: Text) -> tuple[str, ...]:
     """A table's SELECT, and those that it reads by name: a name of one of them may be any other's."""
     return (text.sql, *(part.sql for part in text.parts.values()))
-
-
-class Work(StrEnum):
-    """What a SELECT does with a column, as far as its values matter."""
-
-    VALUES = "values"  # what comes out of it may have other values, in the same rows
-    ROWS = "rows"  # there may be other rows
-    UNSURE = "unsure"  # it may fail
-
-
-def worked(text: Text | None, read: Lineage, port: str, column: str) -> Work:
-    """Whether what a table's SQL does with a column of an input may fail by its values."""
-    return _worked(_selects(text), column.lower()) if _is_proven(text, read, port) else Work.UNSURE
 
 
 def sees(contract: Contract | None, columns: frozenset[str]) -> bool:
@@ -88,7 +106,18 @@ def _worked_on(selects: tuple[str, ...]) -> "frozenset[str] | _Everything":
     copies = [copy for tree in trees for copy in _copies(tree)]
     renamed = {(node.name.lower(), alias.lower()) for node, alias in copies if alias}
     copied = {id(node) for node, _ in copies}
-    found = {node.name.lower() for tree in trees for node in tree.find_all(exp.Column) if id(node) not in copied}
+    left_out = {
+        id(name)
+        for tree in trees
+        for star in tree.find_all(exp.Star)
+        for name in star.args.get("except_") or star.args.get("except") or ()
+    }
+    found = {
+        node.name.lower()
+        for tree in trees
+        for node in tree.find_all(exp.Column)
+        if id(node) not in copied and id(node) not in left_out
+    }
     found |= {
         name.name.lower() for tree in trees for join in tree.find_all(exp.Join) for name in join.args.get("using") or ()
     }
@@ -104,62 +133,6 @@ def _parsed(selects: tuple[str, ...]) -> tuple[exp.Expr, ...]:
     except (SqlglotError, ValueError, RecursionError):
         return ()
     return tuple(each[0] for each in found) if all(len(each) == 1 for each in found) else ()
-
-
-@lru_cache(maxsize=4_000)
-def _worked(selects: tuple[str, ...], column: str) -> Work:
-    trees = _parsed(selects)
-    if not trees or any(_is_unsure(node) for tree in trees for node in tree.walk()):
-        return Work.UNSURE
-    nodes = [node for tree in trees for node in tree.find_all(exp.Column)]
-    names = {column}
-    while more := {_projected(node) for node in nodes if node.name.lower() in names} - names - {""}:
-        names |= more
-    found = {_work_of(node) for node in nodes if node.name.lower() in names}
-    if any(tree.find(exp.Group, exp.Distinct) for tree in trees):  # perhaps by this column, which a `*` brings along
-        found.add(Work.ROWS)
-    return max(found, key=tuple(Work).index, default=Work.VALUES)
-
-
-def _is_unsure(node: exp.Expr) -> bool:
-    if isinstance(node, exp.Group | exp.Distinct):
-        return False
-    if isinstance(node, exp.Star):
-        return any(node.args.get(key) for key in ("replace", "rename"))
-    return _is_unclear(node) or (isinstance(node, exp.Join) and bool(node.args.get("using")))
-
-
-def _projected(column: exp.Column) -> str:
-    """The name that what is made of a column is given, in small letters; empty where it is given none."""
-    node: exp.Expr = column
-    while node.parent is not None and not isinstance(node.parent, exp.Query):
-        node = node.parent
-    return node.alias_or_name.lower() if isinstance(node, exp.Alias | exp.Column) else ""
-
-
-def _work_of(column: exp.Column) -> Work:
-    """What is done with one mention of a column, up to the SELECT in which it stands."""
-    work, node, is_condition = Work.VALUES, column.parent, False
-    while node is not None and not isinstance(node, exp.Select):
-        if isinstance(node, exp.Is) and isinstance(node.expression, exp.Null):
-            is_condition = True
-        elif isinstance(node, CONDITIONS):
-            if not is_condition:
-                return Work.UNSURE  # text that is taken for true or false
-            work = Work.ROWS
-        elif isinstance(node, OF_ROWS):
-            work = Work.ROWS
-        elif not isinstance(node, TOTAL) and not (isinstance(node, exp.Cast) and _is_text(node)):
-            return Work.UNSURE
-        node = node.parent
-    above = node.parent if node is not None else column
-    while isinstance(above, exp.Subquery | exp.SetOperation):
-        above = above.parent
-    return work if isinstance(above, exp.CTE | exp.From | exp.Join | None) else Work.UNSURE
-
-
-def _is_text(cast: exp.Cast) -> bool:
-    return cast.to.this in (exp.DataType.Type.VARCHAR, exp.DataType.Type.TEXT) and not cast.to.expressions
 
 
 def _copies(tree: exp.Expr) -> Iterator[tuple[exp.Column, str]]:

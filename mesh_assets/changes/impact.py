@@ -5,6 +5,7 @@ a change goes on beyond a table only by the columns that it gives, and by what n
 it keeps its last version, and nobody behind it is hit.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -12,12 +13,16 @@ from pathlib import Path
 
 from mesh_assets.changes import model
 from mesh_assets.changes.binding import Bench, DoesNotBind, Found, staged
-from mesh_assets.changes.handing import Work, is_looser, only_hands_on, sees, worked
-from mesh_assets.changes.lineage import Columns, Known, Lineage, Over, Spot, lineage
+from mesh_assets.changes.following import News, Rows, followed, repeated
+from mesh_assets.changes.handing import is_looser, news_of, notices, only_hands_on, sees
+from mesh_assets.changes.lineage import Columns, Known, Lineage, Over, Source, Spot, lineage, mentioned
 from mesh_assets.changes.model import MEANINGS, Change, Effect, Kind, bound_is_wider
 from mesh_assets.changes.shape import ColumnShape, Shape, of_contract, shape_of
 from mesh_assets.changes.texts import Text, text_of
-from mesh_assets.contract import Contract
+from mesh_assets.changes.widths import within
+from mesh_assets.changes.words import said
+from mesh_assets.contract import Contract, Test
+from mesh_assets.contract import Kind as Asks
 from mesh_assets.domain import Mesh, Table
 from mesh_assets.errors import Place
 
@@ -27,6 +32,10 @@ STRUCTURE = frozenset(
 )
 GONE = frozenset({Kind.COLUMN_REMOVED, Kind.COLUMN_RENAMED, Kind.COLUMN_SPLIT, Kind.COLUMN_MERGED})
 TYPES = frozenset({Kind.TYPE_WIDENED, Kind.TYPE_NARROWED, Kind.TYPE_CHANGED})
+
+
+_MISSES = re.compile(r"\b(left|right|full|asof|positional|rollup|cube|grouping|by\s+name)\b")
+"""Words of SQL after which a column may have no value in a row, though its own table has one in all of its rows."""
 
 
 class Verdict(StrEnum):
@@ -238,20 +247,13 @@ class _Assessment:
         if change.columns and not used and change.kind not in (Kind.COLUMN_ADDED, Kind.REQUIRED_COLUMN_ADDED):
             return
         spot = next((use.columns[column.lower()] for column in used if column.lower() in use.columns), read.where)
+        if not change.columns and (text := text_of(self.mesh, table)) is not None:
+            spot = mentioned(text, port)
         assumed = use.known is Known.ASSUMED
         if change.kind in STRUCTURE:
             yield from self._structure(table, change, read, spot, failed, assumed=assumed, starred=use.starred)
         elif MEANINGS[change.kind].decided == "use":
-            handed = {column.lower() for column in used} <= use.starred if change.columns else False
-            if handed and (
-                change.kind is Kind.TYPE_CHANGED or not use.starred.intersection(_promised(table), map(str.lower, used))
-            ):
-                # A `*` hands it on, and nobody has promised it: whoever reads it there is asked. Or it is promised of a type:
-                # that it comes as another one is told of what comes out.
-                return
-            verdict = Verdict.UNKNOWN if assumed else Verdict.BREAKING
-            why = f"{_reads(change, assumed=assumed)}, and no test sees it: {said(change)}"
-            yield _Finding(verdict, _at(spot, why, change), silent=True)
+            yield from self._by_use(table, port, change, read, spot, used, bound=failed is None)
         elif failed is not None and change.kind in TYPES:
             yield _Finding(Verdict.BREAKING, _at(spot, f"does not bind any more: {failed}", change))
         elif change.kind is Kind.TYPE_WIDENED:
@@ -259,41 +261,143 @@ class _Assessment:
         else:
             yield self._by_values(table, port, change, read, spot)
 
+    def _by_use(
+        self, table: Table, port: str, change: Change, read: Lineage, spot: Spot, used: Sequence[str], *, bound: bool
+    ) -> Iterator[_Finding]:
+        """What no test sees hits whoever uses it; what is only handed on is told of what comes out."""
+        if _is_given_up(change) and (found := self._by_repetition(table, port, change, read, spot)) is not None:
+            yield found
+            return
+        use = read.uses[port]
+        assumed = use.known is Known.ASSUMED
+        handed = {column.lower() for column in used} <= use.starred if change.columns else False
+        if change.kind is Kind.TYPE_CHANGED and (handed or self._keeps_types(table, port, used, read)):
+            return  # it comes out as another type: that is told of what comes out
+        if handed and not use.starred.intersection(_promised(table), map(str.lower, used)):
+            return  # a `*` hands it on, and nobody has promised it: whoever reads it there is asked
+        if change.kind is Kind.TYPE_CHANGED and bound and _compares_alike(change) and not assumed:
+            why = f"{_reads(change, assumed=False)}, and {said(change)}; its own tests on such rows decide"
+            yield _Finding(Verdict.UNKNOWN, _at(spot, why, change))
+            return
+        verdict = Verdict.UNKNOWN if assumed else Verdict.BREAKING
+        why = f"{_reads(change, assumed=assumed)}, and no test sees it: {said(change)}"
+        yield _Finding(verdict, _at(spot, why, change), silent=True)
+
     def _by_values(self, table: Table, port: str, change: Change, read: Lineage, spot: Spot) -> _Finding:
         """There may be other values in what it reads: whether that matters."""
         if self._only_hands_on(table, port, change, read):
             why = f"{_reads(change, assumed=False)}: {said(change)}; it hands the values on, and tests none of them"
             return _Finding(Verdict.COMPATIBLE, _at(spot, why, change))
-        if (work := self._cannot_fail(table, port, change, read)) is not Work.UNSURE:
-            what = "other values may come out" if work is Work.VALUES else "other rows may come out"
+        if (rows := self._cannot_fail(table, port, change, read)) is not None:
+            what = "other values may come out" if rows is Rows.SAME else "other rows may come out"
             why = f"{_reads(change, assumed=False)}: {said(change)}; {what}, of which nothing is promised or tested"
             return _Finding(Verdict.COMPATIBLE, _at(spot, why, change))
         assumed = read.uses[port].known is Known.ASSUMED
         why = f"{_reads(change, assumed=assumed)}: {said(change)}; its own tests on such rows decide"
         return _Finding(Verdict.UNKNOWN, _at(spot, why, change))
 
+    def _by_repetition(self, table: Table, port: str, change: Change, read: Lineage, spot: Spot) -> _Finding | None:
+        """Rows of a key may come more than once: whether that matters to who takes every row by itself; None where it does silently."""
+        text, use = text_of(self.mesh, table), read.uses.get(port)
+        if text is None or text.incremental or use is None or use.known is not Known.PROVEN:
+            return None
+        rows = repeated(text, table, self.columns)
+        if rows is None or rows is Rows.OTHER:
+            return None
+        contract, entry = table.contract, self.mesh.port(table.domain, port)
+        sees_it = [
+            one for one in (contract, entry.contract if entry else None)
+            if one is not None and (one.schemas or any(notices(test, frozenset(), rows) for test in one.tests))
+        ]  # fmt: skip
+        if sees_it:
+            why = f"{_reads(change, assumed=False)}: {said(change)}; its own tests on such rows decide"
+            return _Finding(Verdict.UNKNOWN, _at(spot, why, change))
+        why = f"{_reads(change, assumed=False)}: {said(change)}; it takes every row by itself, and promises no key"
+        return _Finding(Verdict.COMPATIBLE, _at(spot, why, change))
+
+    def _keeps_types(self, table: Table, port: str, columns: Sequence[str], read: Lineage) -> bool:
+        """Whether these columns are only handed on, and the contract says as which types: what comes out is cast to them."""
+        wanted = {column.lower() for column in columns}
+        made = {name for name, sources in read.outputs.items() if any((port, column) in sources for column in wanted)}
+        return made <= _promised(table) and self._copies(table, port, columns, read)
+
+    def _copies(self, table: Table, port: str, columns: Sequence[str], read: Lineage) -> bool:
+        """Whether all that is done with these columns is to hand them on as they are."""
+        text = text_of(self.mesh, table)
+        return bool(columns) and all(only_hands_on(text, read, port, column) for column in columns)
+
     def _only_hands_on(self, table: Table, port: str, change: Change, read: Lineage) -> bool:
         """Whether no value of the changed columns can make the table fail: its readers are asked, it is not."""
         if not is_looser(change):
             return False
-        entry, text = self.mesh.port(table.domain, port), text_of(self.mesh, table)
+        entry = self.mesh.port(table.domain, port)
         asked = entry.contract if entry else None
         columns = frozenset(column.lower() for column in change.columns)
         made = {name for name, sources in read.outputs.items() if any((port, column) in sources for column in columns)}
         if sees(asked, columns) or sees(table.contract, frozenset(made)):
             return False
-        return all(only_hands_on(text, read, port, column) for column in columns)
+        return self._copies(table, port, change.columns, read)
 
-    def _cannot_fail(self, table: Table, port: str, change: Change, read: Lineage) -> Work:
-        """What a table that promises nothing does with such values, where no value can stop it."""
-        entry = self.mesh.port(table.domain, port)
+    def _cannot_fail(self, table: Table, port: str, change: Change, read: Lineage) -> Rows | None:
+        """What becomes of a table's rows where no such value can stop it: neither in its SQL, nor in a test; None where one may."""
+        entry, text = self.mesh.port(table.domain, port), text_of(self.mesh, table)
         columns = frozenset(column.lower() for column in change.columns)
-        if not is_looser(change) or table.contract is not None:
-            return Work.UNSURE
-        if entry is not None and sees(entry.contract, columns):
-            return Work.UNSURE
-        text = text_of(self.mesh, table)
-        return max((worked(text, read, port, column) for column in columns), key=tuple(Work).index)
+        use = read.uses.get(port)
+        if text is None or text.incremental or use is None or use.known is not Known.PROVEN:
+            return None
+        if change.asks == Asks.ROW_COUNT and change.kind in (Kind.RULE_REMOVED, Kind.RULE_LOOSENED):
+            rows = repeated(text, table, self.columns)
+            rows = Rows.OTHER if rows is Rows.SAME else rows  # the least of none is null
+            asks = entry is not None and entry.contract is not None and bool(entry.contract.tests)
+            return None if rows is None or asks or self._tests_see(table, port, change, read, rows) else rows
+        if not is_looser(change) or (entry is not None and sees(entry.contract, columns)):
+            return None
+        news = news_of(change)
+        found = [followed(text, table, self.columns, column, news) for column in sorted(columns)]
+        if None in found:
+            return None
+        rows = max((one for one in found if one is not None), default=Rows.SAME)
+        return None if self._tests_see(table, port, change, read, rows) else rows
+
+    def _tests_see(self, table: Table, port: str, change: Change, read: Lineage, rows: Rows) -> bool:
+        """Whether a test of the table may fail by such values: of what they come out in, or of rows that are others now."""
+        contract = table.contract
+        if contract is None:
+            return False
+        columns = frozenset(column.lower() for column in change.columns)
+        made = {name for name, sources in read.outputs.items() if any((port, column) in sources for column in columns)}
+        if contract.schemas or not read.outputs:
+            return True
+        if news_of(change) is News.VALUES and not self._fits(
+            table, frozenset(made) if rows is not Rows.OTHER else None
+        ):
+            return True
+        promised = of_contract(contract)
+        given = {name: self._given(source) for name, source in read.copies.items()}
+        may_be_missing = rows is Rows.OTHER and _MISSES.search(_all_sql(text_of(self.mesh, table))) is not None
+
+        def holds(test: Test, column: str) -> bool:
+            if may_be_missing and test.kind in (Asks.REQUIRED, Asks.NULL_VALUES):
+                return False
+            return _is_promised(test, promised.names.get(column.lower()), given.get(column.lower()))
+
+        seeing = [test for test in contract.tests if notices(test, frozenset(made), rows)]
+        return not all(test.columns and all(holds(test, column) for column in test.columns) for test in seeing)
+
+    def _fits(self, table: Table, made: frozenset[str] | None) -> bool:
+        """Whether what comes out has its place in the types of the contract, whatever it is; `made`: these columns alone."""
+        bound = {name.lower(): kind for name, kind in self._bound_before(table)}
+        kept = {c.name.lower(): c.type for c in table.contract.columns} if table.contract else {}
+        wanted = [name for name in kept if made is None or name in made]
+        fine = (model.Width.SAME, model.Width.NARROWED)
+        return all(name in bound and model.width(kept[name], bound[name]) in fine for name in wanted)
+
+    def _given(self, source: Source) -> ColumnShape | None:
+        """What is promised now of a column that is copied."""
+        name, column = source
+        moved = self.state.get(name)
+        shape = moved.new if moved is not None else shape_of(self.mesh.tables[name])
+        return shape.names.get(column)
 
     def _structure(
         self,
@@ -379,10 +483,23 @@ class _Assessment:
                 and was[name] != now[name]
                 and model.width(column.type, now[name]) not in (model.Width.SAME, model.Width.NARROWED)
             ):
-                if model.width(was[name], now[name]) is model.Width.NARROWED:
+                if model.width(was[name], now[name]) is model.Width.NARROWED or self._is_within(
+                    column.type, name, read
+                ):
                     continue
                 why = f"`{column.name}` comes as {now[name]} and is kept as {column.type}; its own tests on such rows decide"
                 yield _Finding(Verdict.UNKNOWN, replace(_at(_spot(column.where), why, change), test="types"))
+
+    def _is_within(self, kept: str, name: str, read: Lineage) -> bool:
+        """Whether a copy has its place in a smaller type, by the limits that are promised of it."""
+        given = self._given(read.copies[name]) if name in read.copies else None
+        if given is None:
+            return False
+        if given.allowed:
+            return all(within(kept, given.type, value, value) for value in given.allowed)
+        if given.minimum is None or given.maximum is None:
+            return False
+        return within(kept, given.type, given.minimum[0], given.maximum[0])
 
     def _bound_before(self, table: Table) -> Found:
         text = text_of(self.mesh, table)
@@ -444,49 +561,76 @@ class _Assessment:
 
     def _unguarded(self, table: Table, ports: Sequence[str], read: Lineage) -> Iterator[Change]:
         """What may be in its rows now, where no contract of its own says what is in that column."""
-        promised = _promised(table)
         for port in ports:
             for change in self.state[port].changes:
-                if MEANINGS[change.kind].backward is Effect.COMPATIBLE or change.kind in GONE:
-                    continue
-                told = replace(change, port=table.name)
-                use = read.uses.get(port)
-                if use is not None and change.columns and not any(use.reads(column) for column in change.columns):
-                    continue
-                if not read.outputs:
-                    if not promised:
-                        yield replace(told, columns=())
-                    continue
-                if self._cannot_fail(table, port, change, read) is Work.ROWS:
-                    yield replace(told, columns=())
-                for name, sources in read.outputs.items():
-                    if name not in promised and any((port, column.lower()) in sources for column in change.columns):
-                        yield replace(told, columns=(name,))
+                if MEANINGS[change.kind].backward is Effect.BREAKING and change.kind not in GONE:
+                    yield from self._goes_on(table, port, change, read)
+
+    def _goes_on(self, table: Table, port: str, change: Change, read: Lineage) -> Iterator[Change]:
+        """A change of an input, as those see it who read the table."""
+        told, promised, use = replace(change, port=table.name), _promised(table), read.uses.get(port)
+        if use is not None and change.columns and not any(use.reads(column) for column in change.columns):
+            return
+        if not read.outputs:
+            if not promised:
+                yield replace(told, columns=())
+            return
+        if _is_given_up(change):
+            if self._repeats(table):
+                yield replace(told, columns=())
+            return
+        if self._cannot_fail(table, port, change, read) not in (None, Rows.SAME):
+            yield replace(told, columns=())
+        for name, sources in read.outputs.items():
+            if name not in promised and any((port, column.lower()) in sources for column in change.columns):
+                yield replace(told, columns=(name,))
+
+    def _repeats(self, table: Table) -> bool:
+        """Whether rows may come out of a table more than once where they come in so, and no test of its own keeps them apart."""
+        text = text_of(self.mesh, table)
+        held = {test.kind for test in table.contract.tests} if table.contract else set()
+        if text is None or held & {Asks.UNIQUE, Asks.PRIMARY_KEY}:
+            return False
+        return repeated(text, table, self.columns) is not Rows.SAME
+
+
+def _is_given_up(change: Change) -> bool:
+    """Whether a key is promised no longer, and no other is: with another key a row may be another thing."""
+    return change.kind is Kind.KEY_CHANGED and not change.after
+
+
+def _compares_alike(change: Change) -> bool:
+    """Whether a number is one still, or a time: it is compared and added up as before, though digits may be lost."""
+    families = (r"DECIMAL|DOUBLE|FLOAT|U?(TINY|SMALL|BIG|HUGE)?INT", r"DATE|TIMESTAMP")
+    return any(all(re.match(family, one) for one in (change.before, change.after)) for family in families)
+
+
+def _is_promised(test: Test, asked: ColumnShape | None, given: ColumnShape | None) -> bool:
+    """Whether the column that comes in as it is keeps a test by what its own owner promises."""
+    if asked is None or given is None or not given.promised:
+        return False
+    match test.kind:
+        case Asks.REQUIRED | Asks.NULL_VALUES:
+            return not given.nullable
+        case Asks.MINIMUM | Asks.EXCLUSIVE_MINIMUM:
+            return given.minimum is not None and not bound_is_wider(asked.minimum, given.minimum, low=True)
+        case Asks.MAXIMUM | Asks.EXCLUSIVE_MAXIMUM:
+            return given.maximum is not None and not bound_is_wider(asked.maximum, given.maximum, low=False)
+        case Asks.INVALID_VALUES:
+            return asked.allowed is not None and given.allowed is not None and set(given.allowed) <= set(asked.allowed)
+        case Asks.PATTERN | Asks.FORMAT:
+            return bool(asked.format) and asked.format == given.format
+    return False
 
 
 def _promised(table: Table) -> frozenset[str]:
     return frozenset(column.name.lower() for column in table.contract.columns) if table.contract else frozenset()
 
 
-def _all_sql(text: Text) -> str:
+def _all_sql(text: Text | None) -> str:
+    if text is None:
+        return ""
     return " ".join([text.sql, text.incremental, *(_all_sql(part) for part in text.parts.values())]).lower()
-
-
-def said(change: Change) -> str:
-    """A change in words, for a person."""
-    names = ", ".join(f"`{name}`" for name in change.columns)
-    match change.kind:
-        case Kind.COLUMN_REMOVED:
-            return f"{names} is gone"
-        case Kind.COLUMN_RENAMED:
-            return f"{names} is called `{change.after}` now"
-        case Kind.COLUMN_SPLIT | Kind.COLUMN_MERGED:
-            return f"{names} became {change.after}"
-        case Kind.COLUMN_ADDED | Kind.REQUIRED_COLUMN_ADDED:
-            return f"{names} is new"
-    what = str(change.kind).replace("_", " ")
-    subject = names or (f"`{change.name}`" if change.name else "the table")
-    return f"{what} of {subject} ({change.before or 'nothing'} → {change.after or 'nothing'})"
 
 
 def _reads(change: Change, *, assumed: bool) -> str:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from mesh_assets.changes import model
+from mesh_assets.changes.byhand import by_hand
+from mesh_assets.changes.byhand import to_json as by_hand_json
 from mesh_assets.changes.impact import Evidence, Moved, TableVerdict, Verdict, assess, weakest, worst
 from mesh_assets.changes.known import known_columns
 from mesh_assets.changes.likeness import by_rows
@@ -382,7 +384,9 @@ def _refusals(
             renames = by_rows(env, port, (moved.old, moved.new), relations[port]) if possible(moved.changes) else ()
             offered = "".join(f"\n    {one.asks} {one.why}. {one.mend(table)}" for one in renames)
             refused[port] = why + offered
-            record.propose(id_, port, run, to_json(found) | {"renames": renames_json(renames, env.mesh)})
+            lines = by_hand_json(by_hand(env.mesh, alone, verdicts, ()))
+            told = {"renames": renames_json(renames, env.mesh), "by_hand": lines}
+            record.propose(id_, port, run, to_json(found) | told)
     return refused
 
 

@@ -24,6 +24,7 @@ with warnings.catch_warnings():  # see reading/sqlread.py
     warnings.simplefilter("ignore", DeprecationWarning)
     from sqlglot import exp, parse
     from sqlglot.errors import SqlglotError
+    from sqlglot.optimizer.annotate_types import annotate_types
     from sqlglot.optimizer.qualify import qualify
     from sqlglot.optimizer.scope import Scope, traverse_scope
     from sqlglot.schema import MappingSchema
@@ -166,9 +167,52 @@ def expressions(mesh: Mesh, table: Table, columns: Columns) -> dict[str, str]:
     return found | {name: ".".join(source) for name, source in copies.items()}
 
 
+def typed(text: Text, table: Table, columns: Columns) -> exp.Expr:
+    """The tree of a text, its parts put in as CTEs, every column with its table and every expression with its type where that is known.
+
+    Args:
+        columns: Of its inputs, with their types.
+
+    Raises:
+        Unresolved: sqlglot cannot follow it.
+    """
+    tree = _parsed(text.sql)
+    if not isinstance(tree, exp.Query):
+        raise Unresolved("no query")
+    inner = [(name, _parsed(part.sql)) for name, part in text.parts.items()]
+    if inner:
+        own = tree.args.get("with_")
+        parts = [
+            exp.CTE(this=query, alias=exp.TableAlias(this=exp.to_identifier(f"{CTE}{name}"))) for name, query in inner
+        ]
+        tree.set("with_", exp.With(expressions=[*parts, *(own.expressions if own else ())]))
+        for node in tree.find_all(exp.Table):
+            if node.db == CTE:
+                node.set("db", None)
+                if not node.alias:
+                    node.set("alias", exp.TableAlias(this=exp.to_identifier(node.name)))
+                node.set("this", exp.to_identifier(f"{CTE}{node.name}"))
+    tree = _qualified(tree, columns, table)
+    try:
+        return annotate_types(tree, schema=_schema(columns), dialect="duckdb")
+    except (SqlglotError, ValueError, RecursionError, AttributeError, KeyError, TypeError, IndexError) as error:
+        raise Unresolved(str(error)) from None
+
+
+def _schema(columns: Columns, kind: str = "") -> MappingSchema:
+    """Tables and their columns, in small letters, each of its type or all of one."""
+    schema: dict[str, Any] = {}
+    for name, found in columns.items():
+        domain, _, short = name.partition(".")
+        schema.setdefault(domain.lower(), {})[short.lower()] = {
+            column.lower(): kind or type_ for column, type_ in found
+        }
+    return MappingSchema(schema, dialect="duckdb", normalize=False)
+
+
 def _python(table: Table, where: Spot) -> Lineage:
     uses = {
-        name: Use(table=name, known=Known.DECLARED, columns={column.lower(): where for column in table.columns[name]})
+        name: Use(table=name, known=Known.DECLARED, columns=_written(table, table.columns[name], where))
         if name in table.columns
         else Use(table=name, known=Known.ASSUMED)
         for name in table.inputs
@@ -176,6 +220,28 @@ def _python(table: Table, where: Spot) -> Lineage:
     return Lineage(
         uses=uses, where=where, why="" if set(table.columns) >= set(table.inputs) else "it has no `columns=`"
     )
+
+
+def _written(table: Table, columns: Iterable[str], where: Spot) -> dict[str, Spot]:
+    """Where a function's columns are written, from its decorator on; else its own place."""
+    try:
+        lines = table.path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return {column.lower(): where for column in columns}
+    found = {}
+    for column in columns:
+        spots = (
+            Spot(where.path, number, hit.start() + 1)
+            for number, line in enumerate(lines, 1)
+            if number >= where.line and (hit := _word(column).search(line))
+        )
+        found[column.lower()] = next(spots, where)
+    return found
+
+
+def mentioned(text: Text, table: str) -> Spot:
+    """Where a text names a table first."""
+    return _nearest(text.path, text.source.splitlines(), table.partition(".")[2], 1)
 
 
 def _assumed(table: Table, where: Spot, why: str) -> Lineage:
@@ -385,15 +451,11 @@ def _pivoted(tree: exp.Expr) -> list[exp.Expr]:
 
 
 def _qualified(tree: exp.Expr, columns: Columns, table: Table) -> exp.Expr:
-    schema: dict[str, Any] = {}
-    for name, found in columns.items():
-        domain, _, short = name.partition(".")
-        schema.setdefault(domain.lower(), {})[short.lower()] = {column.lower(): "VARCHAR" for column, _ in found}
     try:
         tree = _placed(tree, table, columns)
         return qualify(
             tree,
-            schema=MappingSchema(schema, dialect="duckdb", normalize=False),
+            schema=_schema(columns, "VARCHAR"),
             dialect="duckdb",
             validate_qualify_columns=False,
             quote_identifiers=False,

@@ -8,6 +8,7 @@ from mesh_assets import deprecation
 from mesh_assets.authoring import dumped, editor
 from mesh_assets.changes import dbtfiles
 from mesh_assets.changes.binding import Bench
+from mesh_assets.changes.byhand import naming
 from mesh_assets.changes.impact import Moved, moved
 from mesh_assets.changes.judge import cache_of
 from mesh_assets.changes.known import known_columns
@@ -194,8 +195,10 @@ def _code(
         mend = f"Read `{ending.successor}` there" + "".join(
             f", `{name}` for `{before}`" for before, name in renamed.items()
         )
+        lines = [line for table in by_hand for line in naming(mesh, table, renamed)]
+        places = "".join(f"\n    {one.path}:{one.line}: {one.text}" for one in lines)
         raise UsageError(
-            f"{listed} {'is' if len(by_hand) == 1 else 'are'} not in SQL: a person has to change it\n    {mend}."
+            f"{listed} {'is' if len(by_hand) == 1 else 'are'} not in SQL: a person has to change it\n    {mend}.{places}"
         )
     kept = _kept(renamed)
     if any(table.toolchain is Toolchain.DBT for table in tables):

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mesh_assets import deprecation
-from mesh_assets.changes.judge import SCHEMA_VERSION, change_json
+from mesh_assets.changes.judge import SCHEMA_VERSION, change_json, needed
 from mesh_assets.changes.model import Change
 from mesh_assets.changes.record import ChangeRecord
 from mesh_assets.environment import Environment
@@ -17,6 +17,7 @@ def listed(env: Environment, record: ChangeRecord) -> Json:
     """Every change, proposed ones first, newest first."""
     events = record.events()
     published = {event.id for event in events}
+    asked = {one.id for one in record.proposals()}
     rows = [
         {
             "id": p.id,
@@ -36,7 +37,7 @@ def listed(env: Environment, record: ChangeRecord) -> Json:
             "at": event.at,
             "version": event.version,
             "state": event.moment if event.moment == "outside" else "published",
-            "changes": [_change(env, change) for change in event.changes],
+            "changes": [_change(env, change, asked=event.id in asked) for change in event.changes],
         }
         for event in reversed(events)
     ]
@@ -75,7 +76,7 @@ def shown(env: Environment, record: ChangeRecord, id_: str) -> Json:
         for a in answers.values()
     ]
     changes = (
-        [_change(env, change) for change in events[-1].changes]
+        [_change(env, change, asked=proposal is not None) for change in events[-1].changes]
         if events
         else proposal.report["changes"]
         if proposal
@@ -90,6 +91,7 @@ def shown(env: Environment, record: ChangeRecord, id_: str) -> Json:
         "changes": changes,
         "readers": list(proposal.report["readers"]) if proposal else [],
         "renames": list(proposal.report.get("renames", ())) if proposal else [],
+        "by_hand": dict(proposal.report.get("by_hand", {})) if proposal else {},
         "answers": [
             {
                 "reader": a.reader,
@@ -109,10 +111,12 @@ def _at(entry: Json) -> str:
     return entry["at"]
 
 
-def _change(env: Environment, change: Change) -> Json:
+def _change(env: Environment, change: Change, *, asked: bool) -> Json:
+    """A change that was published: where nobody had to be asked, it hit nobody."""
     table = env.mesh.tables.get(change.port)
     mode = table.port.compatibility if table and table.port else "backward"
-    return change_json(change) | {"effect": str(change.effect(mode)), "semver": str(change.step(mode))}
+    step = change.step(mode) if asked else needed([change], mode, ())
+    return change_json(change) | {"effect": str(change.effect(mode)), "semver": str(step)}
 
 
 def _spelt(table: str) -> str:

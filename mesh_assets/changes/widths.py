@@ -1,6 +1,7 @@
 """How one type stands to another: does every value of the one have its place in the other?"""
 
 import re
+from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
 
@@ -16,6 +17,7 @@ RANGES = {name: (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for name, bits in _BIT
     f"U{name}": (0, 2**bits - 1) for name, bits in _BITS.items()
 }
 _DECIMAL = re.compile(r"(?:DECIMAL|NUMERIC|DEC)(?:\((\d+)(?:,(\d+))?\))?")
+_QUOTED = re.compile(r'"([A-Z_][A-Z0-9_]*)"')
 _EXACT = {"FLOAT": 2**24, "DOUBLE": 2**53}  # whole numbers up to here are all there
 
 
@@ -42,12 +44,28 @@ def canonical(type_: str) -> str:
 
 def width(old: str, new: str) -> Width:
     """How `new` stands to `old`."""
-    before, after = canonical(old), canonical(new)
+    # DuckDB quotes every field that is a word of SQL, a contract those that need it.
+    before, after = (_QUOTED.sub(r"\1", canonical(kind)) for kind in (old, new))
     if before == after:
         return Width.SAME
     if _holds(after, before):
         return Width.WIDENED
     return Width.NARROWED if _holds(before, after) else Width.OTHER
+
+
+def within(kept: str, given: str, low: str, high: str) -> bool:
+    """Whether every value of the type `given` between two limits is one of `kept`."""
+    kept, given = canonical(kept), canonical(given)
+    ends = [Decimal(limit) for limit in (low, high) if re.fullmatch(r"-?\d+(\.\d+)?", limit)]
+    if len(ends) < 2 or not (given in RANGES or given.startswith("DECIMAL")):  # noqa: PLR2004 - both ends
+        return False
+    scale = _decimal(given)[1] if given.startswith("DECIMAL") else 0
+    if kept in RANGES:
+        return scale == 0 and RANGES[kept][0] <= min(ends) and max(ends) <= RANGES[kept][1]
+    if kept.startswith("DECIMAL"):
+        p, s = _decimal(kept)
+        return scale <= s and max(map(abs, ends)) < 10 ** (p - s)
+    return False
 
 
 def _holds(wide: str, narrow: str) -> bool:

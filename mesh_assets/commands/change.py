@@ -22,6 +22,7 @@ Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="Kept with the a
 def list_(mesh: MeshDir = None, *, as_json: AsJson = False) -> None:
     """Changes that wait for their readers, then those that were published, newest first."""
     from mesh_assets.changes.pages import listed
+    from mesh_assets.changes.words import from_json, said
 
     env, record = _open(mesh)
     report = listed(env, record)
@@ -29,7 +30,7 @@ def list_(mesh: MeshDir = None, *, as_json: AsJson = False) -> None:
         print_json(report)
         return
     for item in report["changes"]:
-        kinds = ", ".join(f"{c['kind']} {c['column'] or ''}".strip() for c in item["changes"][:4])
+        kinds = "; ".join(said(from_json(change)) for change in item["changes"][:4])
         more = f" and {len(item['changes']) - 4} more" if len(item["changes"]) > 4 else ""  # noqa: PLR2004 - a line
         version = f"version {item['version']}" if item["version"] else ""
         typer.echo(f"{item['id']}  {item['at'][:16]}  {item['state']:9}  {item['port']}  {version}  {kinds}{more}")
@@ -43,6 +44,8 @@ def list_(mesh: MeshDir = None, *, as_json: AsJson = False) -> None:
 def show(id_: Id, mesh: MeshDir = None, *, as_json: AsJson = False) -> None:
     """One change: what it is, what it means for whom, who was told when, who has said what."""
     from mesh_assets.changes.pages import named, shown
+    from mesh_assets.changes.words import from_json, meant, said
+    from mesh_assets.commands.impact import by_hand_lines
 
     env, record = _open(mesh)
     report = shown(env, record, named(record, id_))
@@ -51,13 +54,16 @@ def show(id_: Id, mesh: MeshDir = None, *, as_json: AsJson = False) -> None:
         return
     typer.echo(f"{report['id']}  {report['port']}  {report['state']}")
     for change in report["changes"]:
-        typer.echo(f"    {change['kind']}  {change['column'] or ''}  {change['from'] or ''} → {change['to'] or ''}")
+        verdicts = {reader["verdict"] for reader in report["readers"]}
+        typer.echo(f"    {said(from_json(change))}\n        {meant(change, '', verdicts)}")
     for item in report["renames"]:
         typer.echo(f"{item['asks']} {item['why']}.\n    {item['mend']}")
     for reader in report["readers"]:
         typer.echo(f"{reader['domain']}: {reader['verdict']} ({reader['known']})")
         for item in reader["evidence"]:
             typer.echo(f"    {item['path']}:{item['line']}:{item['column']}: {item['why']}")
+    for line in by_hand_lines(report["by_hand"]):
+        typer.echo(line)
     for entry in report["timeline"]:
         typer.echo(f"{entry['at'][:19]}  {entry['what']}")
 

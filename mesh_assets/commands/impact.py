@@ -1,5 +1,6 @@
 """`mesh impact`: what a change does to those who read it, before it is made."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 from xml.sax.saxutils import escape, quoteattr
 
@@ -48,8 +49,7 @@ def impact(
     )
     {"json": print_json, "github": _github, "junit": _junit, "text": lambda told: _text(told, answered)}[shown](report)
     gone = any(report["removed_ports_read_by"].values())
-    unread = any(item["read_by"] for item in report["unread"].values())
-    raise typer.Exit(1 if answered.report.breaks or answered.failed or gone or unread else 0)
+    raise typer.Exit(1 if answered.report.breaks or answered.failed or gone or report["unread"] else 0)
 
 
 def _text(told: dict[str, Any], answered: "Answered") -> None:
@@ -97,19 +97,22 @@ def print_reader(reader: dict[str, Any]) -> None:
 def _unread(domain: str, item: dict[str, Any]) -> str:
     """What is said of a domain that cannot be loaded any more."""
     readers = ", ".join(item["read_by"])
-    hurt = f"what becomes of its ports is not known to {readers}" if readers else "nobody else reads it"
-    return f"{domain}: cannot be loaded as its files are now; {hurt}"
+    hurt = (
+        f"what becomes of its ports is not known to {readers}"
+        if readers
+        else "nobody else reads it, and nothing of it is built"
+    )
+    return f"{domain}: cannot be loaded as its files are now, see `mesh check`; {hurt}"
 
 
 def _changes(told: dict[str, Any]) -> None:
     """What has changed, what may be a new name, and what ends."""
+    from mesh_assets.changes.words import from_json, meant, said
+
     for change in told["changes"]:
-        about = f" `{change['column'] or change['rule']}`" if change["column"] or change["rule"] else ""
-        words = " → ".join(filter(None, (change["from"], change["to"])))
-        kind = change["kind"].replace("_", " ")
-        typer.echo(
-            f"{change['port']}: {kind}{about}{f' ({words})' if words else ''}: {change['effect']}, a {change['semver']} step"
-        )
+        verdicts = {reader["verdict"] for reader in told["readers"]}
+        mode = next((one["compatibility"] for one in told["versions"] if one["port"] == change["port"]), "")
+        typer.echo(f"{change['port']}: {said(from_json(change))}\n    {meant(change, mode, verdicts)}")
     for item in told["renames"]:
         typer.echo(f"{item['port']}: {item['asks']} {item['why']}.\n    {item['mend']}")
     for item in told["deprecated"]:
@@ -125,17 +128,31 @@ def _next(told: dict[str, Any], answered: "Answered") -> None:
         )
     for name, why in told["failed"].items():
         typer.echo(f"\n{name} itself fails: {why}")
+    needed = {version["port"]: version["needed"] for version in told["versions"]}
     for name, text in told["shims"].items():
+        if needed.get(name) != "major":
+            continue  # nobody would need it
         typer.echo(f"\nA shim that keeps {name} alive beside its next version:\n{text}")
     for name, text in told["patches"].items():
         typer.echo(f"\nA patch for {name}:\n{text}")
+    for line in by_hand_lines(told["by_hand"]):
+        typer.echo(line)
     if hurt := [reader.domain for reader in answered.report.readers if reader.verdict == "breaking"]:
         typer.echo(
-            f"\nTo go on: change {' and '.join(dict.fromkeys(hurt))} in the same commit; or give the new version a name of its "
+            f"\nTo go on: change {', '.join(dict.fromkeys(hurt))} in the same commit; or give the new version a name of its "
             "own and keep the old one; or run it: it is held, and they are asked (`mesh change list`)."
         )
     if any(reader.verdict == "unknown" for reader in answered.report.readers):
         note("unknown: the readers' own tests can tell: --run")
+
+
+def by_hand_lines(found: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
+    """What a person has to look at, table by table."""
+    for name, lines in found.items():
+        yield f"\nTo be changed by hand, for {name}:"
+        for line in lines:
+            new = f" (now `{line['becomes']}`)" if line["becomes"] else ""
+            yield f"    {line['path']}:{line['line']}: `{line['column']}`{new} in: {line['text']}"
 
 
 def _github(told: dict[str, Any]) -> None:

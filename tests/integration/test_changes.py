@@ -146,7 +146,7 @@ def test_what_no_test_sees_stays_a_warning_of_the_reader_until_it_has_answered(p
     env = place.env()
     found = compatible(env, "stats", "crm.people", today=today)
     assert (found.fine, found.built, str(found.verdict)) == (False, True, "breaking")
-    assert found.why.startswith("breaking, and no test sees it: unit changed of `grade`")
+    assert found.why.startswith("breaking, and no test sees it: `grade` is in points now")
     assert found.evidence[0].path == "domains/stats/sql/grades.sql"
     assert compatible(env, "mail", "crm.people", today=today).fine  # it does not read it
     answer = Answer(id=found.change, reader="stats", answer="waive", who="ann", why="soon", until="2030-01-31")

@@ -6,10 +6,12 @@ import threading
 from contextlib import closing
 
 import pytest
+from typer.testing import CliRunner
 
 from mesh_assets.changes import record as records
 from mesh_assets.changes.ask import told
 from mesh_assets.changes.record import Answer
+from mesh_assets.cli import app
 from mesh_assets.errors import ConfigError
 from tests.integration.test_changes import COLUMNS, ROWS, built, place, record
 
@@ -87,6 +89,10 @@ def test_a_change_that_makes_a_cycle_is_named_and_nothing_hangs(place):
     place.sql(PEOPLE, f"select t.* from {ROWS} join mail.letters using (id)")
     with pytest.raises(ConfigError, match="M405"):
         told(place.env(), base="HEAD")
+    words = ["impact", "--base", "HEAD", "--mesh", str(place.root)]
+    result = CliRunner().invoke(app, words, env={"MESH_HOME": str(place.root / ".mesh")})
+    assert result.exit_code == 1
+    assert "tables feed each other: " in result.stdout
 
 
 def test_the_last_answer_counts_whatever_the_clock_says(place, monkeypatch):

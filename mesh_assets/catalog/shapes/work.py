@@ -95,6 +95,16 @@ class Happened(TypedDict):
     what: str
 
 
+class ByHand(TypedDict):
+    """A line of a reader's code that names a column which is not what it was; `becomes`: its new name, else empty."""
+
+    path: str
+    line: int
+    column: str
+    becomes: str
+    text: str
+
+
 class OneChange(TypedDict):
     """One change: what it is, for whom it breaks, who was told when, who has answered."""
 
@@ -106,6 +116,7 @@ class OneChange(TypedDict):
     changes: list[Change]
     readers: list[Hit]
     renames: list[dict[str, Any]]
+    by_hand: dict[str, list[ByHand]]
     answers: list[Answered]
     timeline: list[Happened]
     waits_for: list[str]
