@@ -190,6 +190,20 @@ def test_code_that_does_not_load_is_said_by_all_that_tell_how_the_mesh_stands(pl
     assert (status["broken"], status["incidents"]) == ([], [])
 
 
+@pytest.mark.parametrize("only", [None, "finance"])
+def test_a_location_tells_which_of_its_domains_did_not_load(place, only):
+    """Also where nobody has typed `mesh run`, and where the domain is all that the location has."""
+    code = "import mesh_assets\nimport no_such_module\n\n\n@mesh_assets.table(inputs=['shop.orders'])\ndef seen(orders):\n    return orders\n"
+    place.write("domains/finance/assets.py", code)
+    definitions = load(place.root, only=only, settings=place.settings).definitions
+    with open_instance(place.root / ".mesh") as instance:
+        sensor = definitions.get_repository_def().get_sensor_def(f"{only or 'mesh'}__account")
+        sensor(dg.build_sensor_context(instance=instance, definitions=definitions))
+    status = catalog.status(place.env())
+    assert [each["domain"] for each in status["broken"]] == ["finance"]
+    assert [each["kind"] for each in status["incidents"]] == ["broken"]
+
+
 def test_a_broken_domain_that_others_read_leaves_their_jobs_to_them(place):
     """The jobs hold what could be loaded."""
     place.domain("shop", "outputs:\n  - port: orders\n  - port: sales\n")
