@@ -326,6 +326,10 @@ def _bar(step: Mapping, whole: float) -> Text:
     )
 
 
+TOLD = {"opened": "that it is there", "reads": "what it reads", "closed": "that it is over"}
+"""What a notice says, by its word."""
+
+
 def incidents_list(items: Sequence[Mapping]) -> None:
     """Incidents, each with what others read meanwhile and whom it was told to."""
     console = _stdout()
@@ -342,10 +346,10 @@ def incidents_list(items: Sequence[Mapping]) -> None:
         if item["waiting"]:
             console.print(Text(f"  still to catch up: {', '.join(item['waiting'])}", style="dim"), soft_wrap=True)
         for told in item.get("told", ()):
-            how = f"by {told['channel']}" if told["channel"] else "on record"
+            how = f" by {told['channel']}" if told["channel"] else ", on record only"
             state = f", not sent: {told['error']}" if told["error"] else "" if told["sent"] else ", to be sent"
             console.print(
-                Text(f"  {told['domain']} told of `{told['word']}` {how}, {_minute(told['at'])}{state}", style="dim")
+                Text(f"  {told['domain']} is told {TOLD[told['word']]}{how}, {_minute(told['at'])}{state}", style="dim")
             )
 
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from mesh_assets import graph
-from mesh_assets.domain import Mesh, Pipeline
+from mesh_assets.domain import Mesh, Pipeline, Toolchain
 from mesh_assets.ledger import Attempt
 from mesh_assets.order import Standing, Why
 
@@ -127,13 +127,16 @@ def latest(mesh: Mesh, pipeline: Pipeline, by: datetime | None, seconds: Mapping
     """
     if by is None:
         return {}
-    found = dict.fromkeys(scope(mesh, pipeline), by)
-    for name in reversed(found):
-        found[name] -= timedelta(seconds=seconds.get(name, 0.0))  # until here it was when it must have ended
-        for item in (*mesh.tables[name].inputs, *mesh.tables[name].references):
-            if item in found:
-                found[item] = min(found[item], found[name])
-    return found
+    ends, begins = dict.fromkeys(scope(mesh, pipeline), by), {}
+    for name in reversed(ends):
+        table = mesh.tables[name]
+        begins[name] = ends[name] - timedelta(seconds=seconds.get(name, 0.0))
+        for item in (*table.inputs, *table.references):
+            if item in ends:  # the tables of one dbt project are built together, and each is told the time of all
+                together = table.toolchain is mesh.tables[item].toolchain is Toolchain.DBT
+                together = together and table.domain == mesh.tables[item].domain
+                ends[item] = min(ends[item], ends[name] if together else begins[name])
+    return begins
 
 
 def critical_path(pipeline: Pipeline, steps: Sequence[Step]) -> tuple[str, ...]:

@@ -65,13 +65,24 @@ def is_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     if run.status in (dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED):
         return False
     if GRPC not in run.tags:
-        return False
+        return _was_never_launched(instance, run)
     address = json.loads(run.tags[GRPC])
     if _server_is_gone(address):
         return True
     # A server of a fixed address comes back there after a kill, and knows nothing of what the one before it had started.
     # One that started the worker ends its run itself.
     return _was_handed_over(instance, run) and not _has_worker(run, address)
+
+
+def _was_never_launched(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether the daemon was killed between taking a run out of the queue and keeping which code server is to start it.
+
+    Dagster's own launcher keeps that first; others keep other things, and may take their time.
+    """
+    from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
+
+    waits = run.status in (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING)
+    return waits and isinstance(instance.run_launcher, DefaultRunLauncher) and _is_old(instance, run)
 
 
 def _server_is_gone(address: Mapping[str, object]) -> bool:
@@ -91,8 +102,11 @@ def _server_is_gone(address: Mapping[str, object]) -> bool:
 
 def _was_handed_over(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     """Whether a code server must know of the run by now: the address is kept a moment before the server is asked to start it."""
-    if run.status is not dg.DagsterRunStatus.STARTING:
-        return True
+    return run.status is not dg.DagsterRunStatus.STARTING or _is_old(instance, run)
+
+
+def _is_old(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether nothing has become of a run for longer than it takes to hand it over."""
     record = instance.get_run_record_by_id(run.run_id)
     return record is not None and time.time() - record.update_timestamp.timestamp() > HANDED_OVER
 

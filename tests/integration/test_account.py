@@ -3,6 +3,7 @@
 import http.server
 import json
 import re
+import textwrap
 import threading
 import time
 from dataclasses import replace
@@ -19,6 +20,7 @@ from mesh_assets import catalog
 from mesh_assets.account import notices, record
 from mesh_assets.account.incidents import Incident, Reads
 from mesh_assets.account.look import look
+from mesh_assets.account.states import State
 from mesh_assets.address import NotFound
 from mesh_assets.catalog import account
 from mesh_assets.commands import account as commands
@@ -289,6 +291,65 @@ def test_a_domain_that_cannot_be_loaded_is_one_incident(place):
     (place.root / "domains/shop/domain.yaml").write_text(text)
     place.run()
     assert open_ones(place) == []
+
+
+@pytest.mark.long
+def test_each_state_comes_about_in_a_real_mesh(tmp_path):
+    """One mesh in which one run, and then new data, bring a table into each of them; `tests/unit/test_states.py` has what goes first."""
+    place = Place(tmp_path)
+    tables = """
+    tables:
+      prompt: {expected_by: "07:00 UTC"}
+      planned: {automation: "0 5 1 1 *"}
+      by_day: {partitions: daily, partition_by: day, start: 2026-01-01}
+    """
+    sources = "inputs: [{source: raw/a.csv, as: a}, {source: raw/absent.csv, as: absent}]\n"
+    place.domain("s", sources + "outputs: [{port: b}]\n" + textwrap.dedent(tables))
+    place.domain("r", "inputs: [{port: s.b, contract: in_b.odcs.yaml}]\n")
+    place.write("domains/s/raw/a.csv", "n\n1\n")
+    place.contract("s.a", {"n": "BIGINT"})
+    place.contract("s.absent", {"n": "BIGINT"})
+    place.sql("s.waits", "select n from s.absent")
+    place.sql("s.b", "select n from s.a")
+    place.contract("s.b", {"n": "BIGINT"})
+    place.contract("r.b", {"n": "BIGINT; logicalTypeOptions: {maximum: 1}"}, name="in_b")
+    place.sql("r.refuses", "select n from s.b")
+    place.sql("s.fails", "select case when max(n) > 1 then error('too many') end as x from s.a")
+    place.sql("s.joined", "select b.n, f.x from s.b b, s.fails f")
+    place.sql("s.tested", "select n from s.a")
+    place.contract("s.tested", {"n": "BIGINT; logicalTypeOptions: {maximum: 1}"})
+    place.sql("s.warned", "select n from s.a")
+    warns = "- {type: library, metric: rowCount, mustBeGreaterThan: 5, severity: warning, name: some_rows}"
+    place.contract("s.warned", {"n": "BIGINT"}, quality=warns)
+    for name in ("prompt", "planned"):
+        place.sql(f"s.{name}", "select 1 as n")
+    place.sql("s.by_day", "select getvariable('partition_start')::date as day")
+    place.contract("s.by_day", {"day": "DATE"})
+    place.run()
+    place.write("domains/s/raw/a.csv", "n\n1\n2\n")
+    place.run()
+    place.sql("s.planned", "select 2 as n")
+    env = place.env()
+    record.observe(env.ledger.store, "gaps", {"s.by_day": ["2026-01-05"]})
+
+    def states(**when):
+        return {name: str(status.state) for name, status in look(env, **when).statuses.items()}
+
+    found = states()
+    assert found == {
+        "s.a": "on time", "s.absent": "missing", "s.waits": "input not ready", "s.b": "on time", "r.refuses": "held",
+        "s.fails": "failed", "s.joined": "out of sequence", "s.tested": "failed tests", "s.warned": "passed with warnings",
+        "s.prompt": "on time", "s.planned": "upcoming", "s.by_day": "incomplete",
+    }  # fmt: skip
+    later = look(env).statuses["s.prompt"].due + timedelta(hours=25)  # what came today is here for the first of these
+    with env.ledger.lease(["s.prompt", "s.b"], "run"):
+        at_work, over_time = states(), states(now=later)
+    assert (at_work["s.b"], over_time["s.prompt"], states(now=later)["s.prompt"]) == (
+        "running",
+        "late end",
+        "late start",
+    )
+    assert {*found.values(), at_work["s.b"], over_time["s.prompt"], states(now=later)["s.prompt"]} == {*map(str, State)}
 
 
 def heard(place, domain, at, since=""):

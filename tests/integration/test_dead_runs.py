@@ -81,6 +81,25 @@ def test_where_nobody_listens_nobody_works(instance):
     assert not progress.is_dead(instance, run_of(instance, port, dg.DagsterRunStatus.NOT_STARTED))
 
 
+def test_a_run_that_was_taken_out_of_the_queue_and_handed_to_nobody_is_ended(place, instance, monkeypatch):
+    """The daemon was killed in between: no code server is known to it, and none ever will be."""
+    run = instance.add_run(dg.DagsterRun(job_name="job", status=STARTING))
+    assert not progress.is_dead(instance, run), "it is taken out just now"
+    monkeypatch.setattr(progress, "HANDED_OVER", -1.0)
+    others = [
+        instance.add_run(dg.DagsterRun(job_name="job", status=status))
+        for status in (STARTED, dg.DagsterRunStatus.NOT_STARTED)
+    ]
+    assert not any(progress.is_dead(instance, other) for other in others)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(instance), "run_launcher", property(lambda _: object()))
+        assert not progress.is_dead(instance, run), "who starts pods keeps no address of a code server"
+    suspects, ended = end_dead_runs(instance, place.env(), suspects=[])
+    assert (run.run_id in suspects, ended) == (True, [])
+    end_dead_runs(instance, place.env(), suspects=suspects)
+    assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
+
+
 def test_a_server_that_does_not_answer_is_taken_to_have_it(instance, monkeypatch):
     monkeypatch.setattr(progress, "ANSWER", 1.0)
     with socket.socket() as deaf:

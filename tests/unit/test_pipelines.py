@@ -104,6 +104,11 @@ def test_when_each_must_have_begun_is_counted_back_from_the_deadline():
         "a.raw": 41, "b.left": 6, "b.right": 31, "c.report": 1,
     }  # fmt: skip
     assert pipelines.latest(MESH, DASHBOARD, None, seconds) == {}
+    # A dbt project is built as a whole: each of its tables took what all of them took.
+    project = {name: replace(MESH.tables[name], toolchain=Toolchain.DBT) for name in ("b.left", "b.right")}
+    project["b.right"] = replace(project["b.right"], inputs=("a.raw", "b.left"))
+    found = pipelines.latest(replace(MESH, tables=MESH.tables | project), DASHBOARD, by, {**seconds, "b.left": 30})
+    assert {(by - found[name]).total_seconds() for name in project} == {31}
 
 
 def test_what_was_up_to_date_is_waited_for_by_nobody():
