@@ -108,7 +108,7 @@ class Column:
 
     Attributes:
         type: DuckDB's name of the type, as in `DECIMAL(10,2)`; what the lake stores.
-        masked: Its values are shown to nobody: classified `restricted` or `confidential`, or tagged `pii`.
+        masked: Its values are shown to nobody: see `masks`, or tagged `pii`.
         null_meaning: What it says when there is no value: `customProperties`, `nullMeaning`.
         came_from: Columns of an earlier version that it replaces: `customProperties`, `cameFrom`.
     """

@@ -30,6 +30,7 @@ from mesh_assets.audit.words import broken, demanded, named
 from mesh_assets.audit.words import measured as told
 from mesh_assets.contract import Contract, Kind, Severity, Test
 from mesh_assets.errors import UsageError, nearest
+from mesh_assets.numerals import many
 
 METRICS = (Kind.ROW_COUNT, Kind.NULL_VALUES, Kind.MISSING_VALUES, Kind.INVALID_VALUES, Kind.DUPLICATE_VALUES)
 CHEAP = frozenset(
@@ -383,7 +384,7 @@ class _Audit:
             msg = f"column {named(column.name for column in declared if column not in present)} is missing"
             raise CannotAnswer(msg)
         said = [f"`{name}` is {self.types[name].name}, not {expected[name]}" for name in wrong]
-        said += [f"{self.lost[name]:,} values of `{name}` cannot be read as {expected[name]}" for name in lost]
+        said += [f"{many(self.lost[name], 'value')} of `{name}` cannot be read as {expected[name]}" for name in lost]
         failing = len(wrong) + sum(self.lost[name] for name in lost)
         message = "; ".join(said) + "." if said else "Every column has its type."
         rows = [self.masked(row) for name in lost for row in self.lost_sample.get(name, ())]

@@ -1,4 +1,4 @@
-"""Pages of a mesh in trouble, in a real browser: a table is held, an incident and a kitchen are open, a change waits, a job runs."""
+"""Pages of a mesh in trouble, in a real browser: a table is held, an incident and a kitchen are open, a change waits, a domain is broken."""
 
 import json
 import subprocess
@@ -7,6 +7,8 @@ from urllib.request import urlopen
 
 import pytest
 
+from mesh_assets.account import access
+from mesh_assets.address import parse
 from mesh_assets.kitchen.api import Kitchen
 from mesh_assets.running import run_pipeline
 from tests.browser.conftest import OPENED, violations
@@ -27,6 +29,10 @@ def place(tmp_path_factory) -> Place:
          "buyer": "VARCHAR; classification: restricted", "note": "VARCHAR"},
         quality="- {id: by_hand, metric: rowCount, mustNotBe: 7, description: Seven is bad luck.}\n",
     )  # fmt: skip
+    made.domain("torn", "outputs: [{port: one}]\n")
+    made.contract("torn.one", {"n": "BIGINT"})
+    made.sql("torn.one", "select 1::bigint as n")
+    made.run("torn")
     run_pipeline(made.env(), "monthly", settings=made.settings, progress=Quiet())
     for words in (("init", "-q"), ("add", "."), ("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "a")):
         subprocess.run(["git", *words], cwd=made.root, check=True)
@@ -43,6 +49,10 @@ def place(tmp_path_factory) -> Place:
     made.sql("money.revenue", "select sum(amount)::bigint as total from shop.orders")
     made.write("domains/shop/raw/orders.csv", "id,amount,buyer,note\n1,5000,x,a\n2,20,x,b\n")
     assert made.statuses()["shop/orders"] == "held"
+    env = made.env()
+    asked = [access.ask(env, parse(env.mesh, to), who="Ann", why="To count.") for to in ("shop/orders", "shop")]
+    access.answer(env, asked[0].id, "grant", who="Bo", why="You are in.")
+    made.write("domains/torn/domain.yaml", "domain: torn\ninpts: []\n")
     return made
 
 
@@ -70,6 +80,7 @@ def paths(base) -> list[str]:
     shop = ("what", "where", "when", "with", "how", "tests")
     return [
         "/mesh/", "/mesh/status", "/mesh/incidents", "/mesh/changes", "/mesh/kitchens", "/mesh/pipelines", *found,
+        "/mesh/access", "/mesh/domains/torn", "/mesh/domains/torn/one/what", "/mesh/domains/shop/orders/tests/suggest",
         "/mesh/domains/shop", *(f"/mesh/domains/shop/orders/{word}" for word in shop),
         "/mesh/domains/shop/orders/tests/change?name=by_hand", "/mesh/domains/money/revenue/when", "/mesh/domains/money/revenue@1/what",
     ]  # fmt: skip

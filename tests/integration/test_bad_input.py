@@ -190,7 +190,7 @@ def test_a_column_that_changes_its_type_is_found(place, promised):
     report = rows_of(place.run())
     held = "shop/raw_orders" if promised else "shop/orders"
     assert report[held]["status"] == "held"
-    assert "types failed (1 values of `id` cannot be read as BIGINT.)" in report[held]["message"]
+    assert "types failed (1 value of `id` cannot be read as BIGINT)" in report[held]["message"]
     assert place.rows("select count(*), min(id) from shop.orders") == KEPT
     item = next(item for item in place.test("shop") if item["name"] == "types" and item["status"] == "fail")
     assert (item["table"], item["failing_rows"]) == (held, 1)

@@ -105,7 +105,7 @@ def test_a_steward_finds_the_domain_that_fails_reads_why_adds_a_test_and_mends_b
     # Dagster has it as a check, without a restart.
     page.get_by_role("link", name="How", exact=True).click()
     page.locator('main a[href$="/assets/marketing/campaigns"]').first.click()
-    page.get_by_role("link", name="Checks").first.click()
+    page.get_by_role("tab", name="Checks").click()
     for _ in range(40):
         if page.get_by_text("budget_usd__range").count():
             break

@@ -3,6 +3,8 @@
 import duckdb
 import pytest
 
+from mesh_assets.contract import Column
+from mesh_assets.kitchen.opening import is_named
 from mesh_assets.lake.masking import can_mask, masked
 
 KEY = "0123456789abcdef"
@@ -53,3 +55,18 @@ def test_nothing_stays_nothing(kind):
 
 def test_what_has_no_form_cannot_be_masked():
     assert not any(map(can_mask, ("BLOB", "INTEGER[]", "STRUCT(a INTEGER)", "HUGEINT")))
+
+
+@pytest.mark.parametrize(
+    ("classification", "tags", "named"),
+    [
+        ("strictly confidential", (), True),
+        ("Confidential", (), True),
+        ("non-confidential", (), False),
+        ("internal", ("HR",), True),
+        ("internal", ("hr-data",), False),
+    ],
+)
+def test_a_policy_names_a_column_by_a_tag_or_a_word_of_its_classification(classification, tags, named):
+    column = Column(name="a", type="VARCHAR", classification=classification, tags=tags)
+    assert is_named(column, {"confidential", "hr"}) is named
