@@ -260,13 +260,17 @@ def close(
     *,
     force: Annotated[bool, typer.Option("--force", help="Although it holds what was never promoted.")] = False,
     keep_branch: Annotated[bool, typer.Option("--keep-branch", help="Keep its git branch.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Leave nothing of a kitchen: no branch, no work tree, no folder, no schema."""
     from mesh_assets.kitchen.closing import close as end
 
     where = production(mesh)
     end(where.root, where.settings, name, force=force, keep_branch=keep_branch)
-    note(f"Kitchen {name} is closed; nothing of it is left.")
+    if as_json:
+        print_json({"schema_version": 1, "kitchen": name, "closed": True, "kept_branch": keep_branch})
+    else:
+        note(f"Kitchen {name} is closed; nothing of it is left{' but its branch' * keep_branch}.")
 
 
 def _print_synthetic(told: "Json") -> None:

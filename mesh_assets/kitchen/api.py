@@ -238,24 +238,10 @@ class Kitchen:
         """Publish exactly what was tested, and merge the code. What a kill left half done is finished."""
         started = time.monotonic()
         target, kitchen, records = self.target(), self.environment(), self.records()
-        row = records.get(self.name)
-        if dry_run:
-            if row is None:
-                raise UsageError(f"kitchen `{self.name}` is not on record\n    Open it again.")
-            found = promoting.standing(kitchen, self.site, records)
-            if found is None:
-                planned = promoting.plan(target, kitchen, self.site, row, waive=waive, pr=pr)
-                foreseen = promoting.foreseen(planned)
-                found = promoting.Promoted(
-                    refused=planned.refused,
-                    tables=foreseen,
-                    left=planned.left,
-                    replayed=tuple(sorted(planned.features)),
-                )
-        else:
-            found = promoting.promote(target, kitchen, self.site, records, waive=waive, pr=pr)
-            if not found.refused:
-                self.tell(target)
+        with target.lake.at_hand(), kitchen.lake.at_hand():
+            found = self._promoted(target, kitchen, records, waive=waive, pr=pr, dry_run=dry_run)
+        if not dry_run and not found.refused:
+            self.tell(target)
         return {
             "schema_version": 1,
             "kitchen": self.name,
@@ -273,6 +259,24 @@ class Kitchen:
             "rows_rewritten": found.rewritten,
             "seconds": round(time.monotonic() - started, 3),
         }
+
+    def _promoted(
+        self, target: Environment, kitchen: Environment, records: Records, *, waive: str, pr: bool, dry_run: bool
+    ) -> promoting.Promoted:
+        row = records.get(self.name)
+        if dry_run:
+            if row is None:
+                raise UsageError(f"kitchen `{self.name}` is not on record\n    Open it again.")
+            if done := promoting.standing(kitchen, self.site, records):
+                return done
+            planned = promoting.plan(target, kitchen, self.site, row, waive=waive, pr=pr)
+            return promoting.Promoted(
+                refused=planned.refused,
+                tables=promoting.foreseen(planned),
+                left=planned.left,
+                replayed=tuple(sorted(planned.features)),
+            )
+        return promoting.promote(target, kitchen, self.site, records, waive=waive, pr=pr)
 
     def revert(self, *, downstream: bool = False, dry_run: bool = False, code: bool = True) -> Json:
         """Undo its last promotion."""
@@ -341,7 +345,8 @@ def revert(
 ) -> Json:
     """The JSON of `mesh kitchen revert`."""
     started = time.monotonic()
-    found = reverting.revert(env, records, name, downstream=downstream, dry_run=dry_run, code=code)
+    with env.lake.at_hand():
+        found = reverting.revert(env, records, name, downstream=downstream, dry_run=dry_run, code=code)
     why = "a later version was built on it: --downstream takes that back, too"
     return {
         "schema_version": 1,

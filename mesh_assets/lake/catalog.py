@@ -208,6 +208,11 @@ class SqliteCatalog:
             yield
 
     @contextmanager
+    def at_hand(self) -> Generator[None]:
+        """Nothing: a file is at hand."""
+        yield
+
+    @contextmanager
     def committing(self) -> Generator[None]:
         """Within `locked`, alone at committing: which it is already."""
         yield
@@ -352,7 +357,8 @@ class PostgresCatalog:
         from psycopg.errors import UndefinedTable
 
         with explained("Reading the lake's catalog"):
-            if mine := getattr(self._holding, "con", None):
+            mine = getattr(self._holding, "con", None)
+            if mine and not mine.closed:  # as it is once the server was away
                 return mine.execute(sql).fetchall()
             with suppress(UndefinedTable), self.connect() as con:
                 return con.execute(sql).fetchall()  # ty: ignore
@@ -405,11 +411,26 @@ class PostgresCatalog:
                 con.execute(f"SELECT pg_advisory_lock{'_shared' if names else ''}({self._key('')})")  # ty: ignore
                 for name in names:
                     con.execute(f"SELECT pg_advisory_lock({self._key(name)})")  # ty: ignore
-            self._holding.con = con
+            before, self._holding.con = getattr(self._holding, "con", None), con
+            try:
+                yield
+            finally:
+                self._holding.con = before
+        finally:
+            with suppress(Exception):  # the server may be gone; its locks are gone with it
+                con.close()
+
+    @contextmanager
+    def at_hand(self) -> Generator[None]:
+        """Until the block ends, this thread asks over one connection: each of its own costs the server some milliseconds."""
+        with explained("Reading the lake's catalog"):
+            con = self.connect()
+        before, self._holding.con = getattr(self._holding, "con", None), con
+        try:
             yield
         finally:
-            self._holding.con = None
-            with suppress(Exception):  # the server may be gone; its locks are gone with it
+            self._holding.con = before
+            with suppress(Exception):  # the server may be gone
                 con.close()
 
     @contextmanager

@@ -140,6 +140,10 @@ class Lake:
         with suppress(RunError, OSError):  # the catalog may be gone
             databases.release(self._source)
 
+    def at_hand(self) -> AbstractContextManager[None]:
+        """For work that asks the catalog a hundred times: until the block ends, this thread connects to it once."""
+        return self.catalog.at_hand()
+
     # Reading
 
     def head(self) -> int:

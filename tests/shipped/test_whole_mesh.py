@@ -1,5 +1,6 @@
 """The shipped mesh from raw files to published tables, by the command line, as its first user runs it."""
 
+import hashlib
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from mesh_assets.changes.serve import serving
 from mesh_assets.environment import Environment
 from mesh_assets.mesh import read_mesh
 from mesh_assets.settings import Settings
+from tests.integration.test_kitchen import git
 
 ROOT = Path(__file__).parents[2]
 LAST_WEEK = "domains/claims/raw/weekly/rx_2025-08-22.parquet"
@@ -263,3 +265,66 @@ def test_a_broken_export_is_one_incident_of_its_owner_that_closes_itself(built: 
     assert mesh(built, "status")["incidents"] == []
     (over,) = mesh_flag(built, "history", "--incidents")["incidents"]
     assert (over["id"], over["closed"] is not None) == (incident["id"], True)
+
+
+SURVIVES = "*(pl.col(column).drop_nulls().first() for column in survives)"
+DOMAINS = ["claims", "customers", "launch_analytics", "marketing", "sales"]
+
+
+def data(root: Path) -> dict[str, str]:
+    """Data files of the lake, and of kitchens' lakes, with their hashes."""
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in root.rglob("lake/data/**/*.parquet")}
+
+
+def nobody(root: Path) -> int:
+    return value(root, "select count(*) from customers.physicians where npi is null")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3_600)
+def test_another_survivorship_goes_through_a_kitchen_and_back(built: Path, tmp_path: Path) -> None:
+    """Customers lets the newest record win although it is empty: five domains are tested, it is promoted, reverted, closed."""
+    root = tmp_path / "mesh"
+    shutil.copytree(built, root)
+    (root / ".gitignore").write_text(".mesh/\n__pycache__/\ntarget/\nlogs/\ndbt_packages/\n", encoding="utf-8")
+    git(root, "init", "-qb", "main")
+    git(root, "config", "user.email", "mdm@arden.example")
+    git(root, "config", "user.name", "Mo")
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", "As shipped")
+    before, base, unknown = data(root), git(root, "rev-parse", "HEAD^{tree}"), nobody(root)
+
+    opened = mesh_flag(root, "kitchen", "open", "tasting")
+    rules = Path(opened["worktree"]) / "domains/customers/assets.py"
+    was = rules.read_text(encoding="utf-8")
+    assert was.count(SURVIVES) == 1
+    rules.write_text(was.replace(SURVIVES, SURVIVES.replace(".drop_nulls()", "")), encoding="utf-8")
+    tested = mesh_flag(root, "kitchen", "test", "tasting")
+    assert tested["ok"]
+    assert [domain["domain"] for domain in tested["domains"]] == DOMAINS
+    assert all(sum(domain["after"].values()) == sum(domain["before"].values()) for domain in tested["domains"])
+    (physicians,) = mesh_flag(root, "kitchen", "diff", "tasting", "customers/physicians")["tables"]
+    assert (physicians["rows"]["changed"], physicians["key"]) == (185, ["physician_id"])
+    assert physicians["columns"] == {"npi": 78, "email": 76, "phone": 63, "specialty": 2, "zip": 1}
+    assert data(root).items() >= before.items()
+    in_kitchen = {hash_ for path, hash_ in data(root).items() if "kitchens" in path}
+    assert nobody(root) == unknown
+
+    promoted = mesh_flag(root, "kitchen", "promote", "tasting")
+    assert (promoted["refused"], promoted["rows_recomputed"], promoted["rows_rewritten"]) == ([], 0, 0)
+    assert {row["table"] for row in promoted["promoted"]} == set(tested["rebuilt"])
+    assert {file["sha256"] for row in promoted["promoted"] for file in row["files"]} <= in_kitchen
+    assert nobody(root) == unknown + 78
+    assert set(statuses(mesh(root, "run")).values()) == {"unchanged"}
+
+    reverted = mesh_flag(root, "kitchen", "revert", "tasting")
+    assert {row["table"] for row in reverted["reverted"]} == set(tested["rebuilt"])
+    assert nobody(root) == unknown
+    assert mesh_flag(root, "kitchen", "close", "tasting")["closed"]
+    assert git(root, "rev-parse", "HEAD^{tree}") == base
+    assert git(root, "status", "--porcelain") == ""
+    assert git(root, "branch", "--list") == "* main"
+    assert not (root / ".mesh/kitchens").exists()
+    assert data(root).items() >= before.items(), "no file of before is gone or another one"
+    assert set(data(root).values()) - set(before.values()) <= in_kitchen, "history is kept, and nothing else"
+    assert set(statuses(mesh(root, "run")).values()) == {"unchanged"}
