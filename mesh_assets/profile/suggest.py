@@ -390,9 +390,11 @@ def _quoted(name: str) -> str:
 
 
 def _of_day(one: Figures, today: date) -> Iterator[Proposal]:
-    if one.most and one.most[:10] <= today.isoformat():
+    past = bool(one.most) and str(one.most)[:10] <= today.isoformat()
+    if past or one.rows >= SOME:
         planned = {"days": DECADE} if PLANNED.search(one.name.lower()) else {}  # an end may well be to come
-        yield _library(one, "not_in_future", planned, f"the last is {one.most[:10]}", 0.4)
+        why = f"the last is {str(one.most)[:10]}" if past else "none is to come"
+        yield _library(one, "not_in_future", planned, why, 0.4, lenient=True)
     yield _library(one, "no_default_dates", {}, "none is a date that programs write for nothing", 0.3)
     if one.given >= ENOUGH:
         yield _library(

@@ -19,6 +19,7 @@ from mesh_assets.audit.library.lists import COUNTRIES, CURRENCIES, MONTHS, PLACE
 from mesh_assets.audit.result import Status
 from mesh_assets.audit.values import column_type
 from mesh_assets.contract import Column, Contract, Kind, Test
+from mesh_assets.reading.custom import unsuited
 
 KINDS = list(library.TYPES.values())
 THEIRS = [
@@ -282,6 +283,25 @@ def test_awkward_tables_are_answered_by_the_standards_kinds(con, kind, given, of
         assert (every_one.status is Status.PASS) == (not every_one.failing_rows), every_one.message
         if every_one.failing_rows and kind is not Kind.SQL:
             assert json.loads(json.dumps(every_one.sample))
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "given"),
+    [
+        ("range", "x", {"least": 10, "most": 1}),
+        ("range", "d", {"least": "2025-02-01", "most": "2025-01-01"}),
+        ("rows_per_group", "", {"columns": ("x",), "least": 10, "most": 1}),
+        ("metric", "x", {"aggregate": "mean", "least": 10, "most": 1}),
+        ("rows", "", {"least": 10, "most": 1}),
+    ],
+)
+def test_limits_that_nothing_fits_are_refused_when_the_contract_is_read(name, column, given):
+    """`mesh check` asks for the answer without a table, and tells what it says with its place (M527)."""
+    types = {"x": "BIGINT", "d": "DATE"}
+    test = Test(name="t", kind=Kind.LIBRARY, type=name, columns=(column,) if column else (), arguments=given)
+    (problem,) = unsuited(test, {one: column_type(word) for one, word in types.items()})
+    assert problem.code == "M527"
+    assert "fits" in problem.what or "more than `most`" in problem.what
 
 
 def test_a_pattern_that_would_backtrack_for_ever_is_answered_in_no_time(con):

@@ -121,6 +121,9 @@ def _sequence(asked: Asked) -> Found:
 
 def _group_rows(asked: Asked) -> Found:
     low, high = asked.number("least", 0), asked.given("most")
+    if high is not None and low > asked.number("most"):
+        msg = f"no group fits: `least` is {low}, and `most` is {high}"
+        raise CannotAnswer(msg)
     over = f"count(*) OVER (PARTITION BY {listed(asked.named('columns'))})"
     most = f" OR {over} > {high}" if high is not None else ""
     return Found(f"SELECT * FROM {subject(asked)} QUALIFY {over} < {low}{most}")

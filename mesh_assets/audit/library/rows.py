@@ -62,13 +62,17 @@ def _range(asked: Asked) -> Rows:
     if not given:
         msg = "`range` needs `least`, `most` or both"
         raise CannotAnswer(msg)
-    beyond = []
+    beyond, ends = [], []
     for name, sign in given:
         value = exact(asked.given(name), asked.type)
         if value is None:
             msg = f"`{name}` is {asked.given(name)}, which {asked.type.name} cannot hold"
             raise CannotAnswer(msg)
         beyond.append(f"{asked.column} {sign} {literal(value, asked.type)}")
+        ends.append(value)
+    if len(ends) > 1 and ends[0] > ends[1]:
+        msg = f"no value fits: `least` is {asked.given('least')}, and `most` is {asked.given('most')}"
+        raise CannotAnswer(msg)
     if asked.type.family is Family.FLOAT:  # in no range; it is asked for by name, as of coordinates
         beyond.append(f"isnan({asked.column})")
     return Rows(" OR ".join(beyond))
