@@ -290,7 +290,7 @@ class _Assessment:
             return _Finding(Verdict.COMPATIBLE, _at(spot, why, change))
         if (rows := self._cannot_fail(table, port, change, read)) is not None:
             what = "other values may come out" if rows is Rows.SAME else "other rows may come out"
-            why = f"{_reads(change, assumed=False)}: {said(change)}; {what}, of which nothing is promised or tested"
+            why = f"{_reads(change, assumed=False)}: {said(change)}; {what}, and neither its SQL nor a test of it can fail by them"
             return _Finding(Verdict.COMPATIBLE, _at(spot, why, change))
         assumed = read.uses[port].known is Known.ASSUMED
         why = f"{_reads(change, assumed=assumed)}: {said(change)}; its own tests on such rows decide"

@@ -1,12 +1,12 @@
 """`mesh change`: changes that were published, and those that wait for their readers."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mesh_assets.commands.common import AsJson, MeshDir, environment, me, note, print_json
-from mesh_assets.errors import UsageError, nearest
+from mesh_assets.errors import UsageError
 
 if TYPE_CHECKING:
     from mesh_assets.changes.record import ChangeRecord
@@ -83,7 +83,7 @@ def waive(
     mesh: MeshDir = None,
 ) -> None:
     """Let a change come although it hurts, until a day. It is shown wherever the verdict is."""
-    _answer(mesh, id_, as_, "waive", why, _day(until).isoformat())
+    _answer(mesh, id_, as_, "waive", why, until)
 
 
 @app.command(
@@ -205,16 +205,20 @@ def _open(mesh: Any) -> "tuple[Environment, ChangeRecord]":  # noqa: ANN401 - as
 
 
 def _answer(mesh: Any, id_: str, reader: str, word: str, why: str, until: str) -> None:  # noqa: ANN401 - as Typer gives it
+    from mesh_assets.changes.answering import answer
     from mesh_assets.changes.pages import named
-    from mesh_assets.changes.record import Answer
 
     env, record = _open(mesh)
-    if reader not in env.mesh.domains:
-        raise UsageError(f"there is no domain `{reader}`\n    {nearest(reader, env.mesh.domains)}")
-    whole = named(record, id_)
-    record.answer(Answer(id=whole, reader=reader, answer=word, who=me(), why=why, until=until))
+    whole, today = named(record, id_), datetime.now(UTC).date()
+    left = answer(env, record, whole, reader=reader, word=word, who=me(), why=why, until=until, today=today)
     port = next((one.port for one in (*record.proposals(), *record.events()) if one.id == whole), "")
-    note(f"{reader}: {word}. Where every reader has answered it is published by: mesh run {port.replace('.', '/', 1)}")
+    spelt, told = port.replace(".", "/", 1), f"{word} until {until}" if until else word
+    if any(one.id == whole for one in record.events()):
+        note(f"{reader}: {told}. It is published already.")
+    elif left:
+        note(f"{reader}: {told}. {spelt} waits for {', '.join(left)}.")
+    else:
+        note(f"{reader}: {told}. Nobody else has to be asked. Next: mesh run {spelt}")
 
 
 def _day(text: str) -> date:

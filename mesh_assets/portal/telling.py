@@ -1,13 +1,15 @@
 """Pages of changes: what was published, what waits for its readers, and their answers."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 from mesh_assets.address import NotFound
 from mesh_assets.catalog import overview
+from mesh_assets.changes import answering
+from mesh_assets.changes.answering import ANSWERS
 from mesh_assets.changes.pages import listed, shown
-from mesh_assets.changes.record import Answer, ChangeRecord
-from mesh_assets.errors import UsageError, nearest
+from mesh_assets.changes.record import ChangeRecord
+from mesh_assets.errors import nearest
 from mesh_assets.portal.pages import Page, Query, Routes, number, route
 from mesh_assets.portal.site import View
 
@@ -15,7 +17,6 @@ LIST = "/mesh/changes"
 SHOWN = 50
 """Changes on one page."""
 LONGEST = 2_000
-ANSWERS = ("accept", "waive")
 
 
 def changes(view: View, query: Query) -> Page:
@@ -32,7 +33,7 @@ def change(view: View, _query: Query, change: str) -> Page:
     _known(record, change)
     data = shown(view.env, record, change)
     given = {answer["reader"] for answer in data["answers"] if answer["holds"]}
-    waits = [reader["domain"] for reader in data["readers"] if reader["domain"] not in given]
+    waits = list(answering.waiting(data["readers"], given))
     return Page(
         template="change.html",
         title=f"{data['port']}: change {change[:8]}",
@@ -55,25 +56,9 @@ def answer(view: View, change: str, word: str, form: Mapping[str, str], *, by: s
     record = _record(view)
     _known(record, change)
     reader, why, until = (form.get(name, "").strip()[:LONGEST] for name in ("reader", "why", "until"))
-    if reader not in view.env.mesh.domains:
-        raise UsageError(f"there is no domain `{reader}`\n    {nearest(reader, view.env.mesh.domains)}")
-    if word == "waive":
-        _check_day(until)
-        if not why:
-            raise UsageError("a waiver needs a reason\n    Say why the change may come although it hurts.")
-    record.answer(
-        Answer(id=change, reader=reader, answer=word, who=by, why=why, until=until if word == "waive" else "")
-    )
+    today = datetime.now(UTC).date()
+    answering.answer(view.env, record, change, reader=reader, word=word, who=by, why=why, until=until, today=today)
     return f"{LIST}/{change}"
-
-
-def _check_day(text: str) -> None:
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"`{text}` is no date\n    Write the last day on which it holds, as 2030-01-31.") from None
-    if day < datetime.now(UTC).date():
-        raise UsageError(f"{text} is over\n    Write a day that is still to come.")
 
 
 def _record(view: View) -> ChangeRecord:

@@ -168,7 +168,15 @@ def test_a_waiver_lets_it_come_and_expires(place):
     late = Answer(id=proposal.id, reader="mail", answer="waive", who="x", why="soon", until="2001-01-01")
     book.answer(late)
     assert built(place, "crm.people")["crm.people"].status == "held"
-    book.answer(Answer(id=proposal.id, reader="mail", answer="waive", who="x", why="soon", until="2999-01-01"))
+    words = ["change", "waive", proposal.id, "--why", "soon", "--mesh", str(place.root)]
+
+    def waive(reader, until):
+        told = [*words, "--as", reader, "--until", until]
+        return CliRunner().invoke(app, told, env={"MESH_HOME": str(place.root / ".mesh")})
+
+    assert isinstance(waive("crm", "2999-01-01").exception, UsageError)  # its own: nobody asks it
+    assert isinstance(waive("mail", "2001-01-01").exception, UsageError)
+    assert "Nobody else has to be asked" in waive("mail", "2999-01-01").output
     assert built(place, "crm.people")["crm.people"].status == "published"
     told = shown(place.env(), record(place), proposal.id)
     assert told["state"] == "published"
