@@ -143,12 +143,12 @@ def jobs(asked: Asked, told: Words) -> Json:
 
 def _page(asked: Asked, path: str, told: Words) -> Json:
     """What the portal's page at a path shows."""
-    from mesh_assets.portal import pages
+    from mesh_assets.portal import api, pages
 
     query = {"q": told.get("search", ""), "page": str(told.get("page", 1))}
     if told.get("ports"):
         query["ports"] = "1"
-    return dict(pages.find(asked.view(), path, query).data)
+    return dict(pages.find(asked.view(), path, query, more=api.LIVE).data)
 
 
 _SEARCH = Parameter(name="search", help="Words that must all be in its name, title, purpose, meaning or columns.")
