@@ -96,7 +96,7 @@ def meant(told: Mapping[str, Any], mode: str, verdicts: Collection[str]) -> str:
         return f"compatible; {step}"
     backward = kind.backward is Effect.BREAKING
     if told["semver"] != "major":
-        return f"nobody here uses it; {step}"
+        return f"no reader is hurt by it; {step}"
     if "breaking" in verdicts and backward:
         return f"breaking: {kind.why_backward}; {step}"
     if "unknown" in verdicts and backward:

@@ -59,7 +59,7 @@ def test_every_kind_has_its_words_in_every_form(kind):
 
 def test_a_step_is_never_called_breaking_and_minor():
     told = {"port": "d/p", "kind": "column_removed", "columns": ["c"], "effect": "breaking"}
-    assert meant(told | {"semver": "minor"}, MODE, {"compatible"}) == "nobody here uses it; a minor version step"
+    assert meant(told | {"semver": "minor"}, MODE, {"compatible"}) == "no reader is hurt by it; a minor version step"
     breaking = "breaking: old SQL may name it; a major version step"
     assert meant(told | {"semver": "major"}, MODE, {"compatible", "breaking"}) == breaking
     open_ = "perhaps breaking: old SQL may name it; a major version step where a reader's tests fail"
