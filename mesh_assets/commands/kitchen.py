@@ -203,6 +203,8 @@ def promote(
         print_json(report)
     else:
         _print_promotion(report)
+        if report["untold"]:
+            note(f"Dagster could not be told ({report['untold']}); its reconciler does that when it runs")
     raise typer.Exit(1 if report["refused"] else 0)
 
 

@@ -240,8 +240,7 @@ class Kitchen:
         target, kitchen, records = self.target(), self.environment(), self.records()
         with target.lake.at_hand(), kitchen.lake.at_hand():
             found = self._promoted(target, kitchen, records, waive=waive, pr=pr, dry_run=dry_run)
-        if not dry_run and not found.refused:
-            self.tell(target)
+        untold = self.tell(target) if not dry_run and not found.refused else ""
         return {
             "schema_version": 1,
             "kitchen": self.name,
@@ -257,6 +256,7 @@ class Kitchen:
             "synthetic": bool(self.site.synthetic),
             "rows_recomputed": 0,
             "rows_rewritten": found.rewritten,
+            "untold": untold,
             "seconds": round(time.monotonic() - started, 3),
         }
 
@@ -324,14 +324,22 @@ class Kitchen:
         return self._settings.model_copy(update={"home": self.site.production_home, "dir": None, "kitchen": ""})
 
     @staticmethod
-    def tell(target: Environment) -> None:
-        """Report to Dagster what was published; what cannot be told now, the reconciler tells."""
+    def tell(target: Environment) -> str:
+        """Report to Dagster what was published.
+
+        Returns:
+            Why it could not be told, and the reconciler will tell it; empty when it was.
+        """
         from mesh_assets.orchestration.instance import open_instance
         from mesh_assets.orchestration.sensors import reconcile
 
         mesh = read_mesh(target.mesh.root, tolerant=True)
-        with open_instance(target.home) as instance:
-            reconcile(instance, target, mesh, mesh.domains)
+        try:
+            with open_instance(target.home) as instance:
+                reconcile(instance, target, mesh, mesh.domains)
+        except Exception as error:  # noqa: BLE001 - Dagster's storage raises what it likes, and what was published is published
+            return (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return ""
 
 
 def revert(
