@@ -104,7 +104,7 @@ def test_what_only_values_can_tell_is_told_by_the_readers_own_tests(place):
     place.sql("crm.people", "select * from (values (1, 'Ada', 'a', 30), (2, null, 'b', 40)) as t(id, name, grade, age)")
     outcome = built(place, "crm.people")["crm.people"]
     assert outcome.status == "held"
-    assert "have no `greeting`" in outcome.message
+    assert "has no `greeting`" in outcome.message
     (proposal,) = record(place).proposals()
     (mail,) = [reader for reader in proposal.report["readers"] if reader["domain"] == "mail"]
     assert mail["tests"]["fail"] == 1

@@ -53,7 +53,7 @@ def test_pages_and_json_say_the_same(place):
     assert client.get(f"/mesh/pipelines/monthly?launch={told['launch']['id'][:6]}").status_code == 200
     missing = client.get("/mesh/pipelines/montly")
     assert missing.status_code == 404
-    assert "Did you mean `monthly`?" in missing.text
+    assert "Did you mean <code>monthly</code>?" in missing.text
     assert client.get("/mesh/pipelines/monthly?launch=zzz").status_code == 404
 
 
