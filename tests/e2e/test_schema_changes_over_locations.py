@@ -115,8 +115,12 @@ def test_a_change_asks_for_the_readers_own_checks_and_a_change_of_nothing_for_no
         (run,) = dev.wait(f"the checks of {name}", lambda name=name: of_changes(dev, name))
         assert not run.asset_selection
         assert {key.asset_key.to_user_string() for key in run.asset_check_selection} == tables
-        looks = ticks(dev, f"{name}__schema_changes", start)
-        (asked,) = [tick for tick in looks if tick.run_ids]
+        sensor = f"{name}__schema_changes"
+        # A look is on record a moment after the run that it asked for.
+        (asked,) = dev.wait(
+            f"the look of {name}", lambda sensor=sensor: [tick for tick in ticks(dev, sensor, start) if tick.run_ids]
+        )
+        looks = ticks(dev, sensor, start)
         # A look may be shared with other sensors for a moment; one that is newer must have seen it.
         missed = [tick for tick in looks if published + 3 * FRESH < tick.timestamp < asked.timestamp]
         assert not missed, f"{name} has looked {len(missed)} times before it saw the change"
