@@ -7,6 +7,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from mesh_assets.__main__ import INTERRUPTED
 from mesh_assets.commands import (
     access,
     account,
@@ -43,7 +44,6 @@ from mesh_assets.numerals import many
 WrongWords = cast("type[Exception]", typer.BadParameter.__mro__[1])  # Typer exports one kind of them only
 """What Typer raises for an option or a command that does not exist, and for a value that is none."""
 
-INTERRUPTED = 130
 STOPPED = "stopped; what was published stays"
 PANELS = {
     "Every day": ("init", "check", "run", "test", "status", "why", "sql", "history", "dev"),

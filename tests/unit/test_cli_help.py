@@ -1,8 +1,12 @@
 """The first page of the help: every command is where a newcomer would look for it."""
 
+import sys
+
+import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from mesh_assets.__main__ import main as command
 from mesh_assets.cli import PANELS, app
 from mesh_assets.commands.common import OUTSIDE
 
@@ -28,3 +32,14 @@ def test_every_command_for_one_environment_takes_a_kitchen():
 
     commands = get_command(app).commands.items()
     assert [each for name, command in commands if name not in OUTSIDE for each in without(command, name)] == []
+
+
+def test_ctrl_c_while_it_is_imported_ends_it_in_a_word(monkeypatch, capsys):
+    class Importing:
+        def __getattr__(self, name: str) -> object:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "mesh_assets.cli", Importing())
+    with pytest.raises(SystemExit) as stop:
+        command()
+    assert (stop.value.code, capsys.readouterr().err) == (130, "stopped\n")
