@@ -93,6 +93,7 @@ bench: $(VENV)/.dev ## run the benchmarks, in small sizes
 	$(BIN)/python bench/small.py --tables 20
 	$(BIN)/python bench/quarantine.py --waiting 10000
 	$(BIN)/python bench/publish.py
+	$(BIN)/python bench/writers.py --times 5
 	$(BIN)/python bench/portal.py 10 10 3
 	$(BIN)/python bench/verdicts.py --rows 20000 --runs 1
 	$(BIN)/python bench/kitchen.py --large 8 --files 500 --rows 20000 --runs 1
