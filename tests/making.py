@@ -109,6 +109,15 @@ class Place:
         env.sync()
         return env.ledger.versions()[table].version
 
+    def states(self, count: int) -> dict[str, int]:
+        """The `state` that every table tells; each must tell one, in all of its so many rows."""
+        found = {}
+        for table in self.env().lake.tables():
+            rows, least, most = self.rows(f"select count(*), min(state), max(state) from {table}")[0]
+            assert (rows, least) == (count, most), table
+            found[table] = least
+        return found
+
 
 def _logical(kind: str) -> str:
     word = kind.split("(", maxsplit=1)[0].upper()

@@ -176,19 +176,9 @@ def export(place: Place, state: int) -> None:
     place.write("domains/base/raw/items.tmp", f"id,state\n{rows}").rename(place.root / "domains/base/raw/items.csv")
 
 
-def states(place: Place) -> dict[str, int]:
-    """What every table says: one thing, in all of its rows."""
-    found = {}
-    for table in place.env().lake.tables():
-        rows, least, most = place.rows(f"select count(*), min(state), max(state) from {table}")[0]
-        assert (rows, least) == (ROWS, most), table
-        found[table] = least
-    return found
-
-
 def caught_up(place: Place, state: int) -> bool:
     """Whether every table says it, no run is unfinished, and Dagster knows every version."""
-    if states(place) != dict.fromkeys(CHAIN, state):
+    if place.states(ROWS) != dict.fromkeys(CHAIN, state):
         return False
     with open_instance(place.root / ".mesh") as instance:
         return not unfinished(instance) and all(published(place)[name][-1] in told(instance, name) for name in CHAIN)

@@ -48,16 +48,6 @@ def export(place: Place, state: int) -> None:
     place.write("domains/shop/raw/items.csv", "id,state,noise\n" + lines)
 
 
-def states(place: Place) -> dict[str, int]:
-    """What every table says; each must say one thing, in all of its rows."""
-    found = {}
-    for table in place.env().lake.tables():
-        rows, least, most = place.rows(f"select count(*), min(state), max(state) from {table}")[0]
-        assert (rows, least) == (ROWS, most), table
-        found[table] = least
-    return found
-
-
 def agreed(place: Place) -> dict[str, Version]:
     """The newest versions, which lake, ledger and Dagster all know."""
     env = place.env()
@@ -91,12 +81,12 @@ def test_a_run_that_is_killed_at_any_moment_leaves_nothing_half(place, times):
         time.sleep(chance.uniform(0, 2.5))
         process.send_signal(signal.SIGKILL)
         process.wait()
-        seen = states(place)
+        seen = place.states(ROWS)
         assert set(seen.values()) <= {state, state - 1}
         assert list(seen[table] for table in ("shop.items", *CHAIN)) == sorted(seen.values(), reverse=True)
         if state % 2:  # every other time the next change comes before anybody has mended the last
             assert mesh("run", where=place.root).code == 0
-            assert set(states(place).values()) == {state}
+            assert set(place.states(ROWS).values()) == {state}
             agreed(place)
         else:
             export(place, state)
@@ -120,7 +110,7 @@ def test_two_runs_at_once_build_everything_once(place):
         assert "Traceback" not in out + err, err
         assert process.returncode == 0, err
     assert mesh("run", where=place.root).code == 0
-    assert set(states(place).values()) == {0}
+    assert set(place.states(ROWS).values()) == {0}
     agreed(place)
     published = [name for commit in place.env().lake.commits() for name in commit.info["tables"]]
     assert sorted(published) == sorted({"shop.items", *CHAIN}), "each table once"
@@ -140,7 +130,7 @@ def test_a_ledger_that_is_gone_is_made_again_from_the_lake(place):
     assert agreed(place) == before
     export(place, 1)
     assert set(place.statuses().values()) == {"published"}
-    assert set(states(place).values()) == {1}
+    assert set(place.states(ROWS).values()) == {1}
 
 
 @pytest.mark.long
