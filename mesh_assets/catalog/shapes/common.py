@@ -135,8 +135,8 @@ class Part(TypedDict):
     status: Word
 
 
-class Brief(TypedDict):
-    """A domain in a list."""
+class InShort(TypedDict):
+    """What a list and a page both say of a domain."""
 
     domain: str
     title: str
@@ -153,6 +153,11 @@ class Brief(TypedDict):
     feeds: list[str]
     sources: list[str]
     made_with: list[str]
+
+
+class Brief(InShort):
+    """A domain in a list."""
+
     ports: list[str]
     private: int
     trust: int

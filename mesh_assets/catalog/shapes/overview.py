@@ -17,16 +17,14 @@ from mesh_assets.catalog.shapes.common import (
     Failing,
     Fault,
     Graph,
+    InShort,
     Moment,
     Page,
-    Part,
     Row,
     Schema,
     Severity,
     Stopped,
-    Team,
     Tests,
-    Tried,
     Urls,
     Word,
 )
@@ -200,28 +198,13 @@ class Standards(TypedDict):
     odps: str
 
 
-class Domain(TypedDict):
+class Domain(InShort):
     """One domain: whose it is, how it stands, what it offers."""
 
     schema_version: Schema
-    domain: str
-    title: str
-    part_of: list[str]
-    parts: list[Part]
-    purpose: str
-    team: Team
-    status: Word
-    reason: str
-    reason_of: str
-    tests: Tried
     failing: Stopped
-    since: Moment | None
     ports: list[Row]
     private: list[Row]
-    reads: list[str]
-    feeds: list[str]
-    sources: list[str]
-    made_with: list[str]
     automation: str
     urls: Urls
     trust: Trust
