@@ -42,6 +42,7 @@ _CLASSES = {
     "d": _DIGIT, "D": others(_DIGIT), "w": _WORD, "W": others(_WORD), "s": _SPACE, "S": others(_SPACE),
 }  # fmt: skip
 _CONTROLS = {"t": 9, "n": 10, "v": 11, "f": 12, "r": 13, "0": 0}
+_ANY = f"[\\x{{0}}-\\x{{{_LAST:x}}}]"
 _QUANTIFIER = re.compile(r"(?:[*+?]|\{(\d+)(?:,(\d*))?\})\??")
 _MOST_REPEATS = 1000  # RE2's limit
 
@@ -122,6 +123,7 @@ class _Reader:
 
     def __init__(self, pattern: str, engine: Engine) -> None:
         self.pattern, self.engine, self.at, self.depth = pattern, engine, 0, 0
+        self.inside_words = False  # whether `\\B` is in it
 
     def read(self) -> str:
         out: list[str] = []
@@ -141,7 +143,12 @@ class _Reader:
             out.append(piece)
         if self.depth:
             raise self.refused("a `(` is never closed")
-        return "".join(out)
+        whole = "".join(out)
+        if (
+            self.inside_words and self.engine is Engine.DUCKDB
+        ):  # RE2 begins also between the bytes of a character, and finds `\\B` there
+            return f"^{_ANY}*?(?:{whole})"
+        return whole
 
     def piece(self) -> tuple[str, bool]:
         """The next piece, and whether it can be repeated."""
@@ -180,6 +187,7 @@ class _Reader:
         char = self.pattern[self.at : self.at + 1]
         if char in ("b", "B"):
             self.at += 1
+            self.inside_words |= char == "B"
             return (f"\\{char}" if self.engine is Engine.DUCKDB else f"(?-u:\\{char})"), False
         if char and char in "pP":
             return self.property(), True

@@ -36,6 +36,12 @@ def both(pattern: str, value: str) -> bool:
         ("^.$", ["a", "é", "🙂", "\t"], ["\n", "\r", "\u2028", "ab"]),
         (r"\bab\b", ["x ab y", "é" + "ab"], ["xab"]),  # é is no letter of a word in ECMA-262
         (r"a\Bb", ["ab"], ["a b"]),
+        (
+            r"\B",
+            ["\u00a0", "ab", "1\u00a0\u00a01"],
+            ["1\u00a01", "1é1", "1🙂1", "a"],
+        ),  # not between the bytes of a character
+        (r"^\B|x\B$|\By*", ["", "\u00a0", "xx", "🙂"], ["1🙂1", "x"]),
         (r"^\u00e9\x41\u{1F642}$", ["éA🙂"], ["eA🙂"]),
         (r"^[\u0041-\u0043]$", ["B"], ["D"]),
         (r"^[a\-z]$", ["-", "a", "z"], ["b"]),
