@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from mesh_assets.audit.words import is_failure
 from mesh_assets.domain import InputPort, OnFailure, Table
 from mesh_assets.environment import Environment
 from mesh_assets.ledger import Admission, Version
@@ -10,7 +11,7 @@ from mesh_assets.ledger import Admission, Version
 
 def sentence(reader: str, verdict: Admission) -> str:
     """Who does not admit which version of what, and by which rules."""
-    failing = ", ".join(_finding(item) for item in verdict.results if item["status"] in ("fail", "error"))
+    failing = ", ".join(_finding(item) for item in verdict.results if is_failure(item))
     spelt = verdict.table.replace(".", "/", 1)
     return f"{reader} does not admit version {verdict.version} of {spelt}: {failing}"
 

@@ -116,11 +116,6 @@ def _bounded(env: Environment, table: Table, version: int) -> tuple[Result, ...]
         raise RunError(f"the test needs more than {TRY_MEMORY} of memory\n    {mend}") from None
 
 
-def is_failure(item: Mapping[str, object], *, fail_on: str = "error") -> bool:
-    """Whether the result counts as failed for the caller: `error`, or also warnings."""
-    return item["status"] in (("fail", "error", "warn") if fail_on == "warn" else ("fail", "error"))
-
-
 def published(env: Environment, table: Table, version: int, run: str, *, cached: bool = True) -> tuple[Item, ...]:
     """The tests of one published version, and what they say is kept; not executed twice within one run.
 

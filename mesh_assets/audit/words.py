@@ -1,10 +1,10 @@
 """What a result says: one sentence for a person, and one shape for machines."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
 from mesh_assets.audit.metric import OPERATORS
-from mesh_assets.audit.result import Result
+from mesh_assets.audit.result import Result, Status
 from mesh_assets.contract import Kind, Test
 from mesh_assets.numerals import of_rows
 
@@ -96,6 +96,11 @@ def result_json(result: Result, table: str) -> dict[str, object]:
         "message": result.message,
         "query": result.query,
     }
+
+
+def is_failure(item: Mapping[str, object], *, fail_on: str = "error") -> bool:
+    """Whether such a result counts as failed: also what could not be executed, and with `fail_on="warn"` also warnings."""
+    return item["status"] in (Status.FAIL, Status.ERROR, *((Status.WARN,) if fail_on == "warn" else ()))
 
 
 def rows_json(results: Iterable[Result], table: str) -> list[dict[str, object]]:

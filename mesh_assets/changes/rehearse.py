@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mesh_assets import modules, programs, python
 from mesh_assets.audit.execute import audit
 from mesh_assets.audit.result import Result
-from mesh_assets.audit.words import result_json
+from mesh_assets.audit.words import is_failure, result_json
 from mesh_assets.changes.texts import CTE, text_of
 from mesh_assets.domain import Mesh, OnFailure, Table, Toolchain
 from mesh_assets.environment import Environment
@@ -108,7 +108,7 @@ class _Stage:
 
         with self.env.lake.session() as con:
             results = self._ports(con, table, candidates, relation)
-            if any(item["status"] in ("fail", "error") for item in results):
+            if any(is_failure(item) for item in results):
                 return _summed(results)
             for name in (*table.inputs, *table.references):
                 if sql := relation(name):
@@ -215,5 +215,5 @@ def _show_this(con: "duckdb.DuckDBPyConnection", table: Table, relation: str | N
 
 
 def _summed(results: Sequence[Mapping[str, Any]]) -> _Tried:
-    failing = tuple(item for item in results if item["status"] in ("fail", "error"))
+    failing = tuple(item for item in results if is_failure(item))
     return _Tried(ran=True, passed=len(results) - len(failing), failing=failing)

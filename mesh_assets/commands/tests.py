@@ -61,6 +61,7 @@ def execute(
     from mesh_assets import catalog, console, testing
     from mesh_assets.account import loading
     from mesh_assets.account.look import first_line
+    from mesh_assets.audit.words import is_failure
 
     if fail_on not in ("warn", "error"):
         message = f"--fail-on is `warn` or `error`, not `{fail_on}`"
@@ -89,7 +90,7 @@ def execute(
         note(f"domain `{name}` cannot be loaded, and nothing new of it is built: {told[0]}")
     if junit:
         console.write_junit(items, junit, fail_on=fail_on)
-    failed = any(testing.is_failure(item, fail_on=fail_on) for item in items)
+    failed = any(is_failure(item, fail_on=fail_on) for item in items)
     raise typer.Exit(1 if failed else 3 if unloadable else 0)
 
 
@@ -393,6 +394,7 @@ def try_(
 ) -> None:
     """Execute tests on the published version without keeping what they say. Exit 1 when one fails."""
     from mesh_assets import catalog, console, testing
+    from mesh_assets.audit.words import is_failure
 
     env, _ = environment(mesh)
     chosen = one_table(env, table)
@@ -402,7 +404,7 @@ def try_(
         print_json(catalog.test_report(items))
     else:
         console.test_table(items)
-    raise typer.Exit(1 if any(testing.is_failure(item) for item in items) else 0)
+    raise typer.Exit(1 if any(is_failure(item) for item in items) else 0)
 
 
 def one_table(env: Any, word: str) -> Any:  # noqa: ANN401 - the environment is slow to import

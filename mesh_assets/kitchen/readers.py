@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mesh_assets.audit.words import is_failure
 from mesh_assets.catalog import Json
 from mesh_assets.changes.ask import ask
 from mesh_assets.changes.judge import change_json, reader_json
@@ -105,15 +106,11 @@ def _ran(env: Environment, site: Site) -> dict[str, Rehearsed]:
         counts, told = results(env, name, version, tried)
         now = [*told, *_joined(of_ports(env, table.domain, [name], after))]
         then = [*results(env, name, before.get(name), None)[1], *_joined(of_ports(env, table.domain, [name], before))]
-        known = {str(item["name"]) for item in then if _fails(item)}
-        failed = tuple(item for item in now if _fails(item) and str(item["name"]) not in known)
+        known = {str(item["name"]) for item in then if is_failure(item)}
+        failed = tuple(item for item in now if is_failure(item) and str(item["name"]) not in known)
         found[name] = Rehearsed(table=name, ran=True, passed=counts.get("pass", 0), failed=failed)
     return found
 
 
 def _joined(found: Mapping[str, Iterable[Mapping[str, Any]]]) -> Iterable[Mapping[str, Any]]:
     return (item for items in found.values() for item in items)
-
-
-def _fails(item: Mapping[str, Any]) -> bool:
-    return item["status"] in ("fail", "error")

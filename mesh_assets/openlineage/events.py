@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mesh_assets.audit.words import is_failure
 from mesh_assets.changes.lineage import Known
 from mesh_assets.changes.texts import text_of
 from mesh_assets.domain import Load, Mesh, Table, Toolchain
@@ -366,7 +367,7 @@ def _tests(mesh: Mesh, names: Names, built: Built) -> "list[event_v2.RunEvent]":
         facets["ownership"] = facet_v2.ownership_job.OwnershipJobFacet(owners=owners)
     job = event_v2.Job(namespace=names.jobs, name=f"{built.name}.tests", facets=facets)
     parent = {"parent": _parent((own, names.jobs, built.name), root)}
-    stopped = [each for each in built.results if each["status"] in ("fail", "error") and each["severity"] == "error"]
+    stopped = [each for each in built.results if is_failure(each) and each["severity"] == "error"]
     ended: dict[str, Any] = {**parent, "test": _executions(built)}
     if stopped:
         said = (
