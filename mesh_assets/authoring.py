@@ -337,6 +337,7 @@ def editor(text: str) -> Any:  # noqa: ANN401 - ruamel's
 
     yaml = YAML()
     yaml.preserve_quotes = True
+    yaml.brace_single_entry_mapping_in_flow_sequence = True  # `[{role: reader}]` stays so
     yaml.width = 4096
     found = _LIST.search(text)
     offset = len(found.group(2)) - len(found.group(1)) if found else 2

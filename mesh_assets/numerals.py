@@ -1,6 +1,11 @@
 """Counts within a sentence: one row fails, two rows fail."""
 
+import re
+
 _THIRD = {"have": "has", "are": "is", "were": "was", "do": "does", "pass": "passes", "match": "matches"}
+
+_VOWEL = re.compile(r"(?!eu|one(?![a-z])|once|ubi|uni(?!n|m)|ur[ail]|us[_adeu]|ut[cei]|uu)[aeiou]", re.IGNORECASE)
+"""Begins with the sound of a vowel, as nearly as letters tell."""
 
 
 def many(count: int, noun: str, plural: str = "") -> str:
@@ -19,6 +24,11 @@ def agreed(count: int, said: str) -> str:
     if count != 1:
         return said
     return " ".join(filter(None, (does(1, verb), f" {rest}".replace(" their ", " its ", 1).strip())))
+
+
+def article(name: str) -> str:
+    """`a` or `an`, as the name is read: an `amount`, a `user_id`, a `one_time_code`."""
+    return "an" if _VOWEL.match(name) else "a"
 
 
 def of_rows(failing: int, total: int, said: str) -> str:

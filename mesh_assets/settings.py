@@ -29,6 +29,8 @@ class Settings(BaseSettings):
         portal_commit: What is saved in the portal is committed to git, and nothing else with it.
         portal_branch: On which branch; default: the one that is checked out. It is made when it is not there.
         user_header: Header in which your proxy says who asks; without it nobody has a name in the portal.
+        groups_header: Header in which it says their groups, with commas between them; then only the owner of a domain and
+            who is in the group of its team's name answer requests for access.
     """
 
     model_config = SettingsConfigDict(env_prefix="MESH_", frozen=True, extra="ignore")
@@ -49,6 +51,7 @@ class Settings(BaseSettings):
     portal_commit: bool = False
     portal_branch: str = ""
     user_header: str = ""
+    groups_header: str = ""
 
 
 def set_variables(variables: Mapping[str, str], *, without: Iterable[str] = ()) -> None:

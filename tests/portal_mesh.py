@@ -33,7 +33,10 @@ def small(root: Path) -> Place:
     place.write(
         "domains/shop/raw/orders.csv", f"id,amount,buyer,note\n1,10,{SECRET},a\n2,20,{SECRET},b\n3,30,{SECRET},c\n"
     )
-    place.write("domains/shop/README.md", f"# Shop {EVIL}\n")
+    place.write(
+        "domains/shop/README.md",
+        f"# Shop {EVIL}\n\n```sql\nselect id, amount, buyer, note from shop.orders where amount > 0\n```\n",
+    )
     columns = {
         "id": "BIGINT; required: true",
         "amount": "BIGINT",

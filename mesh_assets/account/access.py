@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mesh_assets.address import Address, NotFound
+from mesh_assets.domain import Team
 from mesh_assets.environment import Environment
 from mesh_assets.errors import UsageError, nearest
 from mesh_assets.store import now
@@ -17,6 +18,23 @@ LONGEST = 2_000
 """Characters of a reason."""
 KEPT = 1_000
 """Requests that are listed."""
+
+
+class NotTheirs(UsageError):  # noqa: N818 - an outcome
+    """Somebody answers a request that is another team's to answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Who is at the portal, as its proxy says.
+
+    Attributes:
+        name: Empty: the proxy does not say.
+        groups: None: it says nobody's.
+    """
+
+    name: str
+    groups: frozenset[str] | None = None
 
 
 class Said(StrEnum):
@@ -108,7 +126,7 @@ def ask(env: Environment, address: Address, *, who: str, why: str) -> Request:
     return made
 
 
-def answer(env: Environment, request: str, word: str, *, who: str, why: str) -> Request:
+def answer(env: Environment, request: str, word: str, *, who: str, why: str, person: Person | None = None) -> Request:
     """Keep what the team says to a request; its last word counts.
 
     Args:
@@ -117,14 +135,19 @@ def answer(env: Environment, request: str, word: str, *, who: str, why: str) -> 
         word: `grant` or `decline`.
         who: Who answers.
         why: A word to whom has asked.
+        person: Who is at the portal; None: nobody stands between the mesh and whoever types.
 
     Raises:
         NotFound: There is no such request or answer, or several begin so.
+        NotTheirs: It is not for this person to answer.
         UsageError: Nobody says it, or it is declined without a reason.
     """
     if word not in ANSWERS:
         raise NotFound(f"there is no answer `{word}`\n    {nearest(word, ANSWERS)}")
     found = _named(env, request)
+    domain = env.mesh.domains.get(found.to.partition("/")[0])
+    if person is not None and (said := barred(domain.team if domain else Team(name=""), found, person)):
+        raise NotTheirs(said)
     who, why = who.strip()[:200], why.strip()[:LONGEST]
     if not who:
         raise UsageError("an answer needs a name\n    Say who answers: it is kept with the request.")
@@ -135,6 +158,27 @@ def answer(env: Environment, request: str, word: str, *, who: str, why: str) -> 
         values = {"answer": made.answer, "who": made.who, "word": made.word, "at": made.at}
         db.execute(_answers.insert().values(request=found.id, **values))
     return replace(found, answers=(*found.answers, made))
+
+
+def barred(team: Team, request: Request, person: Person) -> str:
+    """Why it is not for this person to answer, and who does; empty: it is.
+
+    Owner and team are of domain.yaml, groups of the proxy. Where it names no groups, everybody may answer but whoever has asked.
+    """
+    name = person.name.casefold()
+    if name and name == team.owner.casefold():
+        return ""
+    if person.groups is None:
+        own = bool(name) and name == request.who.casefold()
+        return f"nobody answers a request of their own\n    {_who_answers(team)}" if own else ""
+    if name and team.name.casefold() in {group.casefold() for group in person.groups} - {""}:
+        return ""
+    who = f"{person.name} is not in the group `{team.name}`" if name else "the proxy does not say who you are"
+    return f"access to {request.to} is for its team to answer, and {who}\n    {_who_answers(team)}"
+
+
+def _who_answers(team: Team) -> str:
+    return f"It is for {team.name or 'its team'} to answer{f', that is {team.owner}' if team.owner else ''}."
 
 
 def requests(env: Environment, *, to: Collection[str] | None = None) -> tuple[Request, ...]:
@@ -160,4 +204,4 @@ def _named(env: Environment, start: str) -> Request:
     raise NotFound(f"there is no request `{start}`\n    `mesh access list` and the page /mesh/access show all of them.")
 
 
-__all__ = ["ANSWERS", "Answer", "Request", "Said", "answer", "ask", "requests"]
+__all__ = ["ANSWERS", "Answer", "NotTheirs", "Person", "Request", "Said", "answer", "ask", "barred", "requests"]

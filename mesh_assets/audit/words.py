@@ -6,22 +6,22 @@ from fractions import Fraction
 from mesh_assets.audit.metric import OPERATORS
 from mesh_assets.audit.result import Result, Status
 from mesh_assets.contract import Kind, Test
-from mesh_assets.numerals import of_rows
+from mesh_assets.numerals import article, of_rows
 
 _BROKEN = {
     Kind.REQUIRED: "have no {columns}",
     Kind.UNIQUE: "share their {columns} with another row",
     Kind.PRIMARY_KEY: "have no {columns}, or share it with another row",
-    Kind.MINIMUM: "have a {columns} below {value}",
-    Kind.MAXIMUM: "have a {columns} above {value}",
-    Kind.EXCLUSIVE_MINIMUM: "have a {columns} that is not above {value}",
-    Kind.EXCLUSIVE_MAXIMUM: "have a {columns} that is not below {value}",
-    Kind.MULTIPLE_OF: "have a {columns} that is no multiple of {value}",
-    Kind.PATTERN: "have a {columns} that does not match `{pattern}`",
-    Kind.FORMAT: "have a {columns} that is not of the format `{format}`",
-    Kind.MIN_LENGTH: "have a {columns} shorter than {value} characters",
-    Kind.MAX_LENGTH: "have a {columns} longer than {value} characters",
-    Kind.REFERENCE: "have a {columns} that is not in {to_table}",
+    Kind.MINIMUM: "have {a} {columns} below {value}",
+    Kind.MAXIMUM: "have {a} {columns} above {value}",
+    Kind.EXCLUSIVE_MINIMUM: "have {a} {columns} that is not above {value}",
+    Kind.EXCLUSIVE_MAXIMUM: "have {a} {columns} that is not below {value}",
+    Kind.MULTIPLE_OF: "have {a} {columns} that is no multiple of {value}",
+    Kind.PATTERN: "have {a} {columns} that does not match `{pattern}`",
+    Kind.FORMAT: "have {a} {columns} that is not of the format `{format}`",
+    Kind.MIN_LENGTH: "have {a} {columns} shorter than {value} characters",
+    Kind.MAX_LENGTH: "have {a} {columns} longer than {value} characters",
+    Kind.REFERENCE: "have {a} {columns} that is not in {to_table}",
 }
 _COUNTED = {
     Kind.NULL_VALUES: "rows without {columns}",
@@ -51,7 +51,8 @@ def meaning(test: Test) -> str:
             return f"break `{asked if len(asked) <= LONGEST else asked[:LONGEST] + '…'}`"
         return f"fail `{test.type}`" + (f" of {named(test.columns)}" if test.columns else "")
     words = _BROKEN.get(test.kind) or _COUNTED.get(test.kind, "are too few or too many")
-    return words.format_map({**test.arguments, "columns": named(test.columns)})
+    a = article(test.columns[0]) if test.columns else "a"
+    return words.format_map({**test.arguments, "columns": named(test.columns), "a": a})
 
 
 def measured(test: Test, value: Fraction | int, operator: str, threshold: object) -> str:

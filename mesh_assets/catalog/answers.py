@@ -381,6 +381,7 @@ def _when(env: Environment, standing: Standing, address: Address) -> Json:
         "why": None if address.version is not None else _why(env, table),
         "versions": [_version(env, table, item, then=address.version is not None) for item in history],
         "attempts": [] if address.version is not None else [_try(item) for item in tries],
+        "together": any("own" in item.record for item in (*history, *tries)),
         "tests": results_over_time(env, table),
     }
 

@@ -7,6 +7,9 @@ from enum import StrEnum
 from typing import Any
 
 from mesh_assets import order
+from mesh_assets.account import loading
+from mesh_assets.account.look import first_line
+from mesh_assets.account.states import HINDERED
 from mesh_assets.address import Address, NotFound
 from mesh_assets.catalog import words
 from mesh_assets.domain import Mesh, Table
@@ -39,6 +42,7 @@ class Standing:
         incidents: (table, when) of everything that was held or failed lately.
         verdicts: (table, admitted) of every reader's last verdict on an input.
         own: The tables of each domain.
+        unloadable: Domains whose code did not load when it was last tried, with what is wrong.
     """
 
     mesh: Mesh
@@ -52,6 +56,7 @@ class Standing:
     incidents: Sequence[tuple[str, str]] = ()
     verdicts: Sequence[tuple[str, bool]] = ()
     own: Mapping[str, Sequence[Table]] = field(default_factory=dict)
+    unloadable: Mapping[str, str] = field(default_factory=dict)
     _rows: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def of(self, table: Table) -> dict[str, Any]:
@@ -72,6 +77,9 @@ class Standing:
         fresh = words.freshness(table.contract, self.confirmed.get(table.name), self.at)
         why = self.why.get(table.name)
         word, reason = _word(attempt, version, tests, fresh)
+        told = self.unloadable.get(table.domain)
+        if told and why is not None and why.state in HINDERED:
+            word, reason = Word.FAIL, f"its domain cannot be loaded: {told}"
         return {
             "table": table.name.replace(".", "/", 1),
             "domain": table.domain,
@@ -120,6 +128,7 @@ def stand(env: Environment, now: datetime | None = None) -> Standing:
         readers={name: sorted(found) for name, found in readers.items()},
         incidents=tuple((item.table, item.at) for item in bad),
         own=own,
+        unloadable={name: first_line("\n".join(told)) for name, told in loading.unloadable(env).items()},
         verdicts=tuple((item.table, item.admitted) for item, _ in ledger.admissions()),
     )
 

@@ -16,6 +16,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainT
 from starlette.routing import Route
 
 from mesh_assets import address as names
+from mesh_assets.account.access import NotTheirs, Person
 from mesh_assets.address import NotFound
 from mesh_assets.authoring import Overtaken
 from mesh_assets.errors import MeshError, RunError
@@ -187,7 +188,7 @@ class _Portal:
         form, words = await _form(request), request.path_params
 
         def make(view: View) -> Response:
-            to = asked.answer(view, words["request"], words["word"], form, by=self._user(request))
+            to = asked.answer(view, words["request"], words["word"], form, person=self._person(request))
             return RedirectResponse(self.links(to), 303)
 
         return await self._posted(request, make)
@@ -283,6 +284,8 @@ class _Portal:
             return self._problem(request, view, 404, error, machine=machine)
         except Overtaken as error:
             return self._problem(request, view, 409, error, machine=machine)
+        except NotTheirs as error:
+            return self._problem(request, view, 403, error, machine=machine)
         except jobs.Busy as error:
             return self._problem(request, view, 429, error, machine=machine)
         except RunError as error:
@@ -301,7 +304,9 @@ class _Portal:
         data = {"schema_version": 1, "error": what, "mend": mend.strip(), "status": status}
         if machine or wants_json(request):
             return JSONResponse(data, status)
-        title = {404: "Not found", 409: "Changed in the meantime", 429: "Busy"}.get(status, "It cannot be shown")
+        title = {403: "Not yours to answer", 404: "Not found", 409: "Changed in the meantime", 429: "Busy"}.get(
+            status, "It cannot be shown"
+        )
         page = Page(template="problem.html", title=title, data=data, path=path_of(request), section="", crumbs=())
         return self._html(request, view, page, status=status)
 
@@ -311,7 +316,7 @@ class _Portal:
         title = (view.env.mesh.title or view.env.mesh.name) if view else "mesh"
         text = render.html(
             page, self.links, mesh_title=title, read_only=self.site.read_only, refresh=refresh, root_dagster=self.links.dagster("/asset-groups"),
-            query=dict(request.query_params), reload_state=self.reloading.state, snapshot=view.standing.head if view else None,
+            query=dict(request.query_params), reload_state=self.reloading.state, proxied=bool(self.site.settings.user_header), snapshot=view.standing.head if view else None,
         )  # fmt: skip
         return tagged(request, HTMLResponse(text, status))
 
@@ -323,6 +328,13 @@ class _Portal:
         """Who asks, as the proxy says; only where a header is configured for it."""
         header = self.site.settings.user_header
         return request.headers.get(header, "")[:200] if header else ""
+
+    def _person(self, request: Request) -> Person:
+        """The same, with their groups, where a header is configured for these."""
+        header = self.site.settings.groups_header
+        said = ",".join(request.headers.getlist(header)) if header else ""
+        groups = frozenset(name for group in said.split(",") if (name := group.strip().removeprefix("/")))
+        return Person(name=self._user(request), groups=groups if header else None)
 
 
 async def _form(request: Request) -> dict[str, str]:

@@ -57,14 +57,17 @@ def requests(view: View, query: Query) -> Page:
     )
 
 
-def answer(view: View, request: str, word: str, form: Mapping[str, str], *, by: str) -> str:
+def answer(view: View, request: str, word: str, form: Mapping[str, str], *, person: access.Person) -> str:
     """Keep what a team says to a request; the path of the page that shows it.
 
     Raises:
         NotFound: There is no such request, or no such answer.
+        NotTheirs: It is another team's to answer.
         UsageError: The form says too little.
     """
-    said = access.answer(view.env, request, word, who=by or form.get("who", ""), why=form.get("why", ""))
+    said = access.answer(
+        view.env, request, word, who=person.name or form.get("who", ""), why=form.get("why", ""), person=person
+    )
     return names.path(said.to, "where")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mesh_assets.catalog.standing import Standing, stand
 from mesh_assets.environment import Environment
@@ -23,12 +24,17 @@ SKIPPED = frozenset({"raw", "target", "logs", "dbt_packages", "__pycache__", "no
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One state of the mesh: everything on a page comes from one of these."""
+    """One state of the mesh: everything on a page comes from one of these.
+
+    Attributes:
+        kept: Answers that take seconds, for as long as nothing changes.
+    """
 
     env: Environment
     standing: Standing
     mark: str
     settings: Settings = field(default_factory=Settings)
+    kept: dict[object, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -84,10 +90,10 @@ class Site:
     def _again(self, env: Environment, mark: str) -> None:
         """Look again without keeping anybody waiting; what cannot be read now is told by the next page that needs it."""
         with suppress(MeshError):
-            fresh = View(env, stand(env), mark, self.settings)
+            stands = stand(env)
             with self._lock:
                 if self._view is not None and self._view.mark == mark:
-                    self._view = fresh
+                    self._view = View(env, stands, mark, self.settings, self._view.kept)
 
     def forget(self) -> None:
         """Read the files again at the next look."""

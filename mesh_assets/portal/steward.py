@@ -198,7 +198,11 @@ def suggestions(view: View, query: Query, domain: str, table: str) -> Page:
 def _found(view: View, table: Table, *, look_back: bool = False) -> "Suggestion":
     from mesh_assets.profile import suggest
 
-    return suggest.suggest(view.env, table, look_back=look_back, today=datetime.now(UTC).date())
+    today = datetime.now(UTC).date()
+    key = ("suggested", table.name, look_back, today)
+    if key not in view.kept:
+        view.kept[key] = suggest.suggest(view.env, table, look_back=look_back, today=today)
+    return view.kept[key]
 
 
 def _suggested(

@@ -81,7 +81,8 @@ def shape(texts: Sequence[str], *, least: float = 1) -> str:
     """
     if not texts:
         return ""
-    forms = [re.sub(r"[a-z]+", "a", re.sub(r"[A-Z]+", "A", re.sub(r"[0-9]+", "9", text))) for text in texts]
+    digits, upper, lower = (re.compile(f"[{run}]+").sub for run in ("0-9", "A-Z", "a-z"))
+    forms = [lower("a", upper("A", digits("9", text))) for text in texts]
     form, times = Counter(forms).most_common(1)[0]
     if times < least * len(texts) or len(form) > 12 or "9" not in form or not form.isascii():  # noqa: PLR2004 - longer is prose
         return ""

@@ -13,6 +13,22 @@ AXE = Path(__file__).parents[2] / ".venv" / "axe-4.14.1.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 OPENED = "document.querySelectorAll('details').forEach(each => each.open = true)"
 
+CUT = """() => {
+  const cut = [];
+  for (const each of document.querySelectorAll('main *')) {
+    const box = each.getBoundingClientRect();
+    if (!each.checkVisibility() || !box.width || each.matches('input, textarea, select')) continue;
+    const style = getComputedStyle(each), told = each.tagName + ' ' + each.textContent.trim().slice(0, 40);
+    const hides = each.scrollWidth > each.clientWidth + 1 && style.overflowX !== 'visible' && style.display !== 'inline';
+    if (hides && (style.overflowX === 'hidden' || style.overflowX === 'clip' || each.tabIndex < 0)) cut.push('unreached ' + told);
+    const region = each.closest('[tabindex="0"]');
+    if (box.right > innerWidth + 1 && !(region && region.getBoundingClientRect().right <= innerWidth + 1)) cut.push('cut ' + told);
+    if (each.tagName === 'CAPTION' && box.right > innerWidth + 1) cut.push('caption ' + told);
+  }
+  return cut.slice(0, 5);
+}"""
+"""What no narrow window may have: what is wider than its region or the window, and that no keyboard can scroll to."""
+
 
 def violations(page: Page, paths: Iterable[str]) -> dict[tuple[str, str], list[str]]:
     """What axe-core finds on pages, with everything that folds opened: by page and rule, the first places."""

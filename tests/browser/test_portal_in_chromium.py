@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.browser.conftest import violations
+from tests.browser.conftest import CUT, OPENED, violations
 from tests.conftest import free_port
 from tests.making import Place
 from tests.portal_mesh import app_of, served, small
@@ -43,6 +43,8 @@ def test_a_page_fits_a_narrow_window_and_60_kilobytes_on_the_wire(open_page, pat
     page = open_page(viewport={"width": 320, "height": 800})
     page.goto(path, wait_until="networkidle")
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    page.evaluate(OPENED)
+    assert page.evaluate(CUT) == []
     loaded = "['navigation', 'resource'].flatMap(kind => performance.getEntriesByType(kind))"
     assert 2_000 < page.evaluate(f"{loaded}.reduce((sum, entry) => sum + entry.transferSize, 0)") < 60 * 1024
 
@@ -65,6 +67,19 @@ def test_the_keyboard_reaches_every_link(open_page):
     page.goto("/mesh/")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "To the content"
+
+
+def test_the_keyboard_scrolls_what_is_wider_than_a_phone(open_page):
+    page = open_page(viewport={"width": 320, "height": 800})
+    for path in ("/mesh/", "/mesh/domains/shop/what"):
+        page.goto(path)
+        wide = page.locator(".scroll").filter(visible=True)
+        wide = [one for one in wide.all() if one.evaluate("e => e.scrollWidth > e.clientWidth")]
+        assert wide
+        for region in wide:
+            region.focus()
+            page.keyboard.press("ArrowRight")
+            page.wait_for_function("() => document.activeElement.scrollLeft > 0")
 
 
 def test_a_reader_finds_the_code_and_it_gives_the_right_rows(open_page, place):

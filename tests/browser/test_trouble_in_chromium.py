@@ -11,7 +11,7 @@ from mesh_assets.account import access
 from mesh_assets.address import parse
 from mesh_assets.kitchen.api import Kitchen
 from mesh_assets.running import run_pipeline
-from tests.browser.conftest import OPENED, violations
+from tests.browser.conftest import CUT, OPENED, violations
 from tests.conftest import free_port
 from tests.making import Place, Quiet
 from tests.portal_mesh import app_of, served, small
@@ -101,6 +101,8 @@ def test_pages_fit_a_narrow_window_with_everything_opened(open_page, paths, widt
         page.evaluate(OPENED)
         if (needed := page.evaluate("document.documentElement.scrollWidth")) > width:
             wide[path] = needed
+        if cut := page.evaluate(CUT):
+            wide[path] = cut
     assert wide == {}
 
 

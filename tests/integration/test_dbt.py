@@ -9,6 +9,8 @@ import threading
 import dagster as dg
 import pytest
 
+from mesh_assets.address import parse
+from mesh_assets.catalog.answers import answer
 from mesh_assets.catalog.overview import day
 from mesh_assets.catalog.standing import stand
 from mesh_assets.errors import RunError
@@ -87,6 +89,10 @@ def test_dbt_models_are_published_in_one_commit_and_grow(place):
     env = place.env()
     (tried,) = [one for one in day(env, stand(env))["steps"][-1:] if one["table"] == "book/totals"]
     assert tried["seconds"] == own["totals"]["own"]["seconds"]
+    together = [
+        answer(env, stand(env), parse(env.mesh, name), "when")["together"] for name in ("book/totals", "base/items")
+    ]
+    assert together == [True, False]
 
 
 @pytest.mark.long

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from mesh_assets import catalog, testing
-from mesh_assets.catalog import account
+from mesh_assets.catalog import account, standing
 from mesh_assets.domain import Partitions
 from mesh_assets.mesh import read_mesh
 from mesh_assets.orchestration import jobs
@@ -178,6 +178,11 @@ def test_code_that_does_not_load_is_said_by_all_that_tell_how_the_mesh_stands(pl
     assert incident["cause"] == f"the domain finance cannot be loaded: {told}"
     for table in ("finance/seen", "finance/revenue", "board/figure"):
         assert told in account.why(place.env(), table)["text"], table
+    stands = standing.stand(place.env())
+    for table in ("finance.seen", "finance.revenue"):
+        said = stands.of(stands.mesh.tables[table])
+        assert (said["status"], said["reason"]) == ("fail", f"its domain cannot be loaded: {told}")
+    assert stands.of(stands.mesh.tables["shop.orders"])["status"] == "pass"
     items = list(testing.test(place.env(), ["finance.seen"], unloadable={"finance": told}))
     own = [item for item in items if item["table"] == "finance/seen"]  # the others are of its input port
     assert {item["status"] for item in own} == {"error"}

@@ -779,6 +779,36 @@ def test_a_request_for_access_is_answered_by_its_team_and_the_answer_is_kept(pla
     assert found == {asked["id"]: [], other: ["granted"], one: ["declined", "granted"]}
 
 
+def test_a_request_is_for_the_team_to_answer_where_the_proxy_says_who_asks(place):
+    """Without names of groups everybody answers but whoever has asked; with them, the owner and the team's group."""
+    file = place.root / "domains/shop/domain.yaml"
+    was = "team: {name: shop, owner: shop@example.com}"
+    file.write_text(file.read_text().replace(was, "team: {name: Orders, owner: Bo@x.example}"))
+    ours = {"origin": "http://127.0.0.1", "accept": "application/json"}
+
+    def grant(client, **headers) -> int:
+        (row, *_) = client.get("/mesh/access.json").json()["requests"]
+        said = client.post(f"/mesh/access/{row['id']}/grant", {"who": "x", "why": "y"}, **ours, **headers)
+        if said.status_code == 403:
+            assert "It is for Orders to answer, that is Bo@x.example." in said.json()["mend"]
+        return said.status_code
+
+    place.settings = place.settings.model_copy(update={"user_header": "x-user"})
+    client = Client(app_of(place))
+    page = client.get("/mesh/domains/shop/orders/where").text
+    assert ("Ask Orders" in page, 'name="who"' in page) == (True, False), "the proxy says who it is"
+    client.post("/mesh/domains/shop/orders/access", {"why": "to count"}, **ours, x_user="ann")
+    assert [grant(client, x_user=name) for name in ("Ann", "cy")] == [403, 303]
+    place.settings = place.settings.model_copy(update={"groups_header": "x-groups"})
+    client = Client(app_of(place))
+    others = ({}, {"x_user": "cy"}, {"x_user": "cy", "x_groups": "Ordersx, /sales"}, {"x_groups": "orders"})
+    assert [grant(client, **who) for who in others] == [403] * 4
+    assert grant(client, x_user="bo@X.example") == 303
+    assert grant(client, x_user="di", x_groups="sales, /orders") == 303
+    answers = client.get("/mesh/access.json").json()["requests"][0]["answers"]
+    assert [one["by"] for one in answers] == ["cy", "bo@X.example", "di"]
+
+
 def command(capsys, *words: str) -> dict:
     """What `mesh WORDS` prints as JSON."""
     from mesh_assets.cli import app

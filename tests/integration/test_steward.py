@@ -8,6 +8,7 @@ from html import unescape
 import pytest
 
 from mesh_assets.offered import OFFERS, recognised
+from mesh_assets.profile import suggest
 from tests.portal_mesh import EVIL, SECRET, Client, app_of, small
 
 TESTS = "/mesh/domains/shop/orders/tests"
@@ -229,16 +230,19 @@ def test_only_pages_of_the_portal_may_write(place, client):
     assert "range" not in text_of(place)
 
 
-def test_the_data_suggests_and_those_that_are_ticked_are_saved(place, client):
+def test_the_data_suggests_and_those_that_are_ticked_are_saved(place, client, monkeypatch):
     rows = "".join(f"{n},{n * 10},{SECRET},{'ab'[n % 2]}\n" for n in range(1, 60))
     place.write("domains/shop/raw/orders.csv", f"id,amount,buyer,note\n{rows}")
     place.run()
+    asked = []
+    monkeypatch.setattr(suggest, "suggest", lambda *a, made=suggest.suggest, **b: asked.append(1) or made(*a, **b))
     html = client.get(f"{TESTS}/suggest").text
     names = re.findall(r'name="name" value="([^"]+)"', html)
     assert names
     sent = {"name": names[0], "revision": hidden(html, "revision")}
     assert client.post(f"{TESTS}/accept", sent).status_code == 303
     assert names[0] in text_of(place)
+    assert len(asked) == 1, "nothing has changed between the page and the form"
     assert client.post(f"{TESTS}/accept", {"revision": hidden(client.get(TESTS).text, "revision")}).status_code == 422
 
     before, found = text_of(place), client.get(f"{TESTS}/suggest.json").json()["proposals"]
@@ -259,6 +263,7 @@ def test_the_data_suggests_and_those_that_are_ticked_are_saved(place, client):
     assert client.post(f"{TESTS}/accept", every).status_code == 303
     assert [one["name"] for one in found if one["name"] not in text_of(place)] == []
     assert "Nothing more" in client.get(f"{TESTS}/suggest").text
+    assert len(asked) == 3, "once for each state of the contract"
 
 
 @pytest.mark.parametrize("offer", OFFERS.values(), ids=lambda offer: offer.name)

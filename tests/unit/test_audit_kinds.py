@@ -290,7 +290,7 @@ def test_reference_finds_what_is_not_in_the_other_table_and_lets_nulls_be(con):
     one_, two = audit(con, "t", contract(single, pair, oid="INTEGER", c="VARCHAR"), related={"d.o": "o"}.get)
     assert (one_.failing_rows, one_.sample) == (1, ({"oid": 3, "c": "a"},))
     assert (two.failing_rows, two.sample) == (2, ({"oid": 1, "c": "b"}, {"oid": 3, "c": "a"}))
-    assert one_.message == "1 of 4 rows has a `oid` that is not in d.o."
+    assert one_.message == "1 of 4 rows has an `oid` that is not in d.o."
 
 
 @pytest.mark.parametrize(

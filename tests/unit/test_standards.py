@@ -1,7 +1,8 @@
 """ODPS: nothing is lost on the way to domain.yaml and back, of any product that the standard knows.
 
 The schemas are the standard's (Bitol, Apache-2.0; `make odps` fetches the package that ships them). The documents below are
-ours: they are put together as the examples of the standard's repository are (`docs/examples/*.odps.yaml` of 0.9, 1.0 and 1.1).
+ours: they are put together as the examples of the standard's repository are (`docs/examples/*.odps.yaml` of 0.9, 1.0 and 1.1), which are in no
+package. Those themselves were tried by hand on 27 November 2026, at its commit f3441a7: all five came back as they were.
 """
 
 import json

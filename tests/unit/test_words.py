@@ -2,11 +2,11 @@
 
 import pytest
 
-from mesh_assets.audit.words import measured
+from mesh_assets.audit.words import broken, measured
 from mesh_assets.catalog.words import sentence
 from mesh_assets.contract import Kind, Test
 from mesh_assets.errors import Place
-from mesh_assets.numerals import many, of_rows
+from mesh_assets.numerals import article, many, of_rows
 
 
 def promise(kind: Kind, *columns: str, type_: str = "", **arguments: object) -> str:
@@ -74,3 +74,28 @@ def test_a_long_list_is_cut_and_counted():
 def test_every_kind_has_a_promise(kind):
     told = {"value": 1, "pattern": "x", "format": "x", "to_table": "a.b", "query": "select 1"}
     assert promise(kind, "a", **told)
+
+
+def test_a_name_has_the_article_that_it_is_read_with():
+    """Where letters do not tell it, as of `npi`, it stays `a`."""
+    an = ("amount", "email", "id", "order_id", "Address", "uninsured", "unpaid", "upper", "ISIN", "onset")
+    a = (
+        "budget_usd",
+        "unit",
+        "union_id",
+        "user_id",
+        "usd",
+        "us_state",
+        "uuid",
+        "url",
+        "euro",
+        "one",
+        "one_time",
+        "utc",
+        "npi",
+        "",
+    )
+    assert {article(name) for name in an} == {"an"}
+    assert {article(name) for name in a} == {"a"}
+    test = Test(name="t", kind=Kind.MINIMUM, columns=("amount",), arguments={"value": 0})
+    assert broken(test, 1, 20) == "1 of 20 rows has an `amount` below 0."

@@ -269,7 +269,7 @@ class Why(TypedDict):
 
 
 class TableWhen(TableHead):
-    """When a table was made."""
+    """When a table was made; `together`: its toolchain builds others with it, and tells the part that is its own."""
 
     question: Literal["when"]
     failing: Failing | None
@@ -279,6 +279,7 @@ class TableWhen(TableHead):
     why: Why | None
     versions: list[Version]
     attempts: list[Attempt]
+    together: bool
     tests: list[Tested]
 
 
