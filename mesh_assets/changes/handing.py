@@ -15,7 +15,9 @@ from mesh_assets.changes.texts import Text
 from mesh_assets.contract import Contract, Severity, Test
 from mesh_assets.contract import Kind as Asks
 
-LOOSER = frozenset({Kind.NULL_ALLOWED, Kind.VALUES_ADDED, Kind.RANGE_WIDENED, Kind.FORMAT_REMOVED})
+LOOSER = frozenset(
+    {Kind.NULL_ALLOWED, Kind.VALUES_ADDED, Kind.RANGE_WIDENED, Kind.FORMAT_REMOVED} | {Kind.FORMAT_LOOSENED}
+)
 """Changes after which there may be other values in the same columns of the same rows."""
 OF_VALUES = frozenset(
     {Asks.NULL_VALUES, Asks.MISSING_VALUES, Asks.INVALID_VALUES, Asks.PATTERN, Asks.FORMAT, Asks.MULTIPLE_OF}

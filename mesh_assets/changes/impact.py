@@ -13,7 +13,9 @@ from pathlib import Path
 
 from mesh_assets.changes import model
 from mesh_assets.changes.binding import Bench, DoesNotBind, Found, staged
+from mesh_assets.changes.byplace import takes_by_place
 from mesh_assets.changes.following import News, Rows, followed, repeated
+from mesh_assets.changes.formats import includes
 from mesh_assets.changes.handing import is_looser, news_of, notices, only_hands_on, sees
 from mesh_assets.changes.lineage import Columns, Known, Lineage, Over, Source, Spot, lineage, mentioned
 from mesh_assets.changes.model import MEANINGS, Change, Effect, Kind, bound_is_wider
@@ -31,6 +33,8 @@ STRUCTURE = frozenset(
     | {Kind.REQUIRED_COLUMN_ADDED}
 )
 GONE = frozenset({Kind.COLUMN_REMOVED, Kind.COLUMN_RENAMED, Kind.COLUMN_SPLIT, Kind.COLUMN_MERGED})
+TOLD_BY_SHAPE = GONE | {Kind.COLUMNS_REORDERED}
+"""Changes that what comes out of a table tells of by itself."""
 TYPES = frozenset({Kind.TYPE_WIDENED, Kind.TYPE_NARROWED, Kind.TYPE_CHANGED})
 
 
@@ -208,6 +212,8 @@ class _Assessment:
             return False
         for port in ports:
             use = read.uses.get(port)
+            if use is not None and use.starred and any(_is_of_order(change) for change in self.state[port].changes):
+                return False  # what comes out comes in another order, too
             was, now = (
                 {name.lower(): kind for name, kind in columns.get(port, ())} for columns in (self.columns, self.now)
             )
@@ -243,15 +249,17 @@ class _Assessment:
         use = read.uses.get(port)
         if use is None:
             return
+        if _is_of_order(change):
+            yield from self._by_place(table, port, change, read)
+            return
         used = [column for column in change.columns if use.reads(column)]
         if change.columns and not used and change.kind not in (Kind.COLUMN_ADDED, Kind.REQUIRED_COLUMN_ADDED):
             return
         spot = next((use.columns[column.lower()] for column in used if column.lower() in use.columns), read.where)
         if not change.columns and (text := text_of(self.mesh, table)) is not None:
             spot = mentioned(text, port)
-        assumed = use.known is Known.ASSUMED
         if change.kind in STRUCTURE:
-            yield from self._structure(table, change, read, spot, failed, assumed=assumed, starred=use.starred)
+            yield from self._structure(table, port, change, read, spot, failed)
         elif MEANINGS[change.kind].decided == "use":
             yield from self._by_use(table, port, change, read, spot, used, bound=failed is None)
         elif failed is not None and change.kind in TYPES:
@@ -282,6 +290,20 @@ class _Assessment:
         verdict = Verdict.UNKNOWN if assumed else Verdict.BREAKING
         why = f"{_reads(change, assumed=assumed)}, and no test sees it: {said(change)}"
         yield _Finding(verdict, _at(spot, why, change), silent=True)
+
+    def _by_place(self, table: Table, port: str, change: Change, read: Lineage) -> Iterator[_Finding]:
+        """Columns that come in another order hit who takes them by their place; a reader that declares its columns is given them so."""
+        text = text_of(self.mesh, table)
+        by_place = takes_by_place(text, table.domain, port) if text is not None else None
+        if text is not None and by_place:
+            yield self._out_of_place(text, port, change)
+        elif by_place is None and read.uses[port].known is Known.ASSUMED:
+            why = f"may take columns by their place: {said(change)}; its own tests decide"
+            yield _Finding(Verdict.UNKNOWN, _at(read.where, why, change))
+
+    def _out_of_place(self, text: Text, port: str, change: Change) -> _Finding:
+        why = f"takes columns by their place, and no test sees it: {said(change)}"
+        return _Finding(Verdict.BREAKING, _at(mentioned(text, port), why, change), silent=True)
 
     def _by_values(self, table: Table, port: str, change: Change, read: Lineage, spot: Spot) -> _Finding:
         """There may be other values in what it reads: whether that matters."""
@@ -400,18 +422,15 @@ class _Assessment:
         return shape.names.get(column)
 
     def _structure(
-        self,
-        table: Table,
-        change: Change,
-        read: Lineage,
-        spot: Spot,
-        failed: DoesNotBind | None,
-        *,
-        assumed: bool,
-        starred: frozenset[str],
+        self, table: Table, port: str, change: Change, read: Lineage, spot: Spot, failed: DoesNotBind | None
     ) -> Iterator[_Finding]:
         """Columns that are gone or new: the reader's SQL stands on what is left, or it does not."""
-        text = text_of(self.mesh, table)
+        text, use = text_of(self.mesh, table), read.uses[port]
+        assumed, starred = use.known is Known.ASSUMED, use.starred
+        shifts = text is not None and failed is None and _shifts(self.state[port].old, self.state[port].new)
+        if text is not None and shifts and takes_by_place(text, table.domain, port):
+            yield self._out_of_place(text, port, change)
+            return
         if change.kind not in GONE:
             if text is not None and assumed and failed is None:
                 yield _Finding(
@@ -556,6 +575,8 @@ class _Assessment:
         old = shape_of(table, self.columns.get(table.name))
         new = shape_of(table, staged(bound, table)) if bound is not None else old
         changes = [] if bound is None else list(model.changes(table.name, old, new))
+        if any(map(_is_of_order, changes)) and _names(bound) == _names(self._bound_before(table)):
+            changes = [change for change in changes if not _is_of_order(change)]  # it is no news that they come so
         changes += self._unguarded(table, ports, read)
         return Moved(old=old, new=new, changes=tuple(dict.fromkeys(changes))) if changes else None
 
@@ -563,7 +584,7 @@ class _Assessment:
         """What may be in its rows now, where no contract of its own says what is in that column."""
         for port in ports:
             for change in self.state[port].changes:
-                if MEANINGS[change.kind].backward is Effect.BREAKING and change.kind not in GONE:
+                if MEANINGS[change.kind].backward is Effect.BREAKING and change.kind not in TOLD_BY_SHAPE:
                     yield from self._goes_on(table, port, change, read)
 
     def _goes_on(self, table: Table, port: str, change: Change, read: Lineage) -> Iterator[Change]:
@@ -594,6 +615,20 @@ class _Assessment:
         return repeated(text, table, self.columns) is not Rows.SAME
 
 
+def _names(columns: Found | None) -> list[str]:
+    return [name for name, _ in columns or ()]
+
+
+def _shifts(old: Shape, new: Shape) -> bool:
+    """Whether a place has another column now, under whatever name."""
+    were, are = list(old.names), [{name.lower() for name in (one.name, *one.came_from)} for one in new.columns]
+    return any(was not in now for was, now in zip(were, are, strict=False))
+
+
+def _is_of_order(change: Change) -> bool:
+    return change.kind is Kind.COLUMNS_REORDERED
+
+
 def _is_given_up(change: Change) -> bool:
     """Whether a key is promised no longer, and no other is: with another key a row may be another thing."""
     return change.kind is Kind.KEY_CHANGED and not change.after
@@ -619,7 +654,7 @@ def _is_promised(test: Test, asked: ColumnShape | None, given: ColumnShape | Non
         case Asks.INVALID_VALUES:
             return asked.allowed is not None and given.allowed is not None and set(given.allowed) <= set(asked.allowed)
         case Asks.PATTERN | Asks.FORMAT:
-            return bool(asked.format) and asked.format == given.format
+            return bool(asked.format) and bool(given.format) and includes(asked.format, given.format) is True
     return False
 
 
@@ -661,7 +696,7 @@ def _contradiction(change: Change, asked: ColumnShape, given: ColumnShape | None
                 return "", f"the contract limits `{name}`; {said(change)}"
         case Kind.FORMAT_REMOVED if asked.format and asked.format != given.format:
             return "", f"the contract asks for a format of `{name}`, which nobody promises now"
-        case Kind.FORMAT_CHANGED if asked.format and asked.format != given.format:
+        case Kind.FORMAT_CHANGED | Kind.FORMAT_LOOSENED if asked.format and not includes(asked.format, given.format):
             return "", f"the contract asks for another format of `{name}`; {said(change)}"
         case Kind.UNIT_CHANGED if asked.unit and asked.unit != given.unit:
             return "", f"the contract takes `{name}` in {asked.unit}; it is in {given.unit or 'no unit'} now"

@@ -341,7 +341,7 @@ def at_publishing(
         old, known = record.current(name)
         new = shape_of(table, columns)
         found[name] = Publishing(record=_kept(old, new, known=known))
-        if table.port is None or table.port.compatibility == "none" or old is None or old.hash == new.hash:
+        if table.port is None or table.port.compatibility == "none" or old is None or old.is_like(new):
             continue
         seen = new if known else shape_of(replace(table, contract=None), columns)
         served = record.served(name, new.version.partition(".")[0]) if known else ()

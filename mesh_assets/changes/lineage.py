@@ -150,7 +150,7 @@ def expressions(mesh: Mesh, table: Table, columns: Columns) -> dict[str, str]:
     copies = lineage(mesh, table, columns).copies
     known = {name: columns[name] for name in table.inputs}
     try:
-        scopes = traverse_scope(_qualified(_parsed(text.sql), known, table))
+        scopes = traverse_scope(_qualified(parsed(text.sql), known, table))
     except (Unresolved, SqlglotError):
         scopes = []
     found = {}
@@ -176,10 +176,10 @@ def typed(text: Text, table: Table, columns: Columns) -> exp.Expr:
     Raises:
         Unresolved: sqlglot cannot follow it.
     """
-    tree = _parsed(text.sql)
+    tree = parsed(text.sql)
     if not isinstance(tree, exp.Query):
         raise Unresolved("no query")
-    inner = [(name, _parsed(part.sql)) for name, part in text.parts.items()]
+    inner = [(name, parsed(part.sql)) for name, part in text.parts.items()]
     if inner:
         own = tree.args.get("with_")
         parts = [
@@ -406,7 +406,7 @@ class _Query:
 
 
 def _query(text: Text, columns: Columns, table: Table) -> _Query:
-    tree = _parsed(text.sql)
+    tree = parsed(text.sql)
     pivoted = _pivoted(tree)
     if not pivoted:
         return _Resolver(_qualified(tree, columns, table), text, columns, table).run()
@@ -421,7 +421,12 @@ def _query(text: Text, columns: Columns, table: Table) -> _Query:
     return whole
 
 
-def _parsed(sql: str) -> exp.Expr:
+def parsed(sql: str) -> exp.Expr:
+    """The tree of one statement.
+
+    Raises:
+        Unresolved: sqlglot cannot parse it, or there are several.
+    """
     try:
         (tree,) = [statement for statement in parse(sql, read="duckdb") if statement is not None]
     except (SqlglotError, ValueError, RecursionError) as error:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 
+from mesh_assets.changes.formats import includes
 from mesh_assets.changes.shape import Bound, ColumnShape, Rule, Shape
 from mesh_assets.changes.widths import Width, width
 
@@ -24,6 +25,7 @@ class Kind(StrEnum):
     COLUMN_RENAMED = "column_renamed"
     COLUMN_SPLIT = "column_split"
     COLUMN_MERGED = "column_merged"
+    COLUMNS_REORDERED = "columns_reordered"
     TYPE_WIDENED = "type_widened"
     TYPE_NARROWED = "type_narrowed"
     TYPE_CHANGED = "type_changed"
@@ -36,6 +38,8 @@ class Kind(StrEnum):
     FORMAT_CHANGED = "format_changed"
     FORMAT_ADDED = "format_added"
     FORMAT_REMOVED = "format_removed"
+    FORMAT_LOOSENED = "format_loosened"
+    FORMAT_TIGHTENED = "format_tightened"
     VALUES_ADDED = "values_added"
     VALUES_REMOVED = "values_removed"
     RANGE_WIDENED = "range_widened"
@@ -110,6 +114,10 @@ MEANINGS: Mapping[Kind, Meaning] = {
     Kind.COLUMN_MERGED: Meaning(
         _BREAKS, "old SQL may name the parts", _BREAKS, "old rows do not have the whole", Step.MINOR, "binding"
     ),
+    Kind.COLUMNS_REORDERED: Meaning(
+        _BREAKS, "old SQL may take columns by their place: an alias `t(a, b)`, a union, `in (select * …)`", _OK,
+        "no order is promised, and new SQL that takes one is not there to be asked", Step.PATCH, "use",
+    ),
     Kind.TYPE_WIDENED: Meaning(
         _OK, "what is defined on the narrower type is defined on the wider one", _BREAKS,
         "SQL that is right on the wider type may overflow or lose digits on the narrower one", Step.MINOR, "values",
@@ -147,6 +155,12 @@ MEANINGS: Mapping[Kind, Meaning] = {
     ),
     Kind.FORMAT_REMOVED: Meaning(
         _BREAKS, "old SQL may rely on the format", _OK, "old rows are of the format, which nobody needs now", Step.MINOR, "values"
+    ),
+    Kind.FORMAT_LOOSENED: Meaning(
+        _BREAKS, "old SQL may rely on the tighter format", _OK, "old rows are of the looser format, too", Step.MINOR, "values"
+    ),
+    Kind.FORMAT_TIGHTENED: Meaning(
+        _OK, "new rows are of the looser format, too", _BREAKS, "old rows need not be of the tighter format", Step.MINOR, "values"
     ),
     Kind.VALUES_ADDED: Meaning(
         _BREAKS, "old SQL may know the old values only: a `case` without the new one, a join with a list", _OK,
@@ -197,6 +211,7 @@ INVERSE = {
     Kind.UNIT_CHANGED: Kind.UNIT_CHANGED,
     Kind.FORMAT_CHANGED: Kind.FORMAT_CHANGED,
     Kind.FORMAT_ADDED: Kind.FORMAT_REMOVED,
+    Kind.FORMAT_LOOSENED: Kind.FORMAT_TIGHTENED,
     Kind.VALUES_ADDED: Kind.VALUES_REMOVED,
     Kind.RANGE_WIDENED: Kind.RANGE_NARROWED,
     Kind.RULE_ADDED: Kind.RULE_REMOVED,
@@ -291,7 +306,8 @@ def declared(old: str, new: str) -> Step:
 
 def event_id(port: str, old: Shape, new: Shape) -> str:
     """Of the change as a whole: port, what it was, what it is."""
-    return hashlib.sha256(f"{port}:{old.hash}:{new.hash}".encode()).hexdigest()[:12]
+    order = f":{','.join(new.names)}" if old.hash == new.hash else ""  # of which alone no hash tells
+    return hashlib.sha256(f"{port}:{old.hash}:{new.hash}{order}".encode()).hexdigest()[:12]
 
 
 def bound_is_wider(old: Bound | None, new: Bound | None, *, low: bool) -> bool:
@@ -397,14 +413,7 @@ def _column(port: str, old: ColumnShape, new: ColumnShape) -> Iterator[Change]:
     yield from _said(change, Kind.UNIT_CHANGED, old.unit, new.unit)
     yield from _said(change, Kind.NULL_MEANING_CHANGED, old.null_meaning, new.null_meaning)
     if old.format != new.format:
-        kind = (
-            Kind.FORMAT_CHANGED
-            if old.format and new.format
-            else Kind.FORMAT_ADDED
-            if new.format
-            else Kind.FORMAT_REMOVED
-        )
-        yield change(kind, old.format, new.format)
+        yield change(_format(old.format, new.format), old.format, new.format)
     yield from _values(change, old.allowed, new.allowed)
     limits = (_limits(old), _limits(new))
     wider = bound_is_wider(old.minimum, new.minimum, low=True) or bound_is_wider(old.maximum, new.maximum, low=False)
@@ -415,6 +424,16 @@ def _column(port: str, old: ColumnShape, new: ColumnShape) -> Iterator[Change]:
         yield change(Kind.RANGE_NARROWED, *limits)
     if old.description != new.description or old.promised != new.promised:
         yield change(Kind.DESCRIBED, old.description, new.description)
+
+
+def _format(old: str, new: str) -> Kind:
+    """What has become of a format: whether one lets everything through that the other does is proven, or nothing is said of it."""
+    if not old or not new:
+        return Kind.FORMAT_ADDED if new else Kind.FORMAT_REMOVED
+    looser, tighter = includes(new, old), includes(old, new)
+    if looser:
+        return Kind.DESCRIBED if tighter else Kind.FORMAT_LOOSENED
+    return Kind.FORMAT_TIGHTENED if tighter else Kind.FORMAT_CHANGED
 
 
 def _said(change, kind: Kind, old: str, new: str) -> Iterator[Change]:  # noqa: ANN001 - a closure of `_column`
@@ -461,11 +480,23 @@ def _table(port: str, old: Shape, new: Shape, gone: frozenset[str]) -> Iterator[
         yield change(Kind.GRAIN_CHANGED if old.grain else Kind.DESCRIBED, old.grain, new.grain)
     if old.partitions != new.partitions:
         yield change(Kind.PARTITIONING_CHANGED, old.partitions, new.partitions)
+    if order := _reordered(old, new):
+        yield change(Kind.COLUMNS_REORDERED, *map(", ".join, order))
     yield from _rules(change, old, new, gone)
     if old.service_levels != new.service_levels:
         yield change(Kind.SERVICE_LEVEL_CHANGED, "; ".join(old.service_levels), "; ".join(new.service_levels))
     if old.description != new.description or old.warnings != new.warnings:
         yield change(Kind.DESCRIBED, old.description, new.description)
+
+
+def _reordered(old: Shape, new: Shape) -> tuple[list[str], list[str]] | None:
+    """The columns that are in both, by their names now, as they stood and as they stand; None where that is the same."""
+    came = {column.came_from[0].lower(): column.name for column in new.columns if len(column.came_from) == 1}
+    stay = {column.name.lower(): column.name for column in new.columns}
+    were = [stay.get(name) or came.get(name) for name in old.names]
+    before = [name for name in were if name]
+    after = [column.name for column in new.columns if column.name in set(before)]
+    return (before, after) if before != after and len(before) == len(after) else None
 
 
 def _only_renamed(old: Shape, new: Shape) -> bool:

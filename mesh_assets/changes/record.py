@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from mesh_assets.changes import model
 from mesh_assets.changes.binding import columns_of
 from mesh_assets.changes.model import Change, Kind
-from mesh_assets.changes.shape import Shape, from_json, of_contract, to_json
+from mesh_assets.changes.shape import Shape, from_json, in_order, of_contract, to_json
 from mesh_assets.environment import Environment
 from mesh_assets.store import now
 
@@ -181,7 +181,7 @@ class ChangeRecord:
             return None, False
         record: Mapping[str, Any] = dict(found[0].record)
         if record.get(SHAPE) and (shape := self.shape(table, str(record[SHAPE]))):
-            return shape, True
+            return in_order(shape, columns_of(record)), True
         return of_contract(None, columns_of(record)), False
 
     def served(self, table: str, major: str) -> tuple[Shape, ...]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from mesh_assets.changes.widths import canonical
@@ -89,6 +89,10 @@ class Shape:
         del told["version"]
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
+    def is_like(self, other: "Shape") -> bool:
+        """Whether nothing differs but, perhaps, the contract's version."""
+        return self.hash == other.hash and [*self.names] == [*other.names]
+
     def type_of(self, column: str) -> str:
         """The type of a column, however it is spelt; empty when it is not there."""
         found = self.names.get(column.lower())
@@ -133,6 +137,12 @@ def of_contract(
         description=" ".join(contract.description.split()),
         version=contract.version,
     )
+
+
+def in_order(shape: Shape, columns: Iterable[Sequence[str]]) -> Shape:
+    """The same shape, its columns as these (name, type) stand; a shape is kept once for every order."""
+    place = {name.lower(): number for number, (name, _) in enumerate(columns)}
+    return replace(shape, columns=tuple(sorted(shape.columns, key=lambda one: place.get(one.name.lower(), len(place)))))
 
 
 def to_json(shape: Shape) -> dict[str, Any]:

@@ -31,6 +31,8 @@ def said(change: Change) -> str:  # noqa: C901, PLR0912 - one case per kind
             return f"{names} is called `{after}` now"
         case Kind.COLUMN_SPLIT | Kind.COLUMN_MERGED:
             return f"{names} became {after}"
+        case Kind.COLUMNS_REORDERED:
+            return f"the columns come in another order now: {_short(after)}"
         case Kind.TYPE_WIDENED | Kind.TYPE_NARROWED | Kind.TYPE_CHANGED:
             return f"the type of {names} {_how(change)}{from_to}"
         case Kind.NULL_ALLOWED:
@@ -53,6 +55,9 @@ def said(change: Change) -> str:  # noqa: C901, PLR0912 - one case per kind
             return f"{names} is always of the format `{after}` now"
         case Kind.FORMAT_REMOVED:
             return f"{names} need not be of the format `{before}` any more"
+        case Kind.FORMAT_LOOSENED | Kind.FORMAT_TIGHTENED:
+            how = "looser" if change.kind is Kind.FORMAT_LOOSENED else "tighter"
+            return f"the format of {names} is {how}: `{after}`, no longer `{before}`"
         case Kind.VALUES_ADDED:
             return f"{names} may be {after} now{'' if before else ', too'}{f', no longer one of {before}' if before else ''}"
         case Kind.VALUES_REMOVED:

@@ -70,7 +70,8 @@ def shapes():
 @given(shapes())
 def test_a_change_from_a_to_a_is_empty(shape):
     assert changes("d.t", shape, shape) == ()
-    assert changes("d.t", shape, replace(shape, columns=tuple(reversed(shape.columns)))) == ()
+    turned = changes("d.t", shape, replace(shape, columns=tuple(reversed(shape.columns))))
+    assert [change.kind for change in turned] == [Kind.COLUMNS_REORDERED] * (len(shape.columns) > 1)
 
 
 @LAW

@@ -1,0 +1,148 @@
+"""Whether SQL takes columns by their place: then it may be another column where those of an input come in another order."""
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+
+from mesh_assets.changes.lineage import Unresolved, exp, parsed
+from mesh_assets.changes.texts import CTE, Text
+
+
+def takes_by_place(text: Text, domain: str, port: str) -> bool | None:
+    """Whether a table's SQL takes columns of an input by their place, if only in one of its parts; None where nobody can tell.
+
+    By place are: names that are given to the columns of a `*`, a union of a `*` with another query, `in (select * …)`, a whole row as
+    a value, the number of a column, and the order of all columns where only the first rows are taken.
+    """
+    selects = (
+        ("", text.sql),
+        ("", text.incremental or text.sql),
+        *((name, part.sql) for name, part in text.parts.items()),
+    )
+    return _takes(selects, domain.lower(), port.lower())
+
+
+@lru_cache(maxsize=2_000)
+def _takes(selects: tuple[tuple[str, str], ...], domain: str, port: str) -> bool | None:
+    try:
+        trees = [(name, parsed(sql)) for name, sql in selects]
+    except Unresolved:
+        return None
+    named: dict[str, list[exp.Expr]] = {}
+    for name, tree in trees:
+        if name:
+            named.setdefault(f"{CTE}.{name}".lower(), []).append(tree)
+        for cte in tree.find_all(exp.CTE):
+            named.setdefault(cte.alias.lower(), []).append(cte.this)
+    return any(_reads(node, named, domain, port) for _, tree in trees for node in _by_place(tree))
+
+
+def _by_place(tree: exp.Expr) -> Iterator[exp.Expr]:
+    """Parts of a query in which a place decides which column is meant."""
+    for node in tree.walk():
+        match node:
+            case exp.TableAlias():
+                yield from _given_names(node)
+            case exp.SetOperation():
+                yield from _misaligned(node)
+            case exp.In():
+                query = node.args.get("query")
+                yield from [query] if query is not None and any(map(_is_starred, query.find_all(exp.Select))) else []
+            case exp.PositionalColumn():
+                yield tree
+            case exp.Star() | exp.Column() if _is_row(node):
+                yield node.find_ancestor(exp.Select) or tree
+            case exp.Select() if _is_starred(node) and _numbers(node):
+                yield node
+
+
+def _given_names(alias: exp.TableAlias) -> Iterator[exp.Expr]:
+    """What the columns of an alias are names for, where that is a table or a `*`."""
+    given = alias.parent
+    if alias.columns and isinstance(given, exp.Table) and isinstance(given.this, exp.Identifier):
+        yield given
+    elif alias.columns and isinstance(given, exp.CTE | exp.Subquery) and _is_starred(given.this):
+        yield given.this
+
+
+def _is_starred(query: exp.Expr) -> bool:
+    """Whether one of the columns that a query gives is a `*`."""
+    if isinstance(query, exp.SetOperation):
+        return _is_starred(query.left) or _is_starred(query.right)
+    query = query.unnest() if isinstance(query, exp.Subquery) else query
+    return isinstance(query, exp.Select) and any(_star(item) is not None for item in query.expressions)
+
+
+def _star(item: exp.Expr) -> exp.Star | None:
+    star = item.this if isinstance(item, exp.Column) else item
+    return star if isinstance(star, exp.Star) else None
+
+
+def _misaligned(union: exp.SetOperation) -> Iterator[exp.Expr]:
+    """Sides of a union that give a `*`; none where all of them take the same from the same."""
+    sides = [] if union.args.get("by_name") else list(_sides(union))
+    if any(_is_starred(side) for side in sides) and len({_taken(side) for side in sides}) > 1:
+        yield from (side for side in sides if _is_starred(side))
+
+
+def _sides(query: exp.Expr) -> Iterator[exp.Expr]:
+    query = query.unnest() if isinstance(query, exp.Subquery) else query
+    if isinstance(query, exp.SetOperation):
+        yield from _sides(query.left)
+        yield from _sides(query.right)
+    else:
+        yield query
+
+
+def _taken(side: exp.Expr) -> str:
+    """What a side gives and of which tables, without what its rows have to be."""
+    if not isinstance(side, exp.Select):
+        return side.sql("duckdb")
+    tables = [side.args.get("from_") or side.args.get("from"), *(side.args.get("joins") or ())]
+    return "; ".join(one.sql("duckdb").lower() for one in [*side.expressions, *filter(None, tables)])
+
+
+def _is_row(node: exp.Expr) -> bool:
+    """Whether a whole row is a value, as in `row(t.*)` and `t::varchar`: not as columns, and not as in `count(*)`."""
+    if isinstance(node, exp.Column):
+        return not node.table and node.name.lower() in _tables(node)
+    item = node.parent if isinstance(node.parent, exp.Column) else node
+    return not isinstance(item.parent, exp.Query | exp.Count | exp.Columns | exp.Subquery | exp.Pivot | None)
+
+
+def _tables(column: exp.Column) -> set[str]:
+    """Names of the tables beside a column: one that is called so stands for a whole row."""
+    select = column.find_ancestor(exp.Select)
+    if select is None:
+        return set()
+    tables = [select.args.get("from_") or select.args.get("from"), *(select.args.get("joins") or ())]
+    return {one.this.alias_or_name.lower() for one in tables if one is not None}
+
+
+def _numbers(select: exp.Select) -> bool:
+    """Whether columns are meant by number, or by all of them in turn, where that decides which rows there are."""
+    group, order = select.args.get("group"), select.args.get("order")
+    by_number = group is not None and any(isinstance(item, exp.Literal) for item in group.expressions)
+    cut = select.args.get("limit") or select.args.get("offset")
+    ordered = order is not None and any(
+        isinstance(item.this, exp.Literal) or item.this.sql("duckdb").upper() == "ALL" for item in order.expressions
+    )
+    return by_number or bool(cut and ordered)
+
+
+def _reads(node: exp.Expr, named: Mapping[str, list[exp.Expr]], domain: str, port: str) -> bool:
+    """Whether a table is read in a part of a query, or in what that reads by name."""
+    todo, seen = [node], set()
+    while todo:
+        for table in todo.pop().find_all(exp.Table):
+            if not isinstance(table.this, exp.Identifier):
+                continue
+            name = table.name.lower()
+            full = f"{table.db.lower()}.{name}" if table.db else f"{domain}.{name}"
+            if not table.db and name in named:
+                full = name
+            if full == port:
+                return True
+            if full in named and full not in seen:
+                seen.add(full)
+                todo += named[full]
+    return False
