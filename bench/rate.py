@@ -77,14 +77,14 @@ def generated(root: Path) -> Environment:
     return env
 
 
-def tables(env: Environment, title: str, *, suggested: bool, missed: bool) -> None:
+def tables(env: Environment, title: str, *, suggested: bool, missed: bool, most: int = sys.maxsize) -> None:
     """One line per table, and their sum; what is missed, if wanted."""
     env.sync()
     found: list[Rating] = []
     print(f"{title}: {'suggested tests' if suggested else 'tests of the contract'}")
-    for name in sorted(env.ledger.versions()):
+    for name, version in sorted(env.ledger.versions().items()):
         table = env.mesh.tables.get(name)
-        if table is None or table.contract is None:
+        if table is None or table.contract is None or not 0 < (version.record.get("rows") or 0) <= most:
             continue
         began = time.process_time()
         one = rate(env, table, seed=1, suggested=suggested, today=date(2026, 11, 1))
@@ -110,6 +110,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("mesh", nargs="?", type=Path, help="A mesh that is built.")
     parser.add_argument("--own", action="store_true", help="Rate the tests of the contracts instead.")
+    parser.add_argument("--most", type=int, default=sys.maxsize, metavar="ROWS", help="Leave larger tables out.")
     parser.add_argument("--missed", action="store_true", help="Name the faults that are missed, and the false alarms.")
     chosen = parser.parse_args()
     if chosen.mesh:
@@ -119,6 +120,7 @@ if __name__ == "__main__":
             str(chosen.mesh),
             suggested=not chosen.own,
             missed=chosen.missed,
+            most=chosen.most,
         )
     else:
         with tempfile.TemporaryDirectory() as folder:

@@ -16,7 +16,7 @@ from mesh_assets.admission import Reading, relations, spelt
 from mesh_assets.audit.contents import NOTHING_KNOWN, Knowledge
 from mesh_assets.audit.execute import planned
 from mesh_assets.audit.plan import Plan
-from mesh_assets.audit.result import Result, Status
+from mesh_assets.audit.result import KEPT, Result, Status
 from mesh_assets.audit.words import result_json
 from mesh_assets.changes import judge
 from mesh_assets.changes.likeness import by_data
@@ -203,6 +203,7 @@ def test(
     version: int | None = None,
     candidate: Publication | None = None,
     cached: bool = True,
+    sample: int = KEPT,
 ) -> tuple[Result, ...]:
     """The table's tests on a published version, or on a candidate as it would be once published.
 
@@ -213,6 +214,7 @@ def test(
         version: The published version.
         candidate: What is tested instead.
         cached: What statistics and earlier verdicts say is used; else every row is read.
+        sample: Failing rows of a test to show, at most.
     """
     if table.contract is None:
         return ()
@@ -222,6 +224,7 @@ def test(
         relation,
         table.contract,
         related=related,
+        sample=sample,
         past=history.of(env, table.name, con, before=None if candidate else version),
         known=known,
     )

@@ -34,7 +34,7 @@ WIDEST = 60
 SHOWN = 200
 """Rows of a query's result on a terminal."""
 SAMPLED = 3
-"""Failing rows of a failed test for people; `--json` has up to ten."""
+"""Failing rows of a failed test for people, where no other number is asked for."""
 NARROW = 110
 """A terminal with fewer columns is not shown since when a version is there."""
 ENDLESS = 100_000
@@ -165,8 +165,13 @@ def _only_passed(tests: Mapping[str, int] | None) -> bool:
     return bool(tests) and not any(count for word, count in tests.items() if word not in ("pass", "warn"))
 
 
-def test_table(items: Sequence[Mapping]) -> None:
-    """Tests that did not pass, by table, with some of the rows that failed; and the count of all."""
+def test_table(items: Sequence[Mapping], rows: int | None = None) -> None:  # noqa: PT028 - no test of pytest's
+    """Tests that did not pass, by table, with some of the rows that failed; and the count of all.
+
+    Args:
+        items: As `mesh test --json` lists them.
+        rows: So many failing rows of a test, of warnings too; None: a few of those that failed.
+    """
     console = _stdout()
     shown = [item for item in items if item["status"] != "pass"]
     width = max((len(str(item["name"])) for item in shown), default=0)
@@ -180,12 +185,15 @@ def test_table(items: Sequence[Mapping]) -> None:
         line.add_column(overflow="fold")
         line.add_row(Text.assemble("  ", _word(item["status"])), Text(str(item["name"])), Text(_found(item)))
         console.print(line)
-        if item["status"] == "fail":
-            for row in (item.get("sample") or ())[:SAMPLED]:
-                said = ", ".join(f"{name} {_short(value)}" for name, value in row.items())
-                console.print(Text(f"         {said}", style="dim"), soft_wrap=True)
+        if item["status"] == "fail" or rows:
+            for row in (item.get("sample") or ())[: SAMPLED if rows is None else rows]:
+                console.print(Text(f"         {_row(row)}", style="dim"), soft_wrap=True)
     counts = [f"{sum(item['status'] == word for item in items)} {word}" for word in ("pass", "warn", "fail", "error")]
     console.print(f"{len(items)} tests: {', '.join(counts)}")
+
+
+def _row(row: Mapping) -> str:
+    return ", ".join(f"{name} {_short(value)}" for name, value in row.items())
 
 
 def plan_table(steps: Sequence[Mapping]) -> None:
@@ -463,6 +471,7 @@ def write_junit(items: Sequence[Mapping], path: Path, *, fail_on: str) -> None:
         case = ET.SubElement(suite, "testcase", classname=name.replace("/", "."), name=str(item["name"]))
         kind = "error" if item["status"] == "error" else "failure" if item["status"] in failing else ""
         text = f"{item.get('message') or ''}\n{item['failing_rows']} of {item['total_rows']} rows, {item['subject']}"
+        text = "\n".join([text, *map(_row, item.get("sample") or ())])
         if kind:
             ET.SubElement(case, kind, message=str(item.get("message") or item["name"])).text = text
         elif item["status"] == "warn":

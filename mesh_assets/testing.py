@@ -7,8 +7,8 @@ from pathlib import Path
 from mesh_assets import authoring, build
 from mesh_assets.admission import judge
 from mesh_assets.audit import plan as plans
-from mesh_assets.audit.guard import time_limit
-from mesh_assets.audit.result import Result, Status
+from mesh_assets.audit.limits import time_limit
+from mesh_assets.audit.result import KEPT, Result, Status
 from mesh_assets.audit.values import column_type
 from mesh_assets.audit.words import result_json
 from mesh_assets.contract import Contract, Kind
@@ -32,6 +32,7 @@ def test(
     tables: Iterable[str],
     *,
     cached: bool = True,  # noqa: PT028 - no test of pytest's
+    rows: int = KEPT,  # noqa: PT028
     unloadable: Mapping[str, str] | None = None,  # noqa: PT028
 ) -> Iterator[Item]:
     """Execute the tests of these tables, one table after the other.
@@ -46,6 +47,7 @@ def test(
         env: The environment.
         tables: Whose tests.
         cached: See above.
+        rows: Failing rows of a test to show, at most; of input ports those that were kept when they were judged.
         unloadable: Domains whose code does not load, with why: the tests of a table of theirs that was never published
             could not be executed.
     """
@@ -54,9 +56,9 @@ def test(
     versions, last = env.ledger.versions(), env.ledger.attempts(outcomes=("published", "unchanged", "held", "failed"))
     for table in wanted:
         if table.engine:
-            yield from elsewhere(env, table)
+            yield from elsewhere(env, table, rows=rows)
             continue
-        found = list(_table(env, table, versions.get(table.name), last.get(table.name), cached=cached))
+        found = list(_table(env, table, versions.get(table.name), last.get(table.name), cached=cached, rows=rows))
         yield from found or _unloadable(table, (unloadable or {}).get(table.domain, ""))
     yield from _ports(env, wanted)
 
@@ -116,7 +118,9 @@ def _bounded(env: Environment, table: Table, version: int) -> tuple[Result, ...]
         raise RunError(f"the test needs more than {TRY_MEMORY} of memory\n    {mend}") from None
 
 
-def published(env: Environment, table: Table, version: int, run: str, *, cached: bool = True) -> tuple[Item, ...]:
+def published(
+    env: Environment, table: Table, version: int, run: str, *, cached: bool = True, rows: int = KEPT
+) -> tuple[Item, ...]:
     """The tests of one published version, and what they say is kept; not executed twice within one run.
 
     What only its toolchain can execute (dbt's own tests) is as the last build found it.
@@ -125,11 +129,17 @@ def published(env: Environment, table: Table, version: int, run: str, *, cached:
     if (known := env.ledger.results(table.name, version, contract, run=run)) is not None:
         return known
     with env.lake.session() as con:
-        results = build.test(env, table, con, version=version, cached=cached)
+        results = build.test(env, table, con, version=version, cached=cached, sample=rows)
     kept = env.ledger.results(table.name, version, contract) or ()
     items = _with_toolchains_own([result_json(result, table.name) for result in results], kept)
-    env.ledger.keep_results(table.name, version, contract, items, run)
+    env.ledger.keep_results(table.name, version, contract, tuple(map(_some, items)), run)
     return items
+
+
+def _some(item: Item) -> Item:
+    """With as many failing rows as are kept of a test."""
+    sample = item["sample"]
+    return {**item, "sample": sample[:KEPT]} if isinstance(sample, list) else item
 
 
 def explain(env: Environment, tables: Iterable[str], *, cached: bool = True) -> list[Item]:
@@ -155,7 +165,7 @@ def explain(env: Environment, tables: Iterable[str], *, cached: bool = True) -> 
     return items
 
 
-def elsewhere(env: Environment, table: Table) -> tuple[Item, ...]:
+def elsewhere(env: Environment, table: Table, *, rows: int = KEPT) -> tuple[Item, ...]:
     """The tests of a port whose rows stay on another engine, executed there; nothing of it is kept here."""
     from mesh_assets.engines.run import audit_elsewhere, unread
     from mesh_assets.engines.there import opened
@@ -165,7 +175,9 @@ def elsewhere(env: Environment, table: Table) -> tuple[Item, ...]:
         return ()
     try:
         with opened(env.mesh, table) as there:
-            results = audit_elsewhere(there.ask, there.relation, contract, table.engine, there.columns, show=there.show)
+            results = audit_elsewhere(
+                there.ask, there.relation, contract, table.engine, there.columns, show=there.show, sample=rows
+            )
     except RunError as error:
         results = unread(contract, str(error))
     return tuple({**result_json(result, table.name), "subject": f"on {table.engine}"} for result in results)
@@ -193,17 +205,17 @@ def _unloadable(table: Table, why: str) -> Iterator[Item]:
 
 
 def _table(
-    env: Environment, table: Table, version: Version | None, last: Attempt | None, *, cached: bool
+    env: Environment, table: Table, version: Version | None, last: Attempt | None, *, cached: bool, rows: int
 ) -> Iterator[Item]:
     if last is not None and (files := _held(version, last)):
         with env.lake.session() as con:
             candidate = build.kept(table.name, files, last.record)
-            results = build.test(env, table, con, candidate=candidate, cached=cached)
+            results = build.test(env, table, con, candidate=candidate, cached=cached, sample=rows)
         items = [result_json(result, table.name) for result in results]
         subject = f"candidate of run {last.run}, held"
         items = _as_staged(_with_toolchains_own(items, last.record.get("results", ())), last)
     elif version is not None:
-        items = published(env, table, version.version, f"mesh test {now()}", cached=cached)
+        items = published(env, table, version.version, f"mesh test {now()}", cached=cached, rows=rows)
         subject = f"version {version.version}"
     else:
         return

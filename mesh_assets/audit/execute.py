@@ -15,14 +15,15 @@ import duckdb
 
 from mesh_assets.audit import library, measured
 from mesh_assets.audit.contents import NOTHING_KNOWN, Knowledge
-from mesh_assets.audit.guard import TABLE, Guarded, guarded, time_limit
+from mesh_assets.audit.guard import TABLE, Guarded, guarded
 from mesh_assets.audit.keys import repeats
 from mesh_assets.audit.lasting import bases
+from mesh_assets.audit.limits import memory_more, time_limit
 from mesh_assets.audit.metric import compares, demand, holds, measure, numbers
 from mesh_assets.audit.plan import Plan, Rung, Step, plan
 from mesh_assets.audit.proofs import contiguous
 from mesh_assets.audit.questions import Question, Target, question
-from mesh_assets.audit.result import Result, Status
+from mesh_assets.audit.result import KEPT, Result, Status
 from mesh_assets.audit.sample import MASK, columns_shown, plain, shown, shown_at
 from mesh_assets.audit.scan import Counted, NotAsKnownError, places_shown, rows_at, scan, shown_rows, types_of
 from mesh_assets.audit.values import CannotAnswer, ColumnType, Family, column_type, quoted
@@ -63,8 +64,9 @@ def audit(
     lost: Mapping[str, int] | None = None,
     lost_sample: Mapping[str, tuple[Mapping[str, object], ...]] | None = None,
     tests: Collection[str] | None = None,
-    sample: int = 10,
+    sample: int = KEPT,
     seconds: float = 30.0,
+    memory: int = 1_000_000_000,
     past: library.Past | None = None,
     known: Knowledge = NOTHING_KNOWN,
 ) -> tuple[Result, ...]:
@@ -80,6 +82,7 @@ def audit(
         tests: Names of the tests to execute; None: all.
         sample: Failing rows to show, at most.
         seconds: How long a `type: sql` rule may take.
+        memory: Bytes that it may take; what can go to disk, such as a sort, goes there first.
         past: Earlier versions of the table, for tests that compare with them; default: there are none.
         known: What may be used instead of reading rows. It must be of this very relation; results are the same without it.
 
@@ -96,6 +99,7 @@ def audit(
         lost_sample=lost_sample or {},
         sample=sample,
         seconds=seconds,
+        memory=memory,
         past=past or library.Nothing(datetime.now(UTC)),
         known=known,
     )
@@ -124,6 +128,7 @@ def planned(
         lost_sample={},
         sample=0,
         seconds=0,
+        memory=0,
         past=library.Nothing(datetime.now(UTC)),
         known=known,
         dry=True,
@@ -151,6 +156,7 @@ class _Audit:
     lost_sample: Mapping[str, tuple[Mapping[str, object], ...]]
     sample: int
     seconds: float
+    memory: int
     past: library.Past
     known: Knowledge
     dry: bool = False
@@ -410,11 +416,13 @@ class _Audit:
         except (duckdb.Error, RecursionError) as error:
             return self.unanswered(test, f"the query cannot be read: {str(error).splitlines()[0]}")
         try:
-            with time_limit(self.con, self.seconds):
+            with memory_more(self.con, self.memory), time_limit(self.con, self.seconds):
                 cursor = self.con.execute(query.sql)
                 width, rows = len(cursor.description or ()), cursor.fetchall()
         except duckdb.InterruptException:
             return self.unanswered(test, f"the query took longer than {self.seconds:g} seconds", query.sql)
+        except duckdb.OutOfMemoryException:
+            return self.unanswered(test, f"the query needs more than {self.memory / 1e9:g} GB of memory", query.sql)
         except duckdb.Error as error:
             where = f" (the rule is at {test.where})" if test.where.path else ""
             return self.unanswered(test, f"{self.reason(error).rstrip('.')}{where}", query.sql)

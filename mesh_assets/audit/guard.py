@@ -7,9 +7,7 @@ functions that make rows out of nothing. Whatever the tree holds that is not kno
 
 import json
 import re
-import threading
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import duckdb
@@ -90,27 +88,6 @@ def guarded(
         _counts(tree),
         bool(walk.tables),
     )
-
-
-@contextmanager
-def time_limit(con: duckdb.DuckDBPyConnection, seconds: float) -> Generator[None]:
-    """Interrupts what the connection executes, after so many seconds."""
-    over, lock = threading.Event(), threading.Lock()
-
-    def stop() -> None:
-        with lock:  # an interrupt after the query is done would hit the next one
-            if not over.is_set():
-                con.interrupt()
-
-    timer = threading.Timer(seconds, stop)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        with lock:
-            over.set()
-        timer.cancel()
 
 
 def _filled(query: object, column: str | None) -> str:

@@ -3,9 +3,8 @@
 Every proof here is exact: it holds for the rows, not for most of them. What cannot be proved is not decided here.
 """
 
-import threading
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
@@ -14,6 +13,7 @@ from typing import Any
 import duckdb
 
 from mesh_assets.audit.contents import Bounds, DataFile
+from mesh_assets.audit.limits import memory_limit
 from mesh_assets.audit.questions import INTEGER_FORMATS, Types, length, missing_words, values
 from mesh_assets.audit.values import HOLDS, CannotAnswer, ColumnType, Family, bound, literal, quoted
 from mesh_assets.contract import Kind, Test
@@ -25,8 +25,7 @@ CROWDED = 200
 """Blocks that are looked at alone when they hold equal keys; were there more, all keys are compared."""
 LARGE = 20_000_000
 """Rows from which keys are compared with a limit on memory: spilling is cheaper than a hash table that no cache holds."""
-LEAN = "1GB"
-_limits = threading.Lock()
+LEAN = 1_000_000_000
 
 
 # -- statistics ---------------------------------------------------------------------------------------------------------
@@ -262,14 +261,8 @@ def lean(con: duckdb.DuckDBPyConnection, rows: int | None) -> Generator[None]:
     if rows is None or rows < LARGE:
         yield
         return
-    with _limits:  # the limit is the process's
-        (before,) = con.execute("SELECT current_setting('memory_limit')").fetchone() or ("",)
-        with suppress(duckdb.Error):  # more than that is in use
-            con.execute(f"SET memory_limit = '{LEAN}'")
-        try:
-            yield
-        finally:
-            con.execute(f"SET memory_limit = '{before}'")
+    with memory_limit(con, LEAN):
+        yield
 
 
 def checked(test: Test, condition: str, types: Types, files: Sequence[DataFile]) -> Mapping[str, int]:

@@ -24,6 +24,8 @@ from mesh_assets.audit.values import (
 from mesh_assets.contract import Kind, Test
 
 Types = Mapping[str, ColumnType]
+SHOWN = 100
+"""Repeated keys whose rows are shown, at most: nobody can ask for more rows."""
 OPPOSITE = {">=": "<", "<=": ">", ">": "<=", "<": ">="}
 INTEGER_FORMATS = {
     f"{sign}{bits}": INTEGERS[("U" if sign == "u" else "") + name]
@@ -256,7 +258,7 @@ def _repeats(test: Test, relation: str, types: Types) -> Question:
     return Question(
         test,
         f"SELECT coalesce(sum(n), 0)::BIGINT FROM (SELECT count(*) AS n {groups})",
-        f"FROM (SELECT * FROM {relation}) AS _r SEMI JOIN (SELECT {names} {groups} ORDER BY ALL LIMIT 10) AS _g ON {same}"
+        f"FROM (SELECT * FROM {relation}) AS _r SEMI JOIN (SELECT {names} {groups} ORDER BY ALL LIMIT {SHOWN}) AS _g ON {same}"
         f" ORDER BY {', '.join(f'_r.{quoted(column)}' for column in test.columns)}",
         light=False,
     )

@@ -6,6 +6,9 @@ from enum import StrEnum
 
 from mesh_assets.contract import Severity, Test
 
+KEPT = 10
+"""Failing rows of one test that are kept: in the ledger, and in Dagster."""
+
 
 class Status(StrEnum):
     """`error`: the test itself could not be executed, which stops a version as a failure does."""
@@ -22,7 +25,7 @@ class Result:
 
     Attributes:
         failing_rows: Rows that break the rule; for a rule on the whole table 0 or 1 where rows have no meaning.
-        sample: Up to ten failing rows, masked columns replaced by `•••`; plain values that JSON can hold.
+        sample: Some of the failing rows, ten where no other number was asked for; masked columns replaced by `•••`; plain values that JSON can hold.
         query: The SQL that finds the failing rows (or the value), as executed.
         quarantined: Rows that were set aside because they break the rule, so that the rest could be published.
         message: One sentence for a person: what was found, or why it could not be executed.

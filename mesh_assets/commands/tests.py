@@ -38,7 +38,7 @@ tests = typer.Typer(cls=TestGroup, rich_markup_mode="markdown", help="Execute te
 @tests.command(
     PLAIN,
     epilog="Examples: `mesh test`, `mesh test claims --json`, `mesh test --junit report.xml --fail-on warn`, "
-    "`mesh test claims --explain`, `mesh test --no-cache`",
+    "`mesh test claims --rows 100`, `mesh test claims --explain`, `mesh test --no-cache`",
 )
 def execute(
     names: Names = None,
@@ -52,6 +52,16 @@ def execute(
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Read every row: no statistics, no earlier verdicts.")
     ] = False,
+    rows: Annotated[
+        int | None,
+        typer.Option(
+            "--rows",
+            metavar="N",
+            min=0,
+            max=100,
+            help="Failing rows of a test to show. Default: 3, in files and JSON 10.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Execute the tests of what is published, and of candidates that are held. Exit 1 when one fails.
@@ -61,6 +71,7 @@ def execute(
     from mesh_assets import catalog, console, testing
     from mesh_assets.account import loading
     from mesh_assets.account.look import first_line
+    from mesh_assets.audit.result import KEPT
     from mesh_assets.audit.words import is_failure
 
     if fail_on not in ("warn", "error"):
@@ -81,11 +92,13 @@ def execute(
     unloadable = {name: told for name, told in loading.unloadable(env).items() if name in concerned}
     why = {name: first_line(told[0]) for name, told in unloadable.items()}
     with console.waiting("testing"):
-        items = list(testing.test(env, chosen, cached=not no_cache, unloadable=why))
+        items = list(
+            testing.test(env, chosen, cached=not no_cache, unloadable=why, rows=KEPT if rows is None else rows)
+        )
     if as_json:
         print_json(catalog.test_report(items, {**env.mesh.broken, **unloadable}))
     else:
-        console.test_table(items)
+        console.test_table(items, rows)
     for name, told in unloadable.items():
         note(f"domain `{name}` cannot be loaded, and nothing new of it is built: {told[0]}")
     if junit:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import duckdb
 
 from mesh_assets.audit.metric import demand, holds, measure, numbers
-from mesh_assets.audit.result import Result, Status
+from mesh_assets.audit.result import KEPT, Result, Status
 from mesh_assets.audit.sample import columns_shown, plain, selected
 from mesh_assets.audit.values import CannotAnswer, ColumnType, column_type
 from mesh_assets.audit.words import broken, measured
@@ -19,8 +19,6 @@ Ask = Callable[[str], int]
 """The one number of a query, from the engine; raises what the engine raises."""
 Show = Callable[[str], Sequence[Sequence[object]]]
 """The rows of a query, likewise."""
-SAMPLE = 10
-"""Failing rows that are shown, at most."""
 
 
 def audit_elsewhere(
@@ -31,6 +29,7 @@ def audit_elsewhere(
     columns: Mapping[str, str] | None = None,
     *,
     show: Show | None = None,
+    sample: int = KEPT,
 ) -> tuple[Result, ...]:
     """One result per test, in the contract's order; what cannot be asked there is an error that says so, never a pass.
 
@@ -41,6 +40,7 @@ def audit_elsewhere(
         columns: Those that are there, with their types in DuckDB's words; None: the contract's are believed, and tests
             of names and types not executed.
         show: Runs a query of some failing rows; None: they are only counted.
+        sample: Failing rows to show, at most.
     """
     declared = {column.name: str(duckdb.sqltype(column.type)) for column in contract.columns}
     types = {name: column_type(type_) for name, type_ in (declared if columns is None else columns).items()}
@@ -56,7 +56,7 @@ def audit_elsewhere(
         for test in contract.tests
     ]
     return tuple(
-        replace(one, sample=_shown(show, one.test, table, types, dialect, contract))
+        replace(one, sample=_shown(show, one.test, table, types, dialect, contract, sample))
         if show and one.failing_rows and one.status in (Status.FAIL, Status.WARN)
         else one
         for one in found
@@ -80,13 +80,19 @@ def _structure(declared: Mapping[str, str], columns: Mapping[str, str]) -> dict[
 
 
 def _shown(
-    show: Show, test: Test, table: str, types: Mapping[str, ColumnType], dialect: str, contract: Contract
+    show: Show,
+    test: Test,
+    table: str,
+    types: Mapping[str, ColumnType],
+    dialect: str,
+    contract: Contract,
+    sample: int,
 ) -> tuple[Mapping[str, object], ...]:
     """Some of the failing rows; none when they cannot be fetched, for the count stands without them."""
     names = columns_shown(test, types, contract)
     try:
         found = show(
-            rows(test, table, types, dialect, [selected(name, types[name], contract) for name in names], SAMPLE)
+            rows(test, table, types, dialect, [selected(name, types[name], contract) for name in names], sample)
         )
     except Exception:  # noqa: BLE001 - every engine has errors of its own
         return ()

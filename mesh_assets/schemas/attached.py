@@ -8,7 +8,7 @@ import duckdb
 from mesh_assets.audit.contents import NOTHING_KNOWN, Knowledge
 from mesh_assets.audit.execute import audit as audit_own
 from mesh_assets.audit.library import Past
-from mesh_assets.audit.result import Result, Status
+from mesh_assets.audit.result import KEPT, Result, Status
 from mesh_assets.audit.sample import COLUMNS, MASK, plain
 from mesh_assets.contract import Contract, Kind, Severity, Test
 from mesh_assets.errors import ConfigError, UsageError, nearest
@@ -28,7 +28,7 @@ def audit(
     lost: Mapping[str, int] | None = None,
     lost_sample: Mapping[str, tuple[Mapping[str, object], ...]] | None = None,
     tests: Collection[str] | None = None,
-    sample: int = 10,
+    sample: int = KEPT,
     seconds: float = 30.0,
     past: Past | None = None,
     known: Knowledge = NOTHING_KNOWN,
@@ -88,10 +88,10 @@ def _execute(
             yield Result(test=each.test, status=Status.ERROR, message=message)
         return
     for each in chosen:
-        yield _result(each, [answer for answer in found if answer.asked is each.asked], contract, total)
+        yield _result(each, [answer for answer in found if answer.asked is each.asked], contract, total, sample)
 
 
-def _result(each: HandWritten, answers: Sequence["Answer"], contract: Contract, total: int) -> Result:
+def _result(each: HandWritten, answers: Sequence["Answer"], contract: Contract, total: int, sample: int) -> Result:
     test = each.test
     query = ";\n".join(dict.fromkeys(answer.query for answer in answers if answer.query))
     if errors := [answer.error for answer in answers if answer.error]:
@@ -108,7 +108,7 @@ def _result(each: HandWritten, answers: Sequence["Answer"], contract: Contract, 
         status=fails if failing else Status.PASS,
         failing_rows=failing,
         total_rows=total,
-        sample=tuple(_shown(row, contract) for row in rows[:10]) if failing else (),
+        sample=tuple(_shown(row, contract) for row in rows[:sample]) if failing else (),
         query=query,
         message=f"{_found(each, answers, failing, total)}{_how(answers)}",
     )

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from mesh_assets.audit.execute import audit
-from mesh_assets.audit.guard import time_limit
+from mesh_assets.audit.limits import memory_more, time_limit
 from mesh_assets.audit.result import Result, Status
 from mesh_assets.contract import Column, Contract, Kind, Test
 
@@ -199,6 +199,41 @@ def test_query_is_stopped_when_its_time_is_over_and_the_connection_goes_on(con):
     assert (result.status, result.stops) == (Status.ERROR, True)
     assert result.message == "q could not be executed: the query took longer than 0.3 seconds."
     assert con.execute("SELECT 1").fetchone() == (1,)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [  # each would take 10 GB, of which nothing can go to disk
+        "select len(list(a.i)) from range(1300000000) a(i)",
+        "select length(string_agg(md5(a.i::varchar), '')) from range(300000000) a(i)",
+    ],
+)
+def test_query_that_takes_too_much_memory_is_stopped_and_the_other_tests_are_answered(con, query):
+    con.execute("SET memory_limit = '2GB'")
+    before = con.execute("SELECT current_setting('memory_limit')").fetchone()
+    asked = {"a": query, "b": "select count(*) from {table} where a > 1"}
+    tests = tuple(Test(name=name, kind=Kind.SQL, arguments={"query": sql}) for name, sql in asked.items())
+    given = Test(name="c", kind=Kind.REQUIRED, columns=("a",))
+    columns = tuple(Column(name=name, type="VARCHAR") for name in ("a", "mail", "pay"))
+    contract = Contract(id="c", version="1", name="t", columns=columns, tests=(*tests, given))
+    dear, other, required = audit(con, "t", contract, memory=100_000_000)
+    assert (dear.status, dear.stops) == (Status.ERROR, True)
+    assert dear.message == "a could not be executed: the query needs more than 0.1 GB of memory."
+    assert (other.status, other.message) == (Status.FAIL, "The query returned 1; it must be 0.")
+    assert required.status is Status.PASS
+    assert con.execute("SELECT current_setting('memory_limit')").fetchone() == before
+
+
+def test_query_may_take_its_memory_beside_what_is_in_use_and_no_more_than_the_database(con):
+    con.execute("CREATE TEMP TABLE held AS SELECT hash(i) AS h FROM range(3000000) AS r(i)")  # 24 MB
+    sort = "select count(*) from (select h from (select hash(i) as h from range(1000000) r(i)) order by h limit 900000)"
+    assert run(con, sort, operator="mustBe", threshold=900000).status is Status.PASS
+    with memory_more(con, 50_000_000):
+        ((within,),) = con.execute("SELECT current_setting('memory_limit')").fetchall()
+        assert 70 < float(within.removesuffix(" MiB")) < 110, within
+    con.execute("SET memory_limit = '60MB'")
+    with memory_more(con, 10_000_000_000):
+        assert con.execute("SELECT current_setting('memory_limit')").fetchone() == ("57.2 MiB",)
 
 
 def test_time_limit_never_hits_the_query_after(con):

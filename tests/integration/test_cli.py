@@ -277,6 +277,7 @@ def test_wrong_use_is_told_in_words(ran, tmp_path):
         ("dev", "--port", "99999"): ("`--port` is at most 65535, not 99999",),
         ("status", "shop"): ("`mesh status` takes no more words than it has, and there is `shop`",),
         ("test", "--junit"): ("`--junit` needs a value",),
+        ("test", "--rows", "101"): ("`--rows` is at most 100, not 101",),
         ("test", "--fail-on", "never"): ("--fail-on is `warn` or `error`, not `never`",),
     }
     for words, expected in cases.items():

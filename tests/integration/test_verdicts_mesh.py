@@ -1,10 +1,13 @@
 """In a mesh: what a verdict rests on beside the table's own files changes, and the verdict with it."""
 
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
-from mesh_assets import testing
+from mesh_assets import console, testing
+from mesh_assets.audit.sample import MASK
+from mesh_assets.environment import contract_hash
 from tests.making import Place
 
 QUALITY = """
@@ -77,3 +80,61 @@ def test_verdicts_follow_other_tables_rules_and_hand_written_code(place):
     place.write("domains/shop/checks.py", CHECKS.format(least=2))
     found = verdicts(place)
     assert [found[name] for name in found if found[name] != at_first.get(name)] == [("warn", 1)]
+
+
+def test_as_many_failing_rows_as_asked_for_are_shown_and_ten_are_kept(place, tmp_path, capsys):
+    """Of every way in which rows are found; masked; also of a candidate that is held. A report for other systems has them too."""
+    place.write("domains/shop/checks.py", CHECKS.format(least=300))
+    orders = "select i as id, i % 120 as customer, 'm' || i || '@x.org' as mail, date '2024-01-01' as day from range(-250, 0) t(i)"
+    place.sql("shop.orders", orders)
+    columns = {
+        "id": "BIGINT; logicalTypeOptions: {minimum: 0}",
+        "customer": "BIGINT; unique: true",
+        "mail": "VARCHAR; tags: [pii]",
+    }
+    quality = """
+- {id: referred, type: custom, engine: mesh, severity: warning, implementation: {test: in_reference, columns: [customer], to_table: shop.customers, to_columns: [id]}}
+- {id: plain, type: custom, engine: mesh, implementation: {test: condition, condition: "mail not like '%@%'"}, severity: warning}
+"""
+    place.contract("shop.orders", columns, quality=quality)
+    assert place.statuses("shop.orders")["shop/orders"] == "held"
+    env = place.env()
+
+    def shown(table: str, **options: int) -> dict[str, list[dict]]:
+        return {
+            item["name"]: item["sample"] for item in testing.test(env, [table], **options) if item["status"] != "pass"
+        }
+
+    few, many, none = shown("shop.orders"), shown("shop.orders", rows=100), shown("shop.orders", rows=0)
+    assert (
+        set(few)
+        == set(many)
+        == set(none)
+        == {"id__minimum", "customer__unique", "referred", "plain", "id__greater_than_or_equal_to"}
+    )
+    assert {len(rows) for rows in few.values()} == {10}
+    assert {len(rows) for rows in many.values()} == {100}
+    assert {len(rows) for rows in none.values()} == {0}
+    assert {row["mail"] for rows in many.values() for row in rows if "mail" in row} == {MASK}
+    kept = env.ledger.attempts()["shop.orders"].record["results"]
+    assert {len(item["sample"]) for item in kept if item["status"] != "pass"} == {10}
+
+    items = list(testing.test(env, ["shop.orders"], rows=100))
+    for rows, lines in ((None, 6), (100, 500), (0, 0)):
+        console.test_table(items, rows)
+        assert capsys.readouterr().out.count("id -") == lines
+    console.write_junit(items, tmp_path / "report.xml", fail_on="error")
+    (suite,) = ET.parse(tmp_path / "report.xml").getroot()
+    told = {case.get("name"): "".join(case.itertext()) for case in suite}
+    assert {told[name].count("id -") for name in many} == {100}
+    assert MASK in told["plain"]
+    assert "@x.org" not in "".join(told.values())
+
+    gentle = {"id": "BIGINT", "customer": "BIGINT", "mail": "VARCHAR; tags: [pii]"}
+    place.contract("shop.orders", gentle, quality=quality)
+    assert place.statuses("shop.orders")["shop/orders"] == "published"
+    env = place.env()
+    assert {len(rows) for rows in shown("shop.orders", rows=100).values()} == {100}
+    version = env.ledger.versions()["shop.orders"].version
+    kept = env.ledger.results("shop.orders", version, contract_hash(env.mesh.tables["shop.orders"]))
+    assert {len(item["sample"]) for item in kept if item["status"] != "pass"} == {10}
