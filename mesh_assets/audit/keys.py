@@ -1,4 +1,4 @@
-"""No two rows with the same key: proved by what is known, by disjoint ranges, by order, by a bitmap; else compared.
+"""No two rows with the same key: proved by what is known, by disjoint ranges, by order, by numbers in memory; else compared.
 
 Uniqueness is of the whole table, so it is not remembered file by file. Files that together were once proved to repeat no
 key are remembered as a set: of what is added to them, only the new files are judged, and compared with those old ones

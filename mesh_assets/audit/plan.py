@@ -312,7 +312,7 @@ def _step(
         return _without_question(test, contents)
     whole = len(contents.files) if contents else None
     if keys := key_columns(test, types):
-        how = "remembered or disjoint ranges, else ascending order, a bitmap, a comparison of all"
+        how = "remembered or disjoint ranges, else ascending order, a bitmap or sorting in memory, a comparison of all"
         if len(keys.columns) > 1:
             how = "remembered or disjoint ranges, else a comparison of all"
         return Step(test=test, rung=Rung.KEYS, how=how, reads=whole, question=asked, rows=rows, keys=keys)

@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 
+from mesh_assets.audit import inmemory
 from mesh_assets.audit.contents import Bounds, DataFile
 from mesh_assets.audit.limits import memory_limit
 from mesh_assets.audit.questions import INTEGER_FORMATS, Types, length, missing_words, values
@@ -19,10 +20,7 @@ from mesh_assets.audit.values import HOLDS, CannotAnswer, ColumnType, Family, bo
 from mesh_assets.contract import Kind, Test
 
 DENSE = 2**31
-"""Widest range of a bitmap: 256 MB."""
-BLOCK = 4096
-CROWDED = 200
-"""Blocks that are looked at alone when they hold equal keys; were there more, all keys are compared."""
+"""Widest range of a bitmap of DuckDB's: 256 MB."""
 LARGE = 20_000_000
 """Rows from which keys are compared with a limit on memory: spilling is cheaper than a hash table that no cache holds."""
 LEAN = 1_000_000_000
@@ -171,9 +169,7 @@ class Keys:
         (column,), (type_,) = self.columns, (self.types[self.columns[0]],)
         if type_.family in _IN_ORDER and _ascends(con, keys, column):
             return "rows come in ascending order", ""
-        if type_.family is Family.INTEGER and rows and found and _is_dense(found, rows):
-            return _crowded(con, keys, column, found)
-        return "", ""
+        return inmemory.alone(con, keys, column, type_, found, rows) if found and rows else ("", "")
 
     def meet(self, con: duckdb.DuckDBPyConnection, old: str, new: str) -> bool:
         """Whether one of the new keys is among the old ones."""
@@ -203,36 +199,6 @@ def _ascends(con: duckdb.DuckDBPyConnection, keys: str, column: str) -> bool:
     name = quoted(column)
     broken = f"SELECT {name} IS NULL OR {name} <= lag({name}) OVER () AS broken FROM {keys}"
     return con.execute(f"SELECT 1 FROM ({broken}) WHERE broken LIMIT 1").fetchone() is None
-
-
-def _is_dense(found: tuple, rows: int) -> bool:
-    return found[1] - found[0] < min(DENSE, 20 * rows + 1_000_000)
-
-
-def _crowded(con: duckdb.DuckDBPyConnection, keys: str, column: str, found: tuple) -> tuple[str, str]:
-    """A bitmap for each block of the range: where fewer bits are set than there are rows, some are equal."""
-    name = quoted(column)
-    place = f"({name} - {found[0]})"
-    bits = f"bit_count(bitstring_agg(CAST({place} & {BLOCK - 1} AS SMALLINT), 0::SMALLINT, {BLOCK - 1}::SMALLINT))"
-    blocks = (
-        f"SELECT CAST({place} // {BLOCK} AS BIGINT) AS block, count(*) AS n, {bits} AS d FROM {keys} GROUP BY block"
-    )
-    try:
-        full = con.execute(
-            f"SELECT block FROM ({blocks}) WHERE n > 1 AND (block IS NULL OR n <> d) ORDER BY block LIMIT {CROWDED + 1}"
-        ).fetchall()
-    except duckdb.InterruptException:
-        raise
-    except duckdb.Error:  # a type that it does not take, or memory that there is not
-        return "", ""
-    if not full:
-        return "a bitmap holds each value once", ""
-    if len(full) > CROWDED:
-        return "", ""
-    starts = [None if block is None else found[0] + block * BLOCK for (block,) in full]
-    return "", " OR ".join(
-        f"{name} IS NULL" if start is None else f"{name} BETWEEN {start} AND {start + BLOCK - 1}" for start in starts
-    )
 
 
 def contiguous(con: duckdb.DuckDBPyConnection, sql: str, column: str, type_: ColumnType) -> tuple[int, int] | None:
