@@ -1,67 +1,70 @@
 """Whether SQL takes columns by their place: then it may be another column where those of an input come in another order."""
 
-from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Iterator, Mapping, Sequence
 
-from mesh_assets.changes.lineage import Unresolved, exp, parsed
-from mesh_assets.changes.texts import CTE, Text
+from mesh_assets.reading.sqlread import exp
+
+EVERY = 1_000_000
+"""More places than a table has columns."""
 
 
-def takes_by_place(text: Text, domain: str, port: str) -> bool | None:
-    """Whether a table's SQL takes columns of an input by their place, if only in one of its parts; None where nobody can tell.
+def places_taken(trees: Sequence[exp.Expr], parts: Mapping[str, exp.Expr], domain: str, port: str) -> int:
+    """How many columns of an input, from its first on, a table's SQL takes by their place; 0 where none.
 
     By place are: names that are given to the columns of a `*`, a union of a `*` with another query, `in (select * …)`, a whole row as
     a value, the number of a column, and the order of all columns where only the first rows are taken.
+
+    Args:
+        trees: Of the table, as they are parsed.
+        parts: Those that it reads by name, as `schema.name`.
     """
-    selects = (
-        ("", text.sql),
-        ("", text.incremental or text.sql),
-        *((name, part.sql) for name, part in text.parts.items()),
+    named = {name.lower(): [tree] for name, tree in parts.items()}
+    every = [*trees, *parts.values()]
+    for cte in (cte for tree in every for cte in tree.find_all(exp.CTE)):
+        named.setdefault(cte.alias.lower(), []).append(cte.this)
+    taken = (
+        places
+        for tree in every
+        for node, places in _by_place(tree)
+        if _reads(node, named, domain.lower(), port.lower())
     )
-    return _takes(selects, domain.lower(), port.lower())
+    return max(taken, default=0)
 
 
-@lru_cache(maxsize=2_000)
-def _takes(selects: tuple[tuple[str, str], ...], domain: str, port: str) -> bool | None:
-    try:
-        trees = [(name, parsed(sql)) for name, sql in selects]
-    except Unresolved:
-        return None
-    named: dict[str, list[exp.Expr]] = {}
-    for name, tree in trees:
-        if name:
-            named.setdefault(f"{CTE}.{name}".lower(), []).append(tree)
-        for cte in tree.find_all(exp.CTE):
-            named.setdefault(cte.alias.lower(), []).append(cte.this)
-    return any(_reads(node, named, domain, port) for _, tree in trees for node in _by_place(tree))
-
-
-def _by_place(tree: exp.Expr) -> Iterator[exp.Expr]:
-    """Parts of a query in which a place decides which column is meant."""
+def _by_place(tree: exp.Expr) -> Iterator[tuple[exp.Expr, int]]:
+    """Parts of a query in which a place decides which column is meant, and for how many places."""
     for node in tree.walk():
         match node:
             case exp.TableAlias():
                 yield from _given_names(node)
             case exp.SetOperation():
-                yield from _misaligned(node)
+                yield from ((side, EVERY) for side in _misaligned(node))
             case exp.In():
                 query = node.args.get("query")
-                yield from [query] if query is not None and any(map(_is_starred, query.find_all(exp.Select))) else []
+                if query is not None and any(map(_is_starred, query.find_all(exp.Select))):
+                    yield query, EVERY
             case exp.PositionalColumn():
-                yield tree
+                yield tree, EVERY
             case exp.Star() | exp.Column() if _is_row(node):
-                yield node.find_ancestor(exp.Select) or tree
+                yield node.find_ancestor(exp.Select) or tree, EVERY
             case exp.Select() if _is_starred(node) and _numbers(node):
-                yield node
+                yield node, EVERY
 
 
-def _given_names(alias: exp.TableAlias) -> Iterator[exp.Expr]:
+def _given_names(alias: exp.TableAlias) -> Iterator[tuple[exp.Expr, int]]:
     """What the columns of an alias are names for, where that is a table or a `*`."""
-    given = alias.parent
-    if alias.columns and isinstance(given, exp.Table) and isinstance(given.this, exp.Identifier):
-        yield given
-    elif alias.columns and isinstance(given, exp.CTE | exp.Subquery) and _is_starred(given.this):
-        yield given.this
+    given, count = alias.parent, len(alias.columns)
+    if count and isinstance(given, exp.Table) and isinstance(given.this, exp.Identifier):
+        yield given, count
+    elif count and isinstance(given, exp.CTE | exp.Subquery) and _is_starred(given.this):
+        yield given.this, count if _is_one_star(given.this) else EVERY
+
+
+def _is_one_star(query: exp.Expr) -> bool:
+    """Whether a query is a table as it is: then its places are the table's."""
+    if not isinstance(query, exp.Select) or query.args.get("joins") or len(query.expressions) > 1:
+        return False
+    return isinstance(query.expressions[0], exp.Star) and not any(query.expressions[0].args.values())
 
 
 def _is_starred(query: exp.Expr) -> bool:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from mesh_assets.changes import model
 from mesh_assets.changes.binding import Bench, DoesNotBind, Found, staged
-from mesh_assets.changes.byplace import takes_by_place
 from mesh_assets.changes.following import News, Rows, followed, repeated
 from mesh_assets.changes.formats import includes
 from mesh_assets.changes.handing import is_looser, news_of, notices, only_hands_on, sees
@@ -33,6 +32,8 @@ STRUCTURE = frozenset(
     | {Kind.REQUIRED_COLUMN_ADDED}
 )
 GONE = frozenset({Kind.COLUMN_REMOVED, Kind.COLUMN_RENAMED, Kind.COLUMN_SPLIT, Kind.COLUMN_MERGED})
+OF_PLACE = STRUCTURE | {Kind.COLUMNS_REORDERED}
+"""Changes after which a column may stand at another place."""
 TOLD_BY_SHAPE = GONE | {Kind.COLUMNS_REORDERED}
 """Changes that what comes out of a table tells of by itself."""
 TYPES = frozenset({Kind.TYPE_WIDENED, Kind.TYPE_NARROWED, Kind.TYPE_CHANGED})
@@ -249,9 +250,18 @@ class _Assessment:
         use = read.uses.get(port)
         if use is None:
             return
-        if _is_of_order(change):
-            yield from self._by_place(table, port, change, read)
-            return
+        of_place = change.kind in OF_PLACE and failed is None
+        out_of_place = self._by_place(table, port, change, read) if of_place else None
+        if out_of_place is not None:
+            yield out_of_place
+        elif not _is_of_order(change):
+            yield from self._hit(table, port, change, read, failed)
+
+    def _hit(
+        self, table: Table, port: str, change: Change, read: Lineage, failed: DoesNotBind | None
+    ) -> Iterator[_Finding]:
+        """What a change of what a table reads does to it, where every place has the column that it had."""
+        use = read.uses[port]
         used = [column for column in change.columns if use.reads(column)]
         if change.columns and not used and change.kind not in (Kind.COLUMN_ADDED, Kind.REQUIRED_COLUMN_ADDED):
             return
@@ -291,19 +301,19 @@ class _Assessment:
         why = f"{_reads(change, assumed=assumed)}, and no test sees it: {said(change)}"
         yield _Finding(verdict, _at(spot, why, change), silent=True)
 
-    def _by_place(self, table: Table, port: str, change: Change, read: Lineage) -> Iterator[_Finding]:
-        """Columns that come in another order hit who takes them by their place; a reader that declares its columns is given them so."""
-        text = text_of(self.mesh, table)
-        by_place = takes_by_place(text, table.domain, port) if text is not None else None
-        if text is not None and by_place:
-            yield self._out_of_place(text, port, change)
-        elif by_place is None and read.uses[port].known is Known.ASSUMED:
+    def _by_place(self, table: Table, port: str, change: Change, read: Lineage) -> _Finding | None:
+        """Other columns at the same places hit who takes them by their place; a reader that declares its columns is given them so."""
+        first = _first_shift(self.state[port].old, self.state[port].new)
+        if first is None:
+            return None
+        text, use = text_of(self.mesh, table), read.uses[port]
+        if text is not None and use.places is not None and first < use.places:
+            why = f"takes columns by their place, and no test sees it: {said(change)}"
+            return _Finding(Verdict.BREAKING, _at(mentioned(text, port), why, change), silent=True)
+        if use.places is None and _is_of_order(change):
             why = f"may take columns by their place: {said(change)}; its own tests decide"
-            yield _Finding(Verdict.UNKNOWN, _at(read.where, why, change))
-
-    def _out_of_place(self, text: Text, port: str, change: Change) -> _Finding:
-        why = f"takes columns by their place, and no test sees it: {said(change)}"
-        return _Finding(Verdict.BREAKING, _at(mentioned(text, port), why, change), silent=True)
+            return _Finding(Verdict.UNKNOWN, _at(read.where, why, change))
+        return None
 
     def _by_values(self, table: Table, port: str, change: Change, read: Lineage, spot: Spot) -> _Finding:
         """There may be other values in what it reads: whether that matters."""
@@ -327,9 +337,10 @@ class _Assessment:
         if rows is None or rows is Rows.OTHER:
             return None
         contract, entry = table.contract, self.mesh.port(table.domain, port)
+        asked = entry.contract if entry else None  # which looks at the rows as they come in
         sees_it = [
-            one for one in (contract, entry.contract if entry else None)
-            if one is not None and (one.schemas or any(notices(test, frozenset(), rows) for test in one.tests))
+            one for one, seen in ((contract, rows), (asked, Rows.ONES))
+            if one is not None and (one.schemas or any(notices(test, frozenset(), seen) for test in one.tests))
         ]  # fmt: skip
         if sees_it:
             why = f"{_reads(change, assumed=False)}: {said(change)}; its own tests on such rows decide"
@@ -427,10 +438,6 @@ class _Assessment:
         """Columns that are gone or new: the reader's SQL stands on what is left, or it does not."""
         text, use = text_of(self.mesh, table), read.uses[port]
         assumed, starred = use.known is Known.ASSUMED, use.starred
-        shifts = text is not None and failed is None and _shifts(self.state[port].old, self.state[port].new)
-        if text is not None and shifts and takes_by_place(text, table.domain, port):
-            yield self._out_of_place(text, port, change)
-            return
         if change.kind not in GONE:
             if text is not None and assumed and failed is None:
                 yield _Finding(
@@ -543,7 +550,9 @@ class _Assessment:
             return
         for name, source in read.copies.items():
             if source == (port, change.column.lower()):
-                yield from self._asked(table.contract, change, self.state[port].new, name, of=change.column)
+                found = self._asked(table.contract, change, self.state[port].new, name, of=change.column)
+                sure = self._copies(table, port, [change.column], read)
+                yield from found if sure else map(_perhaps, found)
 
     def _asked(self, contract: Contract, change: Change, new: Shape, name: str, of: str = "") -> Iterator[_Finding]:
         asked = of_contract(contract).names.get(name.lower())
@@ -615,14 +624,22 @@ class _Assessment:
         return repeated(text, table, self.columns) is not Rows.SAME
 
 
+def _perhaps(found: _Finding) -> _Finding:
+    """What would break, if the reader's own SQL does not leave such rows out: it does more with the column than to hand it on."""
+    evidence = found.evidence
+    told = replace(evidence, why=f"{evidence.why}; its own tests on such rows decide") if evidence else None
+    return replace(found, verdict=Verdict.UNKNOWN, evidence=told)
+
+
 def _names(columns: Found | None) -> list[str]:
     return [name for name, _ in columns or ()]
 
 
-def _shifts(old: Shape, new: Shape) -> bool:
-    """Whether a place has another column now, under whatever name."""
+def _first_shift(old: Shape, new: Shape) -> int | None:
+    """The first place that has another column now, under whatever name; None where all have the same."""
     were, are = list(old.names), [{name.lower() for name in (one.name, *one.came_from)} for one in new.columns]
-    return any(was not in now for was, now in zip(were, are, strict=False))
+    places = (place for place, was in enumerate(were) if place >= len(are) or was not in are[place])
+    return next(places, None)
 
 
 def _is_of_order(change: Change) -> bool:

@@ -9,14 +9,15 @@ import json
 import logging
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from mesh_assets.changes.byplace import places_taken
 from mesh_assets.changes.texts import CTE, Text, text_of
 from mesh_assets.domain import Mesh, Table, Toolchain
 
@@ -31,7 +32,7 @@ with warnings.catch_warnings():  # see reading/sqlread.py
 
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
-VERSION = 3
+VERSION = 4
 """Of what is kept on disk: a newer resolver begins anew."""
 Columns = Mapping[str, tuple[tuple[str, str], ...]]
 """(name, type) of every column, by `domain.table`."""
@@ -81,12 +82,14 @@ class Use:
     Attributes:
         columns: In small letters, with where each is written first; when `assumed`, nothing is listed and everything counts.
         starred: Columns that a `*` takes along to the end, among `columns`.
+        places: How many columns, from the first on, are taken by their place, whatever their names; None: it is not known.
     """
 
     table: str
     known: Known
     columns: Mapping[str, Spot] = field(default_factory=dict)
     starred: frozenset[str] = frozenset()
+    places: int | None = None
 
     def reads(self, column: str) -> bool:
         """Whether a column is read, or may be."""
@@ -134,8 +137,9 @@ def lineage(mesh: Mesh, table: Table, columns: Columns, cache: Path | None = Non
     if missing:
         return _assumed(table, where, f"the columns of {', '.join(missing)} are not known")
     known = {name: columns[name] for name in (*table.inputs, table.name) if name in columns}
-    found = _kept(cache, text, table, known)
-    return found if found is not None else _assumed(table, where, "sqlglot cannot follow its SQL")
+    resolved, places = _kept(cache, text, table, known)
+    found = resolved if resolved is not None else _assumed(table, where, "sqlglot cannot follow its SQL")
+    return replace(found, uses={name: replace(use, places=places.get(name)) for name, use in found.uses.items()})
 
 
 def expressions(mesh: Mesh, table: Table, columns: Columns) -> dict[str, str]:
@@ -212,7 +216,7 @@ def _schema(columns: Columns, kind: str = "") -> MappingSchema:
 
 def _python(table: Table, where: Spot) -> Lineage:
     uses = {
-        name: Use(table=name, known=Known.DECLARED, columns=_written(table, table.columns[name], where))
+        name: Use(table=name, known=Known.DECLARED, columns=_written(table, table.columns[name], where), places=0)
         if name in table.columns
         else Use(table=name, known=Known.ASSUMED)
         for name in table.inputs
@@ -251,26 +255,37 @@ def _assumed(table: Table, where: Spot, why: str) -> Lineage:
 # -- kept by content -------------------------------------------------------------------------------------------------------
 
 
-def _kept(cache: Path | None, text: Text, table: Table, columns: Columns) -> Lineage | None:
+def _kept(cache: Path | None, text: Text, table: Table, columns: Columns) -> tuple[Lineage | None, Mapping[str, int]]:
+    """The lineage, None where it cannot be followed; and what is taken by place of each input, none where it cannot be parsed."""
     told = [VERSION, table.name, list(table.inputs), _told(text), sorted((k, v) for k, v in columns.items())]
     key = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]
     path = cache / key[:2] / f"{key}.json" if cache else None
     if path is not None:
         try:
-            return _from_json(json.loads(path.read_text(encoding="utf-8")))
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            return _from_json(kept["lineage"]), dict(kept["places"])
         except (OSError, ValueError, KeyError, TypeError):
             pass  # not there, or cut off: found anew
+    found, places = None, {}
     try:
-        found = _resolved(text, table, columns)
+        trees, parts = _trees(text)
+        places = {name: places_taken(trees, parts, table.domain, name) for name in table.inputs}
+        found = _resolved(text, table, columns, trees, parts)
     except Unresolved:
-        found = None
+        pass
     if path is not None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(_to_json(found)), encoding="utf-8")
+            path.write_text(json.dumps({"lineage": _to_json(found), "places": places}), encoding="utf-8")
         except OSError:
             pass  # a home that cannot be written to only costs time
-    return found
+    return found, places
+
+
+def _trees(text: Text) -> tuple[list[exp.Expr], dict[str, exp.Expr]]:
+    """Of the text, and where it has another when it is there already, of that; of its parts by name."""
+    trees = [parsed(sql) for sql in (text.sql, text.incremental) if sql]
+    return trees, {f"{CTE}.{name}": parsed(part.sql) for name, part in text.parts.items()}
 
 
 def _told(text: Text) -> list[object]:
@@ -314,7 +329,9 @@ def _from_json(told: dict | None) -> Lineage | None:
 # -- resolved --------------------------------------------------------------------------------------------------------------
 
 
-def _resolved(text: Text, table: Table, columns: Columns) -> Lineage:
+def _resolved(
+    text: Text, table: Table, columns: Columns, trees: Sequence[exp.Expr], trees_of_parts: Mapping[str, exp.Expr]
+) -> Lineage:
     """The lineage of a text and its parts.
 
     Raises:
@@ -323,13 +340,13 @@ def _resolved(text: Text, table: Table, columns: Columns) -> Lineage:
     known = dict(columns)
     parts: dict[str, _Query] = {}
     for name, part in text.parts.items():
-        query = _query(part, known, table)
+        query = _query(part, known, table, trees_of_parts[f"{CTE}.{name}"])
         parts[f"{CTE}.{name}"] = query
         known[f"{CTE}.{name}"] = tuple((column, "VARCHAR") for column in query.outputs)
-    whole = _query(text, known, table)
+    whole = _query(text, known, table, trees[0])
     queries = [whole]
     if text.incremental:
-        queries.append(_query(_with_sql(text, text.incremental), known, table))
+        queries.append(_query(_with_sql(text, text.incremental), known, table, trees[1]))
     return Lineage(
         uses=_uses(table, queries, parts),
         outputs={column: _through(sources, parts) for column, sources in whole.outputs.items()},
@@ -405,8 +422,7 @@ class _Query:
     star: Spot = Spot("", 1, 1)
 
 
-def _query(text: Text, columns: Columns, table: Table) -> _Query:
-    tree = parsed(text.sql)
+def _query(text: Text, columns: Columns, table: Table, tree: exp.Expr) -> _Query:
     pivoted = _pivoted(tree)
     if not pivoted:
         return _Resolver(_qualified(tree, columns, table), text, columns, table).run()
@@ -493,7 +509,30 @@ def _placed(tree: exp.Expr, table: Table, columns: Columns) -> exp.Expr:
             node.set("db", exp.to_identifier(domain))
         if node.db and f"{node.db}.{node.name}" not in {name.lower() for name in columns}:
             raise Unresolved(f"{node.db}.{node.name} is no input")
+    _name(tree, columns)
     return tree
+
+
+def _name(tree: exp.Expr, columns: Columns) -> None:
+    """Put a query in the place of every table whose columns are given names."""
+    lowered = {name.lower(): [column.lower() for column, _ in found] for name, found in columns.items()}
+    for node in list(tree.find_all(exp.Table)):
+        alias = node.args.get("alias")
+        if node.db and alias is not None and alias.columns:
+            node.replace(_named(node, alias, lowered[f"{node.db}.{node.name}"]))
+
+
+def _named(table: exp.Table, alias: exp.TableAlias, columns: Sequence[str]) -> exp.Subquery:
+    """A table of whose columns the first are given names: `t(a, b)` says no more than a query that names them so."""
+    names = [name.name for name in alias.columns] + list(columns[len(alias.columns) :])
+    items = [
+        exp.alias_(exp.column(exp.to_identifier(old)), exp.to_identifier(new))
+        if old != new
+        else exp.column(exp.to_identifier(old))
+        for old, new in zip(columns, names, strict=True)
+    ]
+    bare = exp.Table(this=table.this.copy(), db=table.args["db"].copy())
+    return exp.Subquery(this=exp.Select(expressions=items).from_(bare), alias=exp.TableAlias(this=alias.this.copy()))
 
 
 def _left_out(select: exp.Select) -> Iterator[exp.Column]:

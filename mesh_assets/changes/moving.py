@@ -13,13 +13,14 @@ from mesh_assets.changes.impact import Moved, moved
 from mesh_assets.changes.judge import cache_of
 from mesh_assets.changes.known import known_columns
 from mesh_assets.changes.lineage import Columns, Over, lineage
+from mesh_assets.changes.pythonfiles import Reading, function_at, reading
 from mesh_assets.changes.rehearse import rehearse
 from mesh_assets.changes.serve import Files, Json, Tried, applied, compared, files_json, spelt, told, tried_json
 from mesh_assets.changes.shape import ColumnShape, Shape
 from mesh_assets.changes.shim import ALIAS, adapted, quoted
 from mesh_assets.changes.succession import word
 from mesh_assets.changes.texts import text_of
-from mesh_assets.domain import Domain, Mesh, Toolchain
+from mesh_assets.domain import Domain, Mesh, Table, Toolchain
 from mesh_assets.environment import Environment
 from mesh_assets.errors import UsageError, nearest
 from mesh_assets.reading.source import read_text
@@ -190,7 +191,9 @@ def _code(
     """SQL that reads the port, reading its successor."""
     mesh = env.mesh
     tables = [t for t in mesh.tables.values() if t.domain == domain.name and ending.table in t.inputs]
-    if by_hand := [t for t in tables if t.toolchain not in (Toolchain.SQL, Toolchain.DBT)]:
+    wanted = Reading(port=ending.table, successor=ending.successor, renamed=renamed)
+    by_hand = [table for table in tables if not _written(mesh, table, wanted, files)]
+    if by_hand:
         listed = ", ".join(f"{spelt(t.name)} ({t.where})" for t in by_hand)
         mend = f"Read `{ending.successor}` there" + "".join(
             f", `{name}` for `{before}`" for before, name in renamed.items()
@@ -198,7 +201,8 @@ def _code(
         lines = [line for table in by_hand for line in naming(mesh, table, renamed)]
         places = "".join(f"\n    {one.path}:{one.line}: {one.text}" for one in lines)
         raise UsageError(
-            f"{listed} {'is' if len(by_hand) == 1 else 'are'} not in SQL: a person has to change it\n    {mend}.{places}"
+            f"{listed} {'is' if len(by_hand) == 1 else 'are'} not in SQL, nor declared plainly in Python: a person has to change it\n"
+            f"    {mend}.{places}"
         )
     kept = _kept(renamed)
     if any(table.toolchain is Toolchain.DBT for table in tables):
@@ -210,7 +214,7 @@ def _code(
     try:
         for table in tables:
             text = text_of(mesh, table)
-            if text is None or table.toolchain is Toolchain.DBT:
+            if text is None or table.toolchain is not Toolchain.SQL:
                 continue
             read = lineage(mesh, table, columns)
             lines = adapted(bench, table, text, read, found, columns, by_new_name)
@@ -221,6 +225,19 @@ def _code(
             files[text.path] = (text.source, _named("".join(lines), ending, named))
     finally:
         bench.close()
+
+
+def _written(mesh: Mesh, table: Table, wanted: Reading, files: dict[str, tuple[str, str]]) -> bool:
+    """Whether a program can write it; a function in Python is put into the files."""
+    if table.toolchain is not Toolchain.PYTHON:
+        return table.toolchain in (Toolchain.SQL, Toolchain.DBT)
+    shown = table.path.relative_to(mesh.root).as_posix()
+    before = read_text(table.path, shown)
+    after = reading(files[shown][1] if shown in files else before, function_at(before, table.where.line), wanted)
+    if after is None:
+        return False
+    files[shown] = (before, after)
+    return True
 
 
 def _kept(renamed: Mapping[str, str]) -> str:

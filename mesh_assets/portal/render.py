@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 from mesh_assets import address as names
 from mesh_assets.address import QUESTIONS
 from mesh_assets.catalog import words
+from mesh_assets.changes.words import from_json, meant, said
 from mesh_assets.numerals import does, many
 from mesh_assets.portal import pictures
 from mesh_assets.portal.navigation import MENU
@@ -63,6 +64,8 @@ def templates() -> Environment:
         "lines": lines,
         "parts": parts,
         "prose": prose,
+        "change": lambda told: said(from_json(told)),
+        "meaning": lambda told, verdicts: meant(told, "", verdicts),
     }
     shared: dict[str, Any] = {
         "questions": QUESTIONS,

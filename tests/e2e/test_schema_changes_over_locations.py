@@ -3,7 +3,7 @@
 import json
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import dagster as dg
 import pytest
@@ -59,6 +59,10 @@ def of_changes(dev: Dev, domain: str) -> list[dg.DagsterRun]:
     return dev.runs(mesh__trigger="schema_change", mesh__domain=domain)
 
 
+def ids(runs: Iterable[dg.DagsterRun]) -> set[str]:
+    return {run.run_id for run in runs}
+
+
 def ticks(dev: Dev, sensor: str, after: float) -> list[dg.DagsterInstance]:
     """What a sensor did from then on, the oldest first."""
     with open_instance(dev.place.root / ".mesh") as instance:
@@ -108,11 +112,12 @@ def test_a_change_asks_for_the_readers_own_checks_and_a_change_of_nothing_for_no
     # A column more: the domains that rest on the port, directly or not, run their own checks, and nobody else's.
     place.sql("base.items", "select id, price, 'x' as note from base.raw_items where price < 1000")
     place.contract("base.items", {"id": "BIGINT; required: true", "price": "BIGINT", "note": "VARCHAR"})
-    start = time.time()
+    start, earlier = time.time(), {name: ids(of_changes(dev, name)) for name in DOMAINS}
+    newer = lambda name: [run for run in of_changes(dev, name) if run.run_id not in earlier[name]]
     assert place.statuses("base")["base/items"] == "published"
     published = time.time()
     for name, tables in CHECKED.items():
-        (run,) = dev.wait(f"the checks of {name}", lambda name=name: of_changes(dev, name))
+        (run,) = dev.wait(f"the checks of {name}", lambda name=name: newer(name))
         assert not run.asset_selection
         assert {key.asset_key.to_user_string() for key in run.asset_check_selection} == tables
         sensor = f"{name}__schema_changes"
@@ -124,13 +129,50 @@ def test_a_change_asks_for_the_readers_own_checks_and_a_change_of_nothing_for_no
         # A look may be shared with other sensors for a moment; one that is newer must have seen it.
         missed = [tick for tick in looks if published + 3 * FRESH < tick.timestamp < asked.timestamp]
         assert not missed, f"{name} has looked {len(missed)} times before it saw the change"
-    assert not of_changes(dev, "base")
+    assert not newer("base")
     for name in CHECKED:
-        dev.wait(f"those of {name} pass", lambda name=name: of_changes(dev, name)[0].status.value == "SUCCESS")
+        dev.wait(f"those of {name} pass", lambda name=name: newer(name)[0].status.value == "SUCCESS")
 
     # A code location that is loaded again asks for nothing twice.
     for name in CHECKED:
         reload(dev, name)
     for name in CHECKED:
         assert dev.looked(f"{name}__schema_changes")
-        assert len(of_changes(dev, name)) == 1, "the same change was told twice"
+        assert len(newer(name)) == 1, "the same change was told twice"
+
+
+def test_dagster_33656_automation_goes_on_after_a_code_location_is_loaded_again(dev: Dev):
+    """dagster-io/dagster#33656: once a location was loaded again with another graph of assets, what follows its inputs never ran again.
+
+    There the condition `eager()` kept what it had seen in a cursor of evaluations, which the new graph left behind, and said nothing for
+    days while its parent was built every hour. Here what is due is told by the lake's state, and a sensor of schema changes keeps the
+    versions that it has seen: a reader follows every later version of its input, of which it is told once, also when that was published
+    while its location was away.
+    """
+    place = dev.place
+    dev.wait("everything is built", lambda: dev.total("last.total") == 30)
+    dev.wait("no run is left", dev.at_rest)
+    place.sql("middle.more", "select count(*)::bigint as total from base.items")
+    reload(dev, "middle")
+    dev.wait("the new table is built", lambda: dev.total("middle.more") == 2)
+    for price in (21, 22):  # the parent goes on, in a location that was not loaded again
+        items(place, 10, price)
+        dev.wait("the reader follows", lambda price=price: dev.total("last.total") == 10 + price)
+    dev.wait("no run is left", dev.at_rest)
+
+    earlier = ids(of_changes(dev, "last"))
+    place.sql("middle.total", "select sum(price)::bigint as total, 1 as one from base.items")
+    place.contract("middle.total", {"total": "BIGINT; required: true", "one": "INTEGER"})
+    assert place.statuses("middle")["middle/total"] == "published"
+    for name in ("middle", "last"):
+        reload(dev, name)
+    newer = lambda: [run for run in of_changes(dev, "last") if run.run_id not in earlier]
+    (run,) = dev.wait("the reader's checks run", newer)
+    assert {key.asset_key.to_user_string() for key in run.asset_check_selection} == CHECKED["last"]
+    assert dev.looked("last__schema_changes")
+    items(place, 10, 20)  # and after it
+    dev.wait("the reader follows", lambda: dev.total("last.total") == 30)
+    assert len(newer()) == 1, "the same change was told twice"
+
+    (place.root / "domains/middle/sql/more.sql").unlink()
+    reload(dev, "middle")

@@ -133,6 +133,28 @@ def test_what_no_test_sees_is_broken_for_who_uses_it(place):
     assert "stats at domains/stats/sql/grades.sql:1" in outcome.message
 
 
+def test_columns_in_another_order_are_broken_for_who_takes_them_by_their_place(place):
+    """Also behind a `*` that hands them on; who names them is not hit, and what came in another order once is no news the next time."""
+    place.sql("mail.letters", "select i as id, 'Dear ' || n as greeting\nfrom crm.people as p(i, n)")
+    built(place)
+    turned = {name: COLUMNS[name] for name in ("id", "grade", "name", "age")}
+    place.contract("crm.people", turned)
+    outcome = built(place, "crm.people")["crm.people"]
+    assert outcome.status == "held"
+    assert "mail at domains/mail/sql/letters.sql:2: takes columns by their place" in outcome.message
+    assert "stats" not in outcome.message
+    place.sql("mail.letters", "select id, 'Dear ' || name as greeting from crm.people")
+    place.sql("stats.grades", "select g as grade, count(*) as people from stats.mirror as m(i, n, g) group by g")
+    outcome = built(place, "crm.people")["crm.people"]
+    assert outcome.status == "held"
+    assert "stats at domains/stats/sql/grades.sql:1: takes columns by their place" in outcome.message
+    place.sql("stats.grades", "select grade, count(*) as people from stats.mirror group by grade")
+    assert built(place, "crm.people")["crm.people"].status == "published"
+    place.sql("mail.letters", "select i as id, 'Dear ' || n as greeting from crm.people as p(i, g, n)")
+    place.sql("crm.people", f"select * from {ROWS} where id = 1")
+    assert built(place, "crm.people")["crm.people"].status == "published"
+
+
 def test_what_no_test_sees_stays_a_warning_of_the_reader_until_it_has_answered(place):
     """Its tables are built on it and pass, which proves nothing."""
     place.domain("crm", "outputs: [{port: people, compatibility: none}]\n")

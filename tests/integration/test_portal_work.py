@@ -39,6 +39,8 @@ def test_a_change_that_waits_is_shown_and_its_reader_answers(place, client):
     page = client.get(f"/mesh/changes/{waiting['id']}")
     assert "waits for the answer of money" in page.text
     assert "domains/money/sql/revenue.sql" in page.text
+    assert "<code>amount</code> is gone" in page.text
+    assert "breaking: old SQL may name it; a major version step" in page.text
 
     def say(word: str, **form: str):
         return client.post(f"/mesh/changes/{waiting['id']}/{word}", form)

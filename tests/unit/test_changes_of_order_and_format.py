@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from mesh_assets.changes import model
-from mesh_assets.changes.byplace import takes_by_place
+from mesh_assets.changes.byplace import places_taken
 from mesh_assets.changes.formats import includes
+from mesh_assets.changes.lineage import parsed
 from mesh_assets.changes.model import Kind
 from mesh_assets.changes.shape import ColumnShape, Shape
-from mesh_assets.changes.texts import Text
 
 BY_PLACE = [
     "select x from a.p as t(x, y)",
@@ -43,20 +43,20 @@ BY_NAME = [
 ]
 
 
-def text(sql: str, **parts: str) -> Text:
-    return Text(sql=sql, path="", source=sql, parts={name: text(part) for name, part in parts.items()})
+def places(sql: str, **parts: str) -> int:
+    return places_taken([parsed(sql)], {f"__dbt__.{name}": parsed(part) for name, part in parts.items()}, "me", "a.p")
 
 
 @pytest.mark.parametrize(("sql", "takes"), [*((s, True) for s in BY_PLACE), *((s, False) for s in BY_NAME)])
 def test_what_is_taken_by_its_place(sql, takes):
-    assert takes_by_place(text(sql), "me", "a.p") is takes
+    assert bool(places(sql)) is takes
 
 
-def test_a_part_of_a_dbt_model_is_followed_and_what_cannot_be_read_is_not_known():
+def test_a_part_of_a_dbt_model_is_followed_and_only_so_many_are_taken_as_are_named():
     stage = "select * from a.p"
-    assert takes_by_place(text("select * from __dbt__.stage union all select 1, 2", stage=stage), "me", "a.p")
-    assert takes_by_place(text("select k from __dbt__.stage", stage=stage), "me", "a.p") is False
-    assert takes_by_place(text("select from from"), "me", "a.p") is None
+    assert places("select * from __dbt__.stage union all select 1, 2", stage=stage)
+    assert places("select k from __dbt__.stage", stage=stage) == 0
+    assert places("select x from a.p as t(x, y)") == 2
 
 
 def shape(*names: str, **said: object) -> Shape:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mesh_assets.changes.binding import Bench, DoesNotBind
-from mesh_assets.changes.lineage import Known, Unresolved, _resolved, lineage
+from mesh_assets.changes.lineage import Known, Unresolved, _resolved, _trees, lineage
 from mesh_assets.changes.texts import Text, text_of
 from mesh_assets.domain import Domain, Mesh, Table, Toolchain
 from mesh_assets.errors import Place
@@ -148,9 +148,9 @@ def test_what_is_turned_is_read_whole_where_its_columns_are_named(sql, reads):
     columns = {"d.x": tuple((name, "VARCHAR") for name in ("k", "a", "b", "c"))}
     if reads is None:
         with pytest.raises(Unresolved):
-            _resolved(text, table, columns)
+            _resolved(text, table, columns, *_trees(text))
     else:
-        found = _resolved(text, table, columns)
+        found = _resolved(text, table, columns, *_trees(text))
         assert set(found.uses["d.x"].columns) == reads
         assert not found.uses["d.x"].starred
         assert found.outputs == {}
