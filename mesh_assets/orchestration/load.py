@@ -20,6 +20,7 @@ from mesh_assets.orchestration import (
     compatible,
     jobs,
     kitchens,
+    output,
     pipelines,
     plain,
     ports,
@@ -78,6 +79,7 @@ def loaded(mesh: Mesh, *, only: str | None = None, settings: Settings | None = N
 
 
 def _loaded(mesh: Mesh, only: str | None, settings: Settings | None) -> Loaded:
+    output.show_without_processes()
     open_environment = _opener(mesh, settings)
     chosen = [name for name in (*mesh.domains, *mesh.broken) if only in (None, name)]
     owned = jobs.by_domain(mesh)
