@@ -220,7 +220,12 @@ def status_table(report: Mapping) -> None:
     for row in _folded(report["tables"]):
         since = () if narrow else (_minute(row["since"]),)
         table.add_row(
-            "  " * len(row["part_of"]) + row["table"], _number(row["version"]), *since, _number(row["rows"]), _state(row), _tests(row["tests"])
+            "  " * len(row["part_of"]) + row["table"],
+            _number(row["version"]),
+            *since,
+            _number(row["rows"]),
+            _state(row),
+            _tests(row["tests"]),
         )
     console.print(table)
     for row in report["tables"]:

@@ -211,7 +211,10 @@ def _report(
         "behind": [spelt(name) for name in tables],
         "critical_path": [spelt(name) for name in pipelines.critical_path(pipeline, steps)],
         "steps": _held_back(
-            env, [_step(env, step, why, versions.get(step.table), planned.get(step.table)) for step in steps], names, why
+            env,
+            [_step(env, step, why, versions.get(step.table), planned.get(step.table)) for step in steps],
+            names,
+            why,
         ),
     }
 
