@@ -41,6 +41,7 @@ from mesh_assets.step import (
     disagreeing,
     end,
     kept_if_it_fails,
+    overtaken,
     prepare,
     read_record,
 )
@@ -548,7 +549,8 @@ def _publish(
     step: Step, judged: Sequence[tuple[Candidate, tuple[Result, ...]]], shapes: Mapping[str, Mapping[str, Any]]
 ) -> tuple[Outcome, ...]:
     """One commit for everything that is new; what came out unchanged is confirmed, what is not ready is left."""
-    env, seen, latest = step.env, dict(step.seen), step.env.seen()
+    env, head = step.env, step.env.lake.head()
+    seen, latest = dict(step.seen), env.seen()
     outcomes, confirmed, new, unmoved = [], [], [], {}
     for staged, results in judged:
         candidate = _read_together(staged, seen)
@@ -592,7 +594,7 @@ def _publish(
     finally:
         for candidate, _ in judged:
             quarantine.forget(step, candidate.aside)
-    return tuple(item if isinstance(item, Outcome) else _told(step, *item, published) for item in outcomes)
+    return tuple(item if isinstance(item, Outcome) else _told(step, *item, published, head) for item in outcomes)
 
 
 def _has_lost_files(step: Step, made: Publication, version: int) -> bool:
@@ -636,9 +638,16 @@ def _commit(step: Step, publications: Sequence[Publication], unmoved: Mapping[st
     if not publications:
         return None
     try:
-        version = step.env.lake.publish(step.con, publications, run=step.run, pin=step.pin, unmoved=unmoved)
+        version = step.env.lake.publish(
+            step.con,
+            publications,
+            run=step.run,
+            pin=step.pin,
+            unmoved=unmoved,
+            audit=lambda _: _refuse_when_overtaken(step, publications),
+        )
     except Superseded:
-        # Refused before anything was registered. After any other error the commit may stand: its files are left to
+        # Refused before anything was registered, or undone. After any other error the commit may stand: its files are left to
         # `clean`, which knows what is named by a version.
         with suppress(OSError):
             for publication in publications:
@@ -646,6 +655,13 @@ def _commit(step: Step, publications: Sequence[Publication], unmoved: Mapping[st
         raise
     step.env.sync()
     return version
+
+
+def _refuse_when_overtaken(step: Step, publications: Sequence[Publication]) -> None:
+    """Also by a run that has published nothing, since it found the newest version as it should be."""
+    for publication in publications:
+        if not publication.aside and (said := overtaken(step, publication.staged.table)):
+            raise Superseded(f"{said}.\n    Nothing to do: what that run has found stands.")
 
 
 def _version_record(
@@ -742,7 +758,9 @@ def _told(
     record: Record,
     confirmed: int | None,
     published: int | None,
+    head: int,
 ) -> Outcome:
+    """What came of one table; `head`: when it was asked whether its rows are as they were."""
     table = candidate.table
     version = cast("int", published if confirmed is None else confirmed)
     items = [result_json(result, table.name) for result in results]
@@ -753,7 +771,15 @@ def _told(
         for name, item in record["inputs"].items()
     }
     said = _remarkable(candidate, record) if status == "published" else ""
-    outcome = end(step, table, candidate.tried, status, said, {**record, "inputs": dated, "version": version})
+    told: Record = {**record, "inputs": dated, "version": version}
+    if confirmed is None:
+        outcome = end(step, table, candidate.tried, status, said, told)
+    else:
+        with step.env.lake.still(table.name, head) as stands:
+            status, said = (
+                (status, said) if stands else ("skipped", f"{spelt(table.name)} was published by another run just now")
+            )
+            outcome = end(step, table, candidate.tried, status, said, told)
     return replace(
         outcome,
         version=version,

@@ -10,7 +10,7 @@ from mesh_assets import modules, order
 from mesh_assets.admission import NotAdmittedError, Reading, read, spelt
 from mesh_assets.audit.result import Result
 from mesh_assets.domain import Table
-from mesh_assets.environment import Environment
+from mesh_assets.environment import TRIED, Environment
 from mesh_assets.errors import MeshError, Superseded
 from mesh_assets.ledger import Attempt, Record, Version
 from mesh_assets.partitions import Partition, whole
@@ -237,16 +237,36 @@ def _confirm(step: Step, table: Table, readings: Mapping[str, Reading], tried: o
 def end(
     step: Step, table: Table, tried: order.Attempt, status: str, message: str, record: Record | None = None
 ) -> Outcome:
-    """Record the attempt, whatever came of it."""
+    """Record the attempt, whatever came of it; of a run that another has overtaken, that it was."""
     env = step.env
+    if status in TRIED and (newer := overtaken(step, table.name)):
+        status, message = "skipped", newer
     seconds = round(time.monotonic() - step.started, 3)
     version = step.seen[table.name].version if table.name in step.seen else None
-    told = {"version": version, **(record or {}), **basis(tried), "message": message, "seconds": seconds}
+    told = {
+        "version": version,
+        **(record or {}),
+        **basis(tried),
+        "message": message,
+        "seconds": seconds,
+        "pin": step.pin,
+    }
     if step.partition and table.partitions:
         told["days"] = [step.partition.start, step.partition.end]
     attempt = Attempt(table=table.name, run=step.run, outcome=status, head=env.lake.head(), record=cast("Record", told))
     env.ledger.attempted(attempt)
     return Outcome(table=table.name, status=status, version=version, seconds=seconds, pin=step.pin, message=message)
+
+
+def overtaken(step: Step, table: str) -> str:
+    """What is said where a run that read newer data has tried the table since, whatever came of it; else nothing.
+
+    Who is taken for dead and is not comes back late. What it has made is older than what the other has found.
+    """
+    last = step.env.ledger.attempts(outcomes=TRIED, table=table).get(table)
+    if last is None or last.run == step.run or not step.pin < (last.record.get("pin") or 0) <= step.env.lake.head():
+        return ""
+    return f"{spelt(table)} was tried by a run that read newer data (pin {last.record['pin']}, ours {step.pin})"
 
 
 def basis(tried: order.Attempt) -> Record:

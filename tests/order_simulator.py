@@ -657,7 +657,7 @@ class World:
             table = self.mesh.tables[step.table]
             self.last[table.name] = _made_from(self.mesh, table, step), self.now
             self.failed[table.name] = False
-            self.pin_time[table.name] = kitchen.pinned
+            self.pin_time[table.name] = self.now  # what it was made from has not moved by now
             attempt = self.rules.attempt(self.mesh, table.name, step.view, raw="", failed=False, run="kitchen")
             if attempt is not None:
                 self.tried[table.name] = attempt
@@ -665,7 +665,6 @@ class World:
             self._check_forward(step)
             if table.name in written:
                 self.seen[table.name] = replace(made[table.name], version=self.now)
-                self.pin_time[table.name] = self.now
                 self.builds[table.name] += 1
         self.stats["promoted"] += 1
 

@@ -455,7 +455,7 @@ def _finish(
                 run=str(promotion["run"]),
                 outcome="unchanged",
                 head=env.lake.head(),
-                record=cast("Record", _renumbered(env, record)),
+                record=cast("Record", _renumbered(env, record, version)),
             )
         )
     records.promoted(as_promotion(site.name, promotion, version, commit))
@@ -484,14 +484,14 @@ def _merged(target: git.Repository, tested: str, site: Site, version: int) -> st
         ) from None
 
 
-def _renumbered(env: Environment, record: Mapping[str, Any]) -> dict[str, Any]:
-    """A confirmation, with production's numbers of what it read."""
+def _renumbered(env: Environment, record: Mapping[str, Any], pin: int) -> dict[str, Any]:
+    """A confirmation, with production's numbers of what it read: what the promotion has published, and what had not moved by then."""
     versions = env.ledger.versions()
     inputs = {
         name: {**item, "version": versions[name].version if name in versions else item["version"]}
         for name, item in record.get("inputs", {}).items()
     }
-    return {**record, "inputs": inputs}
+    return {**record, "inputs": inputs, "pin": pin}
 
 
 def _told(env: Environment, site: Site, table: str, version: int) -> Json:

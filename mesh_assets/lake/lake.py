@@ -586,6 +586,14 @@ class Lake:
         last = self._rows(f"SELECT max(v) FROM ({changes}) AS changes", native=True)[0][0]
         return None if last is None else int(last)
 
+    @contextmanager
+    def still(self, table: str, version: int) -> Generator[bool]:
+        """Whether nobody has changed a table after a version; nobody does until the block ends."""
+        with self.catalog.locked([table]):
+            with explained(f"Looking at {table}"):
+                moved = self.moved(table)
+            yield moved is not None and moved <= version
+
     def last_commit(self, table: str) -> Commit | None:
         """The newest commit of the mesh that published a table; None when there is none, or no such table any more."""
         moved = self.moved(table)
