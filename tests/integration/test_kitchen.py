@@ -948,6 +948,8 @@ def test_empty_and_small_tables_and_deleted_rows(small):
         assert kitchen.test()["ok"]
         done = kitchen.promote()
         assert done["refused"] == []
+    none = small.env().ledger.attempts(outcomes=("unchanged",), table="shop.none")["shop.none"]
+    assert none.record["pin"] == done["version"], "a run that was taken for dead publishes nothing older over it"
     assert small.rows("select count(*) from shop.none") == [(0,)]
     assert small.rows("select count(*), sum(n) from shop.seven") == [(7, 56)]
     assert small.rows("select id, amount from shop.kept order by id") == [(1, 10), (2, 21), (3, 31), (4, 41)]
