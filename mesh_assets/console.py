@@ -209,10 +209,10 @@ def status_table(report: Mapping) -> None:
     console = _stdout()
     narrow = console.width < NARROW
     table = _table("table", ">version", *(() if narrow else ("since (UTC)",)), ">rows", "state", "tests")
-    for row in report["tables"]:
+    for row in _folded(report["tables"]):
         since = () if narrow else (_minute(row["since"]),)
         table.add_row(
-            row["table"], _number(row["version"]), *since, _number(row["rows"]), _state(row), _tests(row["tests"])
+            "  " * len(row["part_of"]) + row["table"], _number(row["version"]), *since, _number(row["rows"]), _state(row), _tests(row["tests"])
         )
     console.print(table)
     for row in report["tables"]:
@@ -236,6 +236,15 @@ def status_table(report: Mapping) -> None:
                 ),
                 soft_wrap=True,
             )
+
+
+def _folded(rows: Sequence[Mapping]) -> Sequence[Mapping]:
+    """The rows as they are; where domains have sub-domains, those of one outer domain together, each below its own."""
+    if not any(row["part_of"] for row in rows):
+        return rows
+    outer = list(dict.fromkeys([*row["part_of"], row["domain"]][0] for row in rows))
+    ways = {row["domain"]: [*row["part_of"], row["domain"]] for row in rows}
+    return sorted(rows, key=lambda row: (outer.index(ways[row["domain"]][0]), ways[row["domain"]][1:]))
 
 
 def pipelines_table(reports: Sequence[Mapping]) -> None:
@@ -271,7 +280,8 @@ def pipeline_table(report: Mapping) -> None:
         times = [f"{step[name]:,.1f}" if step["start"] else "" for name in ("wait", "queue", "run")]
         bar = () if narrow else (_bar(step, whole) if step["start"] else "",)
         name = Text(step["table"], style="bold" if step["table"] in path else "")
-        table.add_row(name, _word(step["state"]), *begin, *times, *bar, step["waited_for"] or "")
+        waits = step["waited_for"] or (step["why"] if step["state"] == "current" else "")
+        table.add_row(name, _word(step["state"]), *begin, *times, *bar, waits)
     console.print(table)
     late = " late," if report["late"] else ""
     by = f", to be there by {report['deadline'][:16].replace('T', ' ')} UTC" if report["deadline"] else ""

@@ -28,6 +28,7 @@ class Progress(StrEnum):
 
 
 UNSETTLED = (Standing.DUE, Standing.RUNNING, Standing.WAITS)
+STUCK = (Standing.FAILED, Standing.MISSING, Standing.DISAGREES, Standing.PAUSED, Standing.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +97,18 @@ def standing(
         return Progress.DELIVERED, "everything is up to date", ()
     progress = Progress.FAILED if set(behind) & set(delivers) else Progress.INCOMPLETE
     return progress, f"{_told(behind[0], why)}{_more(behind)}", behind
+
+
+def held_back(mesh: Mesh, names: Iterable[str], why: Mapping[str, Why]) -> Mapping[str, str]:
+    """Tables that are up to date with what they can have, but get nothing new, to the nearest one above that could not be built."""
+    found: dict[str, str] = {}
+    for name in names:
+        if why[name].state is Standing.CURRENT:
+            above = mesh.tables[name].inputs
+            stuck = next((one for one in above if one in why and why[one].state in STUCK), None)
+            if source := stuck or next((found[one] for one in above if one in found), None):
+                found[name] = source
+    return found
 
 
 def timeline(mesh: Mesh, names: Sequence[str], launched: datetime, attempts: Iterable[Attempt]) -> tuple[Step, ...]:

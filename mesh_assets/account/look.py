@@ -11,7 +11,7 @@ from mesh_assets.account import causes, incidents, loading, record
 from mesh_assets.account.causes import Blame, Build, Causes, Kind
 from mesh_assets.account.expected import Source, durations, expectation
 from mesh_assets.account.incidents import Incident
-from mesh_assets.account.states import Facts, Status, status_of
+from mesh_assets.account.states import Facts, Status, Unheard, status_of
 from mesh_assets.domain import Mesh
 from mesh_assets.environment import Environment
 from mesh_assets.ledger import Attempt, Version, confirmed
@@ -37,7 +37,7 @@ class Look:
     versions: Mapping[str, Version]
     last: Mapping[str, Attempt]
     unloadable: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    silent: Mapping[str, datetime] = field(default_factory=dict)
+    silent: Mapping[str, Unheard] = field(default_factory=dict)
     _builds: dict[str, Sequence[Build]] = field(default_factory=dict)
 
     @property
@@ -211,7 +211,7 @@ def _facts(
     refused: Mapping[str, str],
     gaps: Mapping[str, Sequence[str]],
     seen: order.Seen | None,
-    unheard: datetime | None,
+    unheard: Unheard | None,
 ) -> Facts:
     table = mesh.tables[name]
     known = version.record if version else {}

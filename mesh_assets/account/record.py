@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mesh_assets.account.incidents import Incident, Reads
+from mesh_assets.account.states import Unheard
 from mesh_assets.store import Store, now, spelt
 
 METADATA = sa.MetaData()
@@ -37,7 +38,8 @@ _heard = sa.Table(
     sa.Column("since", sa.Text, nullable=False),
     sa.Column("at", sa.Text, nullable=False),
 )
-"""When the code location of a domain last looked at the mesh, and since when it has done so without a pause."""
+"""When the code location of a domain last looked at the mesh, and since when it has done so without a pause; empty: it never has,
+and was first missed then."""
 TABLES = frozenset({"incidents", "observed", "notices", "heard"})
 """Left empty in a kitchen: what happens there is nobody's incident."""
 
@@ -105,8 +107,14 @@ def observed(store: Store, what: str) -> dict[str, Any]:
         return {row.table: row.value for row in rows}
 
 
-def heard(store: Store, domains: Iterable[str]) -> None:
-    """Keep that the code location of these domains looks at the mesh now, by the clock that all hosts share."""
+def heard(store: Store, domains: Iterable[str], missed: Iterable[str] = ()) -> None:
+    """Keep that the code location of these domains looks at the mesh now, by the clock that all hosts share.
+
+    Args:
+        store: The ledger's.
+        domains: Those of one code location.
+        missed: Domains of other locations; of those that were never heard of it is kept since when.
+    """
     store.ensure(METADATA)
     with store.reading() as db:
         known = {row.domain: row for row in db.execute(sa.select(_heard))}
@@ -115,19 +123,20 @@ def heard(store: Store, domains: Iterable[str]) -> None:
     rows = [
         {
             "domain": name,
-            "since": known[name].since if name in known and known[name].at > before else stamp,
+            "since": (name in known and known[name].at > before and known[name].since) or stamp,
             "at": stamp,
         }
         for name in sorted(domains)
-        if name not in known or known[name].at <= recently
+        if name not in known or known[name].at <= recently or not known[name].since
     ]
+    rows += [{"domain": name, "since": "", "at": stamp} for name in sorted(missed) if name not in known]
     if rows:
         with store.writing() as db:
             store.put(db, _heard, rows, replace=True)
 
 
-def silent(store: Store, moment: datetime | None = None) -> dict[str, datetime]:
-    """Domains whose code location has not looked for a while, although another one has all that time: to when it last did.
+def silent(store: Store, moment: datetime | None = None) -> dict[str, Unheard]:
+    """Domains whose code location has not looked for a while, or never, although another one has all that time.
 
     Where nobody looks, no daemon runs, and nobody is out of reach.
 
@@ -139,9 +148,9 @@ def silent(store: Store, moment: datetime | None = None) -> dict[str, datetime]:
     with store.reading() as db:
         rows = db.execute(sa.select(_heard)).all()
         before = spelt((moment or store.moment(db)) - SILENCE)
-    if not any(row.since <= before < row.at for row in rows):
+    if not any("" < row.since <= before < row.at for row in rows):
         return {}
-    return {row.domain: datetime.fromisoformat(row.at) for row in rows if row.at <= before}
+    return {row.domain: Unheard(datetime.fromisoformat(row.at), bool(row.since)) for row in rows if row.at <= before}
 
 
 def _open(db: sa.Connection) -> tuple[Incident, ...]:

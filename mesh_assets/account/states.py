@@ -35,6 +35,14 @@ HINDERED = frozenset({Standing.DUE, Standing.WAITS, Standing.MISSING, Standing.D
 """What a table can be while its domain's code does not load, and would not be for long if it did."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unheard:
+    """A code location of which nothing is heard: since when, and whether it ever was; else since when it is missed."""
+
+    since: datetime
+    ever: bool = True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What is known of one table, beside what `order` decides.
@@ -53,7 +61,7 @@ class Facts:
         gaps: Partitions that are over and were never built.
         unloadable: Why its domain's code does not load; empty where that is not known of it.
         admitted_all_the_same: What its domain's own tests say of an input that it reads although they fail, as `on_failure: warn` has it.
-        unheard: Since when nothing is heard of the code location that builds it, although others are at work.
+        unheard: Nothing is heard of the code location that builds it, although others are at work.
     """
 
     version: int | None = None
@@ -71,7 +79,7 @@ class Facts:
     gaps: tuple[str, ...] = ()
     unloadable: str = ""
     admitted_all_the_same: str = ""
-    unheard: datetime | None = None
+    unheard: Unheard | None = None
     expectation: Expectation | None = None
 
 
@@ -142,8 +150,9 @@ def _late(why: Why, facts: Facts, time: Due, now: datetime) -> Told:
     """What is past its time, or will be."""
     expected = facts.expectation
     if why.state is Standing.DUE and facts.unheard is not None:
-        said = f"{why.sentence}; its code location has not been heard of since {facts.unheard:%Y-%m-%d %H:%M} UTC"
-        return State.LATE_START, said, facts.unheard
+        heard = f"has not been heard of since {facts.unheard.since:%Y-%m-%d %H:%M} UTC"
+        said = f"{why.sentence}; its code location {heard if facts.unheard.ever else 'was never heard of'}"
+        return State.LATE_START, said, facts.unheard.since
     if expected is None or time.by is None:
         return None
     if time.late and why.state is Standing.RUNNING:

@@ -68,6 +68,7 @@ def _row(seen: Look, name: str, attempt: Attempt | None, freshness: Mapping[str,
     return {
         "table": spelt(name),
         "domain": table.domain,
+        "part_of": list(seen.mesh.within(table.domain)),
         "port": table.port is not None,
         "state": str(stands.state),
         "says": stands.sentence,

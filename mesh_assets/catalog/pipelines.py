@@ -210,7 +210,12 @@ def _report(
         "seconds": round((reached - launch.moment).total_seconds(), 3),
         "behind": [spelt(name) for name in tables],
         "critical_path": [spelt(name) for name in pipelines.critical_path(pipeline, steps)],
-        "steps": [_step(env, step, why, versions.get(step.table), planned.get(step.table)) for step in steps],
+        "steps": _held_back(
+            env,
+            [_step(env, step, why, versions.get(step.table), planned.get(step.table)) for step in steps],
+            names,
+            why,
+        ),
     }
 
 
@@ -269,6 +274,16 @@ def step_standing(step: pipelines.Step, stands: order.Why) -> Json:
         "state": str(stands.state) if unsettled or not step.outcome else step.outcome,
         "why": "" if stands.state is order.Standing.CURRENT else stands.sentence,
     }
+
+
+def _held_back(env: Environment, steps: list[Json], names: Iterable[str], why: Mapping[str, order.Why]) -> list[Json]:
+    """The same steps; those that have nothing new say because of which table."""
+    states = {step["table"]: step["state"] for step in steps}
+    found = {spelt(name): spelt(source) for name, source in pipelines.held_back(env.mesh, names, why).items()}
+    for step in steps:
+        if step["state"] in (order.Standing.CURRENT, "unchanged") and (source := found.get(step["table"])):
+            step["why"] = f"as before: {source} is {states[source]}"
+    return steps
 
 
 def _step(

@@ -40,8 +40,9 @@ def sensor(
         from mesh_assets.account import loading, record
 
         env = open_environment()
-        record.heard(env.ledger.store, chosen)
-        loading.keep(env, unloadable, chosen | unloadable.keys())
+        own = chosen | unloadable.keys()
+        record.heard(env.ledger.store, own, env.mesh.domains.keys() - own)
+        loading.keep(env, unloadable, own)
         read_back(context.instance, env, chosen)
         return dg.SkipReason(told(env, context.instance))
 

@@ -410,6 +410,31 @@ def test_where_no_daemon_runs_or_all_have_just_begun_nobody_is_out_of_reach(plac
     assert record.silent(store) == {}
 
 
+def test_a_domain_whose_code_location_never_came_up_is_one_incident_too(place):
+    """After as long as of one that went away, so that a domain that has just been added has its time to come up."""
+    sold(place, 1, 2)
+    place.run("shop")
+    now, store = datetime.now(UTC), place.env().ledger.store
+    assert record.silent(store) == {}
+    heard(place, "shop", now, now - timedelta(hours=9))
+    assert open_ones(place) == [], "nobody has missed it yet"
+    record.heard(store, ["shop"], ["finance", "board"])
+    assert open_ones(place) == [], "it is missed just now"
+    later = now + timedelta(minutes=7)
+    heard(place, "shop", later, now - timedelta(hours=9))
+    (it,) = account.status(place.env(), now=later)["incidents"]
+    assert (it["domain"], it["kind"], it["tables"]) == ("finance", "unreachable", ["finance/revenue"])
+    assert it["cause"].endswith("; its code location was never heard of")
+    why = account.why(place.env(), "board/page", now=later)
+    assert why["because"][-1]["rule"] == "its code location must be reachable"
+    # It comes up, and is heard at once, however lately it was missed.
+    record.heard(store, ["shop"], ["finance", "board"])
+    record.heard(store, ["finance"], ["shop", "board"])
+    assert {name: it.ever for name, it in record.silent(store, later).items()} == {"finance": True, "board": False}
+    place.run()
+    assert open_ones(place) == []
+
+
 def test_lateness_folds_into_the_source_that_did_not_come(place):
     promise = "slaProperties: [{property: frequency, value: 1, unit: d}]\n"
     for name in ("shop/contracts/sold", "finance/contracts/revenue"):

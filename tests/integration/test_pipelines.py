@@ -88,6 +88,9 @@ def test_a_failed_launch_says_why_and_is_resumed_without_what_had_succeeded(plac
     assert told["behind"] == ["base/items"]
     assert "failed" in told["sentence"]
     assert {row["table"]: row["status"] for row in report["tables"]}["base/items"] == "held"
+    assert {step["table"]: (step["state"], step["why"]) for step in told["steps"][1:]} == dict.fromkeys(
+        ("prices/total", "desk/report"), ("unchanged", "as before: base/items is held")
+    )
     assert place.rows("select total, n from desk.report") == [(10, 1)]
     items(place, 10, 20)
     again = run(place)["pipeline"]

@@ -13,7 +13,7 @@ from mesh_assets.account.expected import (
     moment,
     promised,
 )
-from mesh_assets.account.states import GOOD, Facts, State, status_of
+from mesh_assets.account.states import GOOD, Facts, State, Unheard, status_of
 from mesh_assets.contract import Contract, ServiceLevel
 from mesh_assets.domain import Table, Toolchain
 from mesh_assets.order import Standing, Why
@@ -177,8 +177,8 @@ def test_each_state_is_produced(state):
         (why(Standing.WAITS), facts(confirmed=NOW - 30 * HOUR, expectation=DAILY), State.INPUT_NOT_READY, True),
         (why(Standing.FAILED), facts(outcome="held", message="built together with 3 others, of which one is held"), State.HELD, False),
         (why(Standing.CURRENT), facts(version=None, since=None, confirmed=None, expectation=DAILY), State.ON_TIME, False),
-        (why(Standing.DUE), facts(unheard=NOW - HOUR), State.LATE_START, False),
-        (why(Standing.RUNNING), facts(unheard=NOW - HOUR), State.RUNNING, False),
+        (why(Standing.DUE), facts(unheard=Unheard(NOW - HOUR)), State.LATE_START, False),
+        (why(Standing.RUNNING), facts(unheard=Unheard(NOW - HOUR)), State.RUNNING, False),
     ],
     ids=["due", "will be late", "a period missed", "came late", "came in time", "goes on", "never published", "late and waits", "dbt", "never came", "nobody to begin it", "built by hand"],
 )  # fmt: skip
