@@ -215,6 +215,19 @@ def test_a_schedule_of_a_kitchen_launches_nothing(place):
     assert "launch__report" in names
 
 
+def test_names_that_differ_in_punctuation_only_are_several_jobs(place):
+    one = "{delivers: desk/report, schedule: '0 6 * * *'}"
+    names = ("desk_a", "desk-a", "desk a", "desk__a", "täglich", "t_glich")
+    place.write("mesh.yaml", "mesh: test\npipelines:\n" + "".join(f"  {name}: {one}\n" for name in names))
+    file = place.root / "domains/desk/domain.yaml"
+    file.write_text(file.read_text() + "pipelines: {a: {delivers: report}}\n")
+    repository = load(place.root, settings=place.settings).definitions.get_repository_def()
+    jobs = {job.name for job in repository.get_all_jobs() if job.name.startswith("launch__")}
+    assert len(jobs) == 7
+    assert {"launch__desk_a", "launch__desk__a", "launch__t_glich"} < jobs
+    assert sum(each.name in jobs for each in repository.schedule_defs) == 6
+
+
 def test_its_history_tells_how_launches_went(place):
     """Newest first: cancelled, incomplete, delivered; of those that ended the shares, and the seconds of the critical path."""
     run(place)
