@@ -293,7 +293,7 @@ def pipeline_table(report: Mapping) -> None:
         times = [f"{step[name]:,.1f}" if step["start"] else "" for name in ("wait", "queue", "run")]
         bar = () if narrow else (_bar(step, whole) if step["start"] else "",)
         name = Text(step["table"], style="bold" if step["table"] in path else "")
-        waits = step["waited_for"] or (step["why"] if step["state"] == "current" else "")
+        waits = (step["why"] if step["state"] in ("current", "unchanged") else "") or step["waited_for"] or ""
         table.add_row(name, _word(step["state"]), *begin, *times, *bar, waits)
     console.print(table)
     late = " late," if report["late"] else ""
@@ -429,7 +429,7 @@ def measures_table(domains: Sequence[Mapping]) -> None:
     )
     for domain in domains:
         for week in domain["weeks"]:
-            if week["attempts"]:
+            if week["attempts"] or week["on_time"] is not None:
                 cycle = f"{week['cycle'] / 3600:.1f} h" if week["cycle"] is not None else ""
                 table.add_row(
                     domain["domain"], week["week"], _number(week["attempts"]), _share(week["on_time"]),

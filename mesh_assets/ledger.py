@@ -455,11 +455,12 @@ class Ledger:
             )
 
     def refusals(self, since: str) -> tuple[tuple[str, str], ...]:
-        """(table, when) of every version that a reader has refused since a moment."""
+        """(table, when) of every version that a reader has refused, where the first did so since a moment."""
         c = _admissions.c
+        first = sa.func.min(c.at).label("first")
+        refused = sa.select(c.table, first).where(c.admitted.is_(False)).group_by(c.table, c.version)
         with self.store.reading() as db:
-            rows = db.execute(sa.select(c.table, c.at).where(c.admitted.is_(False), c.at >= since))
-            return tuple((row.table, row.at) for row in rows)
+            return tuple((row.table, row.first) for row in db.execute(refused.having(first >= since)))
 
     # -- leases: who is building what ---------------------------------------------------------------------------------
 

@@ -49,15 +49,19 @@ def commit(root: Path) -> str:
 
 
 @cache
-def committed(root: Path, commit: str) -> str:
-    """When a commit was made, ISO; empty when it is not known here."""
-    return _git(root, "show", "-s", "--format=%cI", commit).strip()
+def committed(root: Path, commit: str, domain: str) -> str:
+    """When a domain's files became what they are at a commit, ISO; empty when that is not known here."""
+    return _git(root, "log", "-1", "--format=%cI", commit, "--", *_folders(domain)).strip()
 
 
 @cache
 def changed(root: Path, domain: str) -> bool:
     """Whether a domain's files are not as the commit has them; asked once per process."""
-    return bool(_git(root, "status", "--porcelain", "--", f"domains/{domain}", f"dbt_projects/{domain}").strip())
+    return bool(_git(root, "status", "--porcelain", "--", *_folders(domain)).strip())
+
+
+def _folders(domain: str) -> tuple[str, str]:
+    return f"domains/{domain}", f"dbt_projects/{domain}"
 
 
 @cache

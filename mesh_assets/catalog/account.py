@@ -1,15 +1,12 @@
 """The account as plain data: where every table stands and who caused it, why, and how it went over time."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Any
 
-from mesh_assets import deprecation, provenance
+from mesh_assets import deprecation
 from mesh_assets.account import notices, record
 from mesh_assets.account.causes import Kind
-from mesh_assets.account.expected import due
 from mesh_assets.account.incidents import Incident
 from mesh_assets.account.look import Look, first_line, look
 from mesh_assets.account.states import GOOD, State
@@ -25,8 +22,6 @@ from mesh_assets.ledger import Attempt, Version
 from mesh_assets.openlineage import outbox
 from mesh_assets.order import Standing
 
-WEEKS = 12
-"""Of the measures over time."""
 RULES = {
     Standing.RUNNING: "it is being built",
     Standing.WAITS: "waits while an input is due or running",
@@ -386,108 +381,4 @@ def _test_history(env: Environment, name: str, test: str, limit: int) -> Json:
     }
 
 
-# -- measures -----------------------------------------------------------------------------------------------------------
-
-
-def measures(env: Environment, *, now: datetime | None = None, weeks: int = WEEKS) -> Json:
-    """DataOps measures of every domain, by week: the JSON of `mesh history --measures`.
-
-    `on_time`: share of its tables' versions that came by when they were expected. `failed_tests`: share of attempts that
-    tests of their own have held. `errors_at_readers`: versions that a reader refused, so that the error had left the domain.
-    `cycle`: seconds from the commit of the code to the first version made with it, in the middle. `tested_columns`: share of
-    the columns in contracts that a test asks something of, today.
-    """
-    moment = now or datetime.now(UTC)
-    seen = look(env, now=moment)
-    begin = (moment - timedelta(days=moment.weekday())).replace(hour=0, minute=0, second=0, microsecond=0)
-    starts = [begin - timedelta(weeks=back) for back in range(weeks - 1, -1, -1)]
-    tries = env.ledger.tries(since=starts[0].isoformat(), limit=100_000)
-    versions = {name: env.ledger.history(name, limit=500) for name in env.mesh.tables}
-    refusals = env.ledger.refusals(starts[0].isoformat())
-    rows = []
-    for domain in env.mesh.domains:
-        own = [name for name, table in env.mesh.tables.items() if table.domain == domain]
-        rows.append(
-            {
-                "domain": domain,
-                "tested_columns": _tested_columns(env.mesh, own),
-                "weeks": [_week(seen, own, start, tries, versions, refusals) for start in starts],
-            }
-        )
-    return {"schema_version": SCHEMA_VERSION, "domains": rows}
-
-
-def _week(
-    seen: Look,
-    own: Sequence[str],
-    start: datetime,
-    tries: Sequence[Attempt],
-    versions: Mapping[str, Sequence[Version]],
-    refusals: Sequence[tuple[str, str]],
-) -> Json:
-    low, high = (
-        start.isoformat(timespec="microseconds"),
-        (start + timedelta(weeks=1)).isoformat(timespec="microseconds"),
-    )
-    mine = set(own)
-    tried = [
-        item
-        for item in tries
-        if item.table in mine and low <= item.at < high and item.outcome not in ("skipped", "cancelled")
-    ]
-    new = [item for name in own for item in versions[name] if low <= item.at < high]
-    count = sum(item.outcome != "published" for item in tried) + len(new)
-    held = sum(item.outcome == "held" and bool((item.record.get("tests") or {}).get("fail")) for item in tried)
-    kept = [told for name in own for told in _kept(seen, name, versions[name], low, high)]
-    cycles = sorted(
-        seconds for item in new if (seconds := _cycle(seen.mesh.root, item, versions[item.table])) is not None
-    )
-    return {
-        "week": start.date().isoformat(),
-        "attempts": count,
-        "on_time": round(sum(kept) / len(kept), 3) if kept else None,
-        "failed_tests": round(held / count, 3) if count else None,
-        "errors_at_readers": sum(table in mine and low <= at < high for table, at in refusals),
-        "cycle": cycles[len(cycles) // 2] if cycles else None,
-    }
-
-
-def _kept(seen: Look, name: str, versions: Sequence[Version], low: str, high: str) -> list[bool]:
-    """Of each version of a week, whether it came by when it was expected."""
-    expected = seen.facts[name].expectation
-    if expected is None:
-        return []
-    came = [datetime.fromisoformat(item.at) for item in reversed(versions)]
-    found = []
-    for before, at in pairwise(came):
-        if low <= at.isoformat(timespec="microseconds") < high:
-            found.append(not due(expected, before, None, at).late)
-    return found
-
-
-def _cycle(root: Path, version: Version, versions: Sequence[Version]) -> float | None:
-    """Seconds from the commit to the first version that was made with it."""
-    made = version.record.get("made") or {}
-    commit = made.get("commit")
-    when = provenance.committed(root, commit) if commit else ""
-    if not when:
-        return None
-    earlier = [item for item in versions if item.version < version.version]
-    if any((item.record.get("made") or {}).get("commit") == commit for item in earlier):
-        return None
-    return (datetime.fromisoformat(version.at) - datetime.fromisoformat(when)).total_seconds()
-
-
-def _tested_columns(mesh: Mesh, own: Sequence[str]) -> float | None:
-    columns = tested = 0
-    for name in own:
-        contract = mesh.tables[name].contract
-        if contract is None:
-            continue
-        asked = {column for test in contract.tests for column in test.columns}
-        columns += len(contract.columns)
-        tested += sum(column.name in asked for column in contract.columns)
-    return round(tested / columns, 3) if columns else None
-
-
-__all__ = ["history", "incident", "incidents", "measures", "one", "status", "why", "why_of"]
+__all__ = ["history", "incident", "incidents", "one", "status", "why", "why_of"]

@@ -281,7 +281,7 @@ def _held_back(env: Environment, steps: list[Json], names: Iterable[str], why: M
     states = {step["table"]: step["state"] for step in steps}
     found = {spelt(name): spelt(source) for name, source in pipelines.held_back(env.mesh, names, why).items()}
     for step in steps:
-        if step["state"] == order.Standing.CURRENT and (source := found.get(step["table"])):
+        if step["state"] in (order.Standing.CURRENT, "unchanged") and (source := found.get(step["table"])):
             step["why"] = f"as before: {source} is {states[source]}"
     return steps
 

@@ -89,6 +89,7 @@ def history(
     """How it went over time: of a table, a test, a pipeline, of the mesh's incidents, or of its domains by week."""
     from mesh_assets import console
     from mesh_assets.catalog import account
+    from mesh_assets.catalog.measures import measures as measures_of
 
     if (bool(what) + incidents + measures) != 1:
         raise UsageError(
@@ -99,7 +100,7 @@ def history(
     if incidents:
         report = {"schema_version": 1, "incidents": account.incidents(env)[:limit]}
     elif measures:
-        report = account.measures(env)
+        report = measures_of(env)
     else:
         report = account.history(env, what, limit=limit)
     if as_json:

@@ -1,6 +1,7 @@
 """Horizontal pipelines in Dagster: a job that launches each, on its schedule if it has one, and a sensor that ends launches."""
 
 import re
+import zlib
 from collections.abc import Sequence
 
 import dagster as dg
@@ -62,8 +63,12 @@ def sensors(
 
 
 def name_of(pipeline: Pipeline) -> str:
-    """Of its job and its schedule."""
-    return PREFIX + re.sub(r"\W", "_", pipeline.name, flags=re.ASCII)
+    """Of its job and its schedule: no two pipelines' are the same, else Dagster would load none of the location."""
+    inner = pipeline.name.replace("/", "__", 1)
+    spelt = re.sub(r"\W", "_", inner, flags=re.ASCII)
+    if spelt == inner and "__" not in pipeline.name:
+        return PREFIX + spelt
+    return f"{PREFIX}{spelt}_{zlib.crc32(pipeline.name.encode()):08x}"
 
 
 def _here(mesh: Mesh, only: str | None) -> Sequence[Pipeline]:

@@ -66,6 +66,7 @@ def host() -> Iterator[tuple[list[str], str]]:
         or shutil.which("ip") is None
         or subprocess.run(["ip", "netns", "add", name], check=False).returncode
     ):
+        log.warning("no network of its own: it needs the rights of root, and `ip`")
         yield [], "127.0.0.1"
         return
     try:

@@ -23,6 +23,7 @@ from mesh_assets.account.look import look
 from mesh_assets.account.states import State
 from mesh_assets.address import NotFound
 from mesh_assets.catalog import account
+from mesh_assets.catalog.measures import measures
 from mesh_assets.commands import account as commands
 from mesh_assets.errors import UsageError
 from mesh_assets.kitchen.place import Site
@@ -186,7 +187,7 @@ def test_one_incident_from_the_first_trouble_until_everything_has_caught_up(plac
     assert [row["status"] for row in said] == ["pass", "fail", "fail", "pass"]
     with pytest.raises(UsageError, match="has no test `amount__minimun`\n    Did you mean `amount__minimum`"):
         account.history(place.env(), "shop/sold/amount__minimun")
-    measured = {row["domain"]: row["weeks"][-1] | row for row in account.measures(place.env())["domains"]}
+    measured = {row["domain"]: row["weeks"][-1] | row for row in measures(place.env())["domains"]}
     assert (measured["shop"]["attempts"], measured["shop"]["failed_tests"]) == (6, round(2 / 6, 3))
     assert (measured["shop"]["tested_columns"], measured["finance"]["tested_columns"]) == (0.5, 0)
     assert [measured[name]["errors_at_readers"] for name in ("shop", "finance", "board")] == [0, 0, 0]

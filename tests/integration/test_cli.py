@@ -121,7 +121,7 @@ def test_a_second_run_and_the_status(ran):
     assert (status["snapshot"], status["broken"]) == (3, [])
     orders = status["tables"][1]
     assert set(orders) == {
-        "table", "domain", "port", "state", "says", "standing", "why", "version", "since", "rows", "tests", "last", "message",
+        "table", "domain", "part_of", "port", "state", "says", "standing", "why", "version", "since", "rows", "tests", "last", "message",
         "incident", "expected", "freshness",
     }  # fmt: skip
     assert [orders[key] for key in ("table", "domain", "port", "state", "standing", "version", "rows", "last")] == [

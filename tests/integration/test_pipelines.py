@@ -88,6 +88,9 @@ def test_a_failed_launch_says_why_and_is_resumed_without_what_had_succeeded(plac
     assert told["behind"] == ["base/items"]
     assert "failed" in told["sentence"]
     assert {row["table"]: row["status"] for row in report["tables"]}["base/items"] == "held"
+    assert {step["table"]: (step["state"], step["why"]) for step in told["steps"][1:]} == dict.fromkeys(
+        ("prices/total", "desk/report"), ("unchanged", "as before: base/items is held")
+    )
     assert place.rows("select total, n from desk.report") == [(10, 1)]
     items(place, 10, 20)
     again = run(place)["pipeline"]
@@ -210,6 +213,19 @@ def test_a_schedule_of_a_kitchen_launches_nothing(place):
     assert not load(place.root, settings=kitchen).definitions.get_repository_def().schedule_defs
     names = {job.name for job in load(place.root, settings=kitchen).definitions.get_repository_def().get_all_jobs()}
     assert "launch__report" in names
+
+
+def test_names_that_differ_in_punctuation_only_are_several_jobs(place):
+    one = "{delivers: desk/report, schedule: '0 6 * * *'}"
+    names = ("desk_a", "desk-a", "desk a", "desk__a", "täglich", "t_glich")
+    place.write("mesh.yaml", "mesh: test\npipelines:\n" + "".join(f"  {name}: {one}\n" for name in names))
+    file = place.root / "domains/desk/domain.yaml"
+    file.write_text(file.read_text() + "pipelines: {a: {delivers: report}}\n")
+    repository = load(place.root, settings=place.settings).definitions.get_repository_def()
+    jobs = {job.name for job in repository.get_all_jobs() if job.name.startswith("launch__")}
+    assert len(jobs) == 7
+    assert {"launch__desk_a", "launch__desk__a", "launch__t_glich"} < jobs
+    assert sum(each.name in jobs for each in repository.schedule_defs) == 6
 
 
 def test_its_history_tells_how_launches_went(place):

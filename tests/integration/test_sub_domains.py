@@ -3,7 +3,8 @@
 import dagster as dg
 import pytest
 
-from mesh_assets import catalog, order
+from mesh_assets import catalog, console, order
+from mesh_assets.catalog import account
 from mesh_assets.errors import UsageError
 from mesh_assets.launches import Launches
 from mesh_assets.mesh import read_mesh
@@ -76,6 +77,18 @@ def test_a_paused_domain_pauses_its_sub_domains(place):
     assert catalog.resume_domain(env, "launch")["paused_with"] is None
     assert place.statuses()["reports/count"] == "unchanged"
     assert place.rows("from launch.plan") == [(2,)]
+
+
+def test_the_status_has_them_together_each_below_its_own(place, capsys):
+    report = account.status(place.env())
+    ways = {row["table"]: row["part_of"] for row in report["tables"]}
+    assert ways["reports/count"] == ["pharma", "launch"]
+    console.status_table({**report, "tables": sorted(report["tables"], key=lambda row: row["table"], reverse=True)})
+    lines = [line.rstrip()[:20].rstrip() for line in capsys.readouterr().out.splitlines()]
+    shown = [line.lstrip(" ") for line in lines if "/" in line]
+    assert shown == ["pharma/drugs", "launch/plan", "reports/count", "money/cents"]
+    indents = [len(line) - len(line.lstrip(" ")) for line in lines if "/" in line]
+    assert [one - indents[0] for one in indents] == [0, 2, 4, 0]
 
 
 def test_groups_in_dagster_stand_together(place):

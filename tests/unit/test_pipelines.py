@@ -72,6 +72,20 @@ def test_how_it_stands(states, progress, about):
     assert not about or f"is {about[0]}" in sentence
 
 
+@pytest.mark.parametrize(
+    ("states", "found"),
+    [
+        ({}, {}),
+        ({"b_left": Standing.FAILED}, {"c.report": "b.left"}),
+        ({"a_raw": Standing.PAUSED}, {"b.left": "a.raw", "b.right": "a.raw", "c.report": "a.raw"}),
+        ({"a_raw": Standing.FAILED, "b_right": Standing.MISSING}, {"b.left": "a.raw", "c.report": "b.right"}),
+        ({"a_raw": Standing.DUE, "b_left": Standing.WAITS}, {}),
+    ],
+)
+def test_who_gets_nothing_new_because_of_whom(states, found):
+    assert pipelines.held_back(MESH, pipelines.scope(MESH, DASHBOARD), why(**states)) == found
+
+
 def attempt(name: str, end: float, seconds: float, outcome: str = "published") -> Attempt:
     at = (START + timedelta(seconds=end)).isoformat(timespec="microseconds")
     return Attempt(table=name, run="run", outcome=outcome, head=1, at=at, record={"seconds": seconds})
