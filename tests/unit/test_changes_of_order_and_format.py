@@ -32,6 +32,7 @@ BY_PLACE = [
 ]
 BY_NAME = [
     "select x from a.p as t",
+    "select k, l from a.p as k",  # a column, though a table is called so
     "with t(x, y) as (select k, l from a.p) select x from t",
     "select * from a.p where k union all select * from a.p where not k",
     "select * from a.p union all by name select * from a.q",
@@ -48,7 +49,9 @@ BY_NAME = [
 
 
 def places(sql: str, **parts: str) -> int:
-    return places_taken([parsed(sql)], {f"__dbt__.{name}": parsed(part) for name, part in parts.items()}, "me", "a.p")
+    return places_taken(
+        [parsed(sql)], {f"__dbt__.{name}": parsed(part) for name, part in parts.items()}, "me", "a.p", {"k", "l"}
+    )
 
 
 @pytest.mark.parametrize(("sql", "takes"), [*((s, True) for s in BY_PLACE), *((s, False) for s in BY_NAME)])
