@@ -1,6 +1,6 @@
 """Whether SQL takes columns by their place: then it may be another column where those of an input come in another order."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from mesh_assets.reading.sqlread import exp
 
@@ -8,7 +8,9 @@ EVERY = 1_000_000
 """More places than a table has columns."""
 
 
-def places_taken(trees: Sequence[exp.Expr], parts: Mapping[str, exp.Expr], domain: str, port: str) -> int:
+def places_taken(
+    trees: Sequence[exp.Expr], parts: Mapping[str, exp.Expr], domain: str, port: str, columns: Collection[str]
+) -> int:
     """How many columns of an input, from its first on, a table's SQL takes by their place; 0 where none.
 
     By place are: names that are given to the columns of a `*`, a union of a `*` with another query, `in (select * …)`, a whole row as
@@ -17,6 +19,7 @@ def places_taken(trees: Sequence[exp.Expr], parts: Mapping[str, exp.Expr], domai
     Args:
         trees: Of the table, as they are parsed.
         parts: Those that it reads by name, as `schema.name`.
+        columns: Of its inputs, in small letters: such a name is a column, also where a table is called so.
     """
     named = {name.lower(): [tree] for name, tree in parts.items()}
     every = [*trees, *parts.values()]
@@ -25,13 +28,13 @@ def places_taken(trees: Sequence[exp.Expr], parts: Mapping[str, exp.Expr], domai
     taken = (
         places
         for tree in every
-        for node, places in _by_place(tree)
+        for node, places in _by_place(tree, columns)
         if _reads(node, named, domain.lower(), port.lower())
     )
     return max(taken, default=0)
 
 
-def _by_place(tree: exp.Expr) -> Iterator[tuple[exp.Expr, int]]:
+def _by_place(tree: exp.Expr, columns: Collection[str]) -> Iterator[tuple[exp.Expr, int]]:
     """Parts of a query in which a place decides which column is meant, and for how many places."""
     for node in tree.walk():
         match node:
@@ -45,7 +48,7 @@ def _by_place(tree: exp.Expr) -> Iterator[tuple[exp.Expr, int]]:
                     yield query, EVERY
             case exp.PositionalColumn():
                 yield tree, EVERY
-            case exp.Star() | exp.Column() if _is_row(node):
+            case exp.Star() | exp.Column() if _is_row(node, columns):
                 yield node.find_ancestor(exp.Select) or tree, EVERY
             case exp.Select() if _is_starred(node) and _numbers(node):
                 yield node, EVERY
@@ -104,10 +107,11 @@ def _taken(side: exp.Expr) -> str:
     return "; ".join(one.sql("duckdb").lower() for one in [*side.expressions, *filter(None, tables)])
 
 
-def _is_row(node: exp.Expr) -> bool:
+def _is_row(node: exp.Expr, columns: Collection[str]) -> bool:
     """Whether a whole row is a value, as in `row(t.*)` and `t::varchar`: not as columns, and not as in `count(*)`."""
     if isinstance(node, exp.Column):
-        return not node.table and node.name.lower() in _tables(node)
+        name = node.name.lower()
+        return not node.table and name not in columns and name in _tables(node)
     item = node.parent if isinstance(node.parent, exp.Column) else node
     return not isinstance(item.parent, exp.Query | exp.Count | exp.Columns | exp.Subquery | exp.Pivot | None)
 

@@ -310,7 +310,7 @@ class _Assessment:
         if text is not None and use.places is not None and first < use.places:
             why = f"takes columns by their place, and no test sees it: {said(change)}"
             return _Finding(Verdict.BREAKING, _at(mentioned(text, port), why, change), silent=True)
-        if use.places is None and _is_of_order(change):
+        if use.places is None and _is_of_order(change) and _is_promised_otherwise(self.state[port]):
             why = f"may take columns by their place: {said(change)}; its own tests decide"
             return _Finding(Verdict.UNKNOWN, _at(read.where, why, change))
         return None
@@ -640,6 +640,12 @@ def _first_shift(old: Shape, new: Shape) -> int | None:
     were, are = list(old.names), [{name.lower() for name in (one.name, *one.came_from)} for one in new.columns]
     places = (place for place, was in enumerate(were) if place >= len(are) or was not in are[place])
     return next(places, None)
+
+
+def _is_promised_otherwise(found: Moved) -> bool:
+    """Whether a contract lists its columns in another order, and not only what nobody has promised stands elsewhere."""
+    before, after = ([name for name, one in shape.names.items() if one.promised] for shape in (found.old, found.new))
+    return [name for name in before if name in after] != [name for name in after if name in before]
 
 
 def _is_of_order(change: Change) -> bool:

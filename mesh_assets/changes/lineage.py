@@ -269,7 +269,8 @@ def _kept(cache: Path | None, text: Text, table: Table, columns: Columns) -> tup
     found, places = None, {}
     try:
         trees, parts = _trees(text)
-        places = {name: places_taken(trees, parts, table.domain, name) for name in table.inputs}
+        names = {column.lower() for one in columns.values() for column, _ in one}
+        places = {name: places_taken(trees, parts, table.domain, name, names) for name in table.inputs}
         found = _resolved(text, table, columns, trees, parts)
     except Unresolved:
         pass

@@ -269,7 +269,8 @@ def asked(
     """
     name = port.replace("/", ".", 1)
     if name not in mesh.tables:
-        raise UsageError(f"there is no table `{port}`\n    {nearest(name, mesh.tables)}")
+        names = [name.replace(".", "/", 1) for name in mesh.tables] if "/" in port else mesh.tables
+        raise UsageError(f"there is no table `{port}`\n    {nearest(port, names)}")
     table = mesh.tables[name]
     old = shape_of(table, columns.get(name))
     found: dict[str, ColumnShape | None] = {}

@@ -71,9 +71,9 @@ def said(change: Change) -> str:  # noqa: C901, PLR0912 - one case per kind
         case Kind.SERVICE_LEVEL_CHANGED:
             return _levels(before, after)
     return (
-        f"only words about {named} have changed"
+        f"what is said of {named} in words has changed"
         if named
-        else "only words have changed, or rules that do not stop a version"
+        else "what is said in words has changed, or rules that only warn"
     )
 
 

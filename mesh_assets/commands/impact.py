@@ -1,5 +1,6 @@
 """`mesh impact`: what a change does to those who read it, before it is made."""
 
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 from xml.sax.saxutils import escape, quoteattr
@@ -139,11 +140,31 @@ def _next(told: dict[str, Any], answered: "Answered") -> None:
         typer.echo(line)
     if hurt := [reader.domain for reader in answered.report.readers if reader.verdict == "breaking"]:
         typer.echo(
-            f"\nTo go on: change {', '.join(dict.fromkeys(hurt))} in the same commit; or give the new version a name of its "
-            "own and keep the old one; or run it: it is held, and they are asked (`mesh change list`)."
+            f"\nTo go on: change {', '.join(dict.fromkeys(hurt))} in the same commit; or {_beside(told)}; or run it: it is held, "
+            "and they are asked (`mesh change list`)."
         )
     if any(reader.verdict == "unknown" for reader in answered.report.readers):
         note("unknown: the readers' own tests can tell: --run")
+
+
+def _beside(told: dict[str, Any]) -> str:
+    """How old and new are served side by side: the command, where it can make these changes."""
+    ports, flags = {one["port"] for one in told["changes"]}, [word for one in told["changes"] for word in _flag(one)]
+    if told["base"] or len(ports) != 1 or len(flags) < 2 * len(told["changes"]):
+        return "give the new version a name of its own and keep the old one"
+    command = shlex.join(["mesh", "change", "serve", *ports, *flags])
+    return f"serve both until a day and let them move one by one (`{command} --sunset DATE`, `mesh change move`)"
+
+
+def _flag(change: dict[str, Any]) -> tuple[str, ...]:
+    match change["kind"]:
+        case "column_removed":
+            return "--drop-column", change["column"]
+        case "column_renamed":
+            return "--rename", f"{change['column']}={change['to']}"
+        case "type_widened" | "type_narrowed" | "type_changed":
+            return "--retype", f"{change['column']}:{change['to']}"
+    return ()
 
 
 def by_hand_lines(found: dict[str, list[dict[str, Any]]]) -> Iterator[str]:

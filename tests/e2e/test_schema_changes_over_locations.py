@@ -155,10 +155,8 @@ def test_dagster_33656_automation_goes_on_after_a_code_location_is_loaded_again(
     place.sql("middle.more", "select count(*)::bigint as total from base.items")
     reload(dev, "middle")
     dev.wait("the new table is built", lambda: dev.total("middle.more") == 2)
-    for price in (21, 22):  # the parent goes on, in a location that was not loaded again
-        items(place, 10, price)
-        dev.wait("the reader follows", lambda price=price: dev.total("last.total") == 10 + price)
-    dev.wait("no run is left", dev.at_rest)
+    items(place, 10, 21)  # the parent goes on, in a location that was not loaded again
+    dev.wait("the reader follows", lambda: dev.total("last.total") == 31)
 
     earlier = ids(of_changes(dev, "last"))
     place.sql("middle.total", "select sum(price)::bigint as total, 1 as one from base.items")

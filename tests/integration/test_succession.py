@@ -318,7 +318,12 @@ def test_a_deprecated_port_says_so_wherever_it_is_shown(place):
     served(place, rename=["city=town"])
     said = "deprecated, sunset is on 2099-03-31; read crm/people_v2 instead; still read by chart, crm, mail, stats"
     assert f"crm/people is {said}" in " ".join(command(place, "status").stdout.split())
-    assert f"crm/people is {said}" in command(place, "impact", "--port", "crm/people", "--drop-column", "age").stdout
+    impact = command(
+        place, "impact", "--port", "crm/people", "--drop-column", "age", "--retype", "id:DECIMAL(9,0)"
+    ).stdout
+    assert f"crm/people is {said}" in impact
+    beside = "mesh change serve crm/people --retype 'id:DECIMAL(9,0)' --drop-column age --sunset DATE"
+    assert beside in " ".join(impact.split())
     checked = command(place, "check", "--json")
     assert checked.exit_code == 0
     assert [problem["code"] for problem in json.loads(checked.stdout)["warnings"]] == ["M418"] * 4

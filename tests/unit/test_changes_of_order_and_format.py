@@ -3,15 +3,19 @@
 import itertools
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from mesh_assets.changes import model
 from mesh_assets.changes.byplace import places_taken
 from mesh_assets.changes.formats import includes
+from mesh_assets.changes.impact import assess, moved
 from mesh_assets.changes.lineage import parsed
 from mesh_assets.changes.model import Kind
-from mesh_assets.changes.shape import ColumnShape, Shape
+from mesh_assets.changes.shape import ColumnShape, Shape, shape_of
+from mesh_assets.mesh import read_mesh
+from tests.making import Place
 
 BY_PLACE = [
     "select x from a.p as t(x, y)",
@@ -28,6 +32,7 @@ BY_PLACE = [
 ]
 BY_NAME = [
     "select x from a.p as t",
+    "select k, l from a.p as k",  # a column, though a table is called so
     "with t(x, y) as (select k, l from a.p) select x from t",
     "select * from a.p where k union all select * from a.p where not k",
     "select * from a.p union all by name select * from a.q",
@@ -44,7 +49,9 @@ BY_NAME = [
 
 
 def places(sql: str, **parts: str) -> int:
-    return places_taken([parsed(sql)], {f"__dbt__.{name}": parsed(part) for name, part in parts.items()}, "me", "a.p")
+    return places_taken(
+        [parsed(sql)], {f"__dbt__.{name}": parsed(part) for name, part in parts.items()}, "me", "a.p", {"k", "l"}
+    )
 
 
 @pytest.mark.parametrize(("sql", "takes"), [*((s, True) for s in BY_PLACE), *((s, False) for s in BY_NAME)])
@@ -107,3 +114,72 @@ def test_the_proof_agrees_with_every_short_text(outer, inner):
     found = includes(outer, inner)
     if found is not None:
         assert found is all(re.search(outer, one) for one in there)
+
+
+# -- what that means for a reader ------------------------------------------------------------------------------------------
+
+LISTED = "VARCHAR; quality: [{id: known, metric: invalidValues, arguments: {validValues: [x, y]}, mustBe: 0}]"
+MORE = LISTED.replace("x, y", "x, y, z")
+COLUMNS = {
+    "k": "INTEGER; required: true; primaryKey: true",
+    "g": LISTED,
+    "f": "VARCHAR; logicalTypeOptions: {pattern: '^[0-9]{8}$'}",
+    "n": "INTEGER",
+}
+
+
+def verdict(
+    root: Path, sql: str, made: dict[str, str], after: dict[str, str], asks: dict[str, str] | None = None
+) -> str:
+    """What a change of a port's contract means for one reader."""
+    place = Place(root)
+    place.domain("a", "outputs: [{port: p}]\n")
+    place.sql("a.p", "select 1 as k, 'x' as g, '20250101' as f, 2 as n")
+    place.contract("a.p", after)
+    new = shape_of(read_mesh(place.root).tables["a.p"])
+    place.contract("a.p", COLUMNS)
+    place.domain(
+        "b", f"inputs: [{{port: a.p{', contract: asks.odcs.yaml' if asks else ''}}}]\noutputs: [{{port: made}}]\n"
+    )
+    place.sql("b.made", sql)
+    place.contract("b.made", made)
+    if asks:
+        place.contract("b.p", asks, name="asks")
+    mesh = read_mesh(place.root)
+    old = shape_of(mesh.tables["a.p"])
+    columns = {name: tuple((c.name, c.type) for c in shape_of(table).columns) for name, table in mesh.tables.items()}
+    (found,) = assess(mesh, columns, {"a.p": moved("a.p", old, new)})
+    return str(found.verdict)
+
+
+def without(*names: str) -> dict[str, str]:
+    return {name: said for name, said in COLUMNS.items() if name not in names}
+
+
+K, G = {"k": "INTEGER"}, {"g": LISTED}
+NAMED = "select a as k from a.p as t(a, b)"
+LOOSER = COLUMNS | {"f": COLUMNS["f"].replace("{8}", "{6,8}")}
+NO_KEY = COLUMNS | {"k": "INTEGER; required: true"}
+READERS = {
+    "a column goes behind those that are named": (NAMED, K, without("f"), None, "compatible"),
+    "a column goes before one that is named": (NAMED, K, without("k"), None, "breaking"),
+    "a column comes before one that is named": (NAMED, K, {"new": "INTEGER", **COLUMNS}, None, "breaking"),
+    "two change places behind": (NAMED, K, dict([*COLUMNS.items()][:2]) | {"n": "INTEGER"} | COLUMNS, None, "compatible"),
+    "two change places": (NAMED, K, {"g": LISTED, **COLUMNS}, None, "breaking"),
+    "they are named, and so is the column": ("select k from a.p", K, {"g": LISTED, **COLUMNS}, None, "compatible"),
+    "two change places, and the SQL cannot be followed": ("select columns('k') from a.p", K, {"g": LISTED, **COLUMNS}, None, "compatible"),
+    "a looser format, handed on": ("select k, f from a.p", K | {"f": "VARCHAR"}, LOOSER, None, "compatible"),
+    "a looser format, taken apart": ("select k, f::date as f from a.p", K | {"f": "DATE"}, LOOSER, None, "unknown"),
+    "a looser format, asked for": ("select k from a.p", K, LOOSER, {"f": COLUMNS["f"]}, "breaking"),
+    "another format": ("select k, f || '' as f from a.p", K | {"f": "VARCHAR"}, COLUMNS | {"f": COLUMNS["f"].replace("0-9", "a-z")}, None, "breaking"),
+    "a listed value more": ("select k, g from a.p", K | G, COLUMNS | {"g": MORE}, None, "breaking"),
+    "a listed value more, that is left out": ("select k, g from a.p where g <> 'z'", K | G, COLUMNS | {"g": MORE}, None, "unknown"),
+    "no key any more, which is asked for": ("select distinct g from a.p", {"g": "VARCHAR"}, NO_KEY, {"k": COLUMNS["k"]}, "unknown"),
+    "no key any more": ("select distinct g from a.p", {"g": "VARCHAR"}, NO_KEY, None, "compatible"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("which", READERS)
+def test_what_it_means_for_a_reader(tmp_path, which):
+    sql, made, after, asks, said = READERS[which]
+    assert verdict(tmp_path, sql, made, after, asks) == said
