@@ -163,7 +163,7 @@ def _until(file: Path, there: Path, dated: str, day: str) -> None:
             con.execute(f"COPY (FROM {read} WHERE {dated} <= DATE '{day}') TO '{there}'")
 
 
-def tables(env: Environment, title: str, *, suggested: bool, missed: bool, most: int = sys.maxsize) -> None:
+def tables(env: Environment, title: str, *, suggested: bool, faults: bool, missed: bool, most: int) -> None:
     """One line per table, and their sum; what is missed, if wanted."""
     env.sync()
     found: list[Rating] = []
@@ -173,7 +173,7 @@ def tables(env: Environment, title: str, *, suggested: bool, missed: bool, most:
         if table is None or table.contract is None or not 0 < (version.record.get("rows") or 0) <= most:
             continue
         began = time.process_time()
-        one = rate(env, table, seed=1, suggested=suggested, today=date(2026, 11, 1))
+        one = rate(env, table, seed=1, suggested=suggested, faults=faults, today=date(2026, 11, 1))
         seconds = time.process_time() - began
         found.append(one)
         caught = sum(each.caught for each in one.verdicts)
@@ -187,9 +187,11 @@ def tables(env: Environment, title: str, *, suggested: bool, missed: bool, most:
                 f"{each.seeded.fault.name} {each.seeded.column}".strip() for each in one.verdicts if not each.caught
             ]
             print(f"    missed: {', '.join(told)}; alarms: {dict(one.alarms)}", flush=True)
-    faults, versions = sum(len(one.verdicts) for one in found), sum(len(one.versions) for one in found)
+    seeded, versions = sum(len(one.verdicts) for one in found), sum(len(one.versions) for one in found)
     caught, alarms = sum(each.caught for one in found for each in one.verdicts), sum(len(one.alarms) for one in found)
-    print(f"  all: {caught} of {faults} caught ({caught / faults:.1%}), alarms on {alarms} of {versions} versions")
+    print(
+        f"  all: {caught} of {seeded} caught ({caught / max(1, seeded):.1%}), alarms on {alarms} of {versions} versions"
+    )
 
 
 if __name__ == "__main__":
@@ -203,10 +205,11 @@ if __name__ == "__main__":
     parser.add_argument(
         "--unseen", action="store_true", help="The tables that nobody looked at to improve suggestions."
     )
+    parser.add_argument("--alarms", action="store_true", help="Look for false alarms only.")
     parser.add_argument("--seed", type=int, default=0, help="Other values in the generated tables.")
     parser.add_argument("--missed", action="store_true", help="Name the faults that are missed, and the false alarms.")
     chosen = parser.parse_args()
-    rated = partial(tables, suggested=not chosen.own, missed=chosen.missed, most=chosen.most)
+    rated = partial(tables, suggested=not chosen.own, faults=not chosen.alarms, missed=chosen.missed, most=chosen.most)
     if chosen.mesh and not chosen.weeks:
         settings = Settings(home=chosen.mesh / ".mesh", dir=chosen.mesh)
         rated(Environment.open(read_mesh(chosen.mesh, tolerant=True), settings), str(chosen.mesh))

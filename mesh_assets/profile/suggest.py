@@ -124,8 +124,17 @@ def suggest(env: Environment, table: Table, *, look_back: bool, today: date, at:
 
 
 def accept(env: Environment, table: Table, proposals: Sequence[Proposal]) -> authoring.Edit:
-    """The contract with these proposals in it, judged and not yet written."""
-    return authoring.add(env.mesh, table, [(one.column, one.rule) for one in proposals])
+    """The contract with these proposals in it, each with why, judged and not yet written."""
+    masked = table.contract.masked if table.contract else frozenset()
+    private = tuple(f"{slug(name)}__" for name in masked)  # why may hold the least and the greatest value
+    told = [
+        (one.column, one.rule if one.name.startswith(private) else _explained(one.rule, one.why)) for one in proposals
+    ]
+    return authoring.add(env.mesh, table, told)
+
+
+def _explained(rule: Mapping[str, Any], why: str) -> Mapping[str, Any]:
+    return {"id": rule["id"], "description": f"When this was suggested, {why}.", **rule}
 
 
 def _tried(

@@ -79,6 +79,7 @@ def test_from_suggestion_to_a_fault_that_is_held_and_mended(place):
     edit.write()
     assert "      # a comment of its owner\n      - name: code   # and one more\n" in text(place)
     assert all(line[0] != "-" or line.startswith("---") for line in edit.diff.splitlines())
+    assert "description: When this was suggested, all 300 values are different." in text(place)
     assert (
         suggesting.suggest(place.env(), place.env().mesh.tables["shop.orders"], look_back=False, today=TODAY).proposals
         == ()

@@ -145,7 +145,7 @@ def _share_shift(expression: Callable[[Asked], str], what: str) -> Callable[[Ask
             now = as_number(values["v"])
             if base is None:
                 return Verdict(ok=True, message=FIRST)
-            told = f"{what} in `{asked.name}`" if asked.name else what
+            told = f"{what} in `{asked.name}`" if asked.test.columns else what
             if now is None:
                 return Verdict(ok=False, message=f"There are no rows; {told} were {shown(base)} %.")
             return Verdict(
