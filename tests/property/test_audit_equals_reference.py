@@ -209,6 +209,7 @@ def test_patterns_find_the_same_in_both_engines(asked, texts):
     assert ours == theirs.rows(), (asked, texts)
 
 
+@pytest.mark.timeout(1800)  # half a minute of work; on a machine that others load, more than the usual ten minutes
 @settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(case=cases(), split=st.integers(0, 6), form=st.sampled_from(["arrow", "table", "parquet", "parquet of polars"]))
 def test_verdicts_and_counts_equal_the_reference(case, split, form):
