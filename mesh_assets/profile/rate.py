@@ -100,6 +100,7 @@ def rate(
     seed: int,
     share: float = SHARE,
     suggested: bool = False,
+    faults: bool = True,
     today: date,
     told: Callable[[str], None] = lambda _: None,
 ) -> Rating:
@@ -114,6 +115,7 @@ def rate(
         seed: Which rows are hit.
         share: Of the rows, where a fault does not have one of its own.
         suggested: Rate what `suggest` proposes, as if the contract had columns and no other test.
+        faults: Seed them; else only false alarms are looked for.
         today: The day to judge dates by.
         told: Is given the name of each fault before it is tried.
 
@@ -140,7 +142,7 @@ def rate(
             lambda sql: con.execute(sql).fetchone() or (), relation, known, table.contract, seed=seed, share=share
         )
         verdicts = []
-        for seeded in seeder.all():
+        for seeded in seeder.all() if faults else ():
             told(f"{seeded.fault.name} {seeded.column}".strip())
             verdicts.append(_verdict(seeded, ask(seeded.relation, tests=_touched(seeded, clean)), good))
         served = [item.version for item in env.ledger.history(table.name, limit=VERSIONS)]

@@ -5,6 +5,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import pairwise
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 from mesh_assets import authoring, history
@@ -12,11 +14,13 @@ from mesh_assets.admission import relations
 from mesh_assets.audit.execute import audit
 from mesh_assets.audit.library.lists import US_STATES
 from mesh_assets.audit.result import Result, Status
-from mesh_assets.audit.values import NUMBERS, Family
+from mesh_assets.audit.values import NUMBERS, Family, literal
 from mesh_assets.contract import Contract, Kind, Test
 from mesh_assets.domain import Table
 from mesh_assets.environment import Environment, never_published
 from mesh_assets.errors import ConfigError, UsageError
+from mesh_assets.graph import graph_of, upstream
+from mesh_assets.mesh import Mesh
 from mesh_assets.profile.meaning import Meaning, meaning, shape
 from mesh_assets.profile.measure import Figures, Profile, profile
 from mesh_assets.profile.screens import DAYS, Finding, findings
@@ -29,6 +33,8 @@ ENOUGH = 20
 """Rows from which on a regularity is no accident."""
 SMALL = 5
 """Rows from which on a list, such as one of codes, is held to what good data keeps anyway."""
+LIST = 500
+"""Rows up to which a table with a key is a list: of products, of people, of territories."""
 SOME = 200
 """Rows from which on a share of them says something."""
 NEARLY = 0.95
@@ -44,6 +50,8 @@ PLANNED = re.compile(r"(^|_)(starts?|ends?|until|due|to|next|deadline|expir\w*|p
 DECADE = 3653
 SHORT = 3
 """Characters of the shortest text from which on a shorter one says something."""
+HARDLY = 8
+"""So many rows would break a rule by chance, if none of them meant it: that none does is no accident then."""
 LOOK_BACK = 10
 """Earlier versions on which a proposal is tried."""
 
@@ -104,7 +112,11 @@ def suggest(env: Environment, table: Table, *, look_back: bool, today: date, at:
     with env.lake.session() as con:
         relation = env.lake.relation(table.name, version)
         found = profile(con, relation)
-        wanted = [one for one in _proposals(found, table.contract, today) if not _known(one, table.contract)]
+        wanted = [
+            one
+            for one in _proposals(found, table.contract, today, _keys(env.mesh, table))
+            if not _known(one, table.contract)
+        ]
         kept = _tried(env, table, con, wanted, version, look_back=look_back)
     ranked = sorted(kept, key=lambda one: (-one.catches, one.name))
     odd = tuple(findings(found, today))
@@ -112,8 +124,17 @@ def suggest(env: Environment, table: Table, *, look_back: bool, today: date, at:
 
 
 def accept(env: Environment, table: Table, proposals: Sequence[Proposal]) -> authoring.Edit:
-    """The contract with these proposals in it, judged and not yet written."""
-    return authoring.add(env.mesh, table, [(one.column, one.rule) for one in proposals])
+    """The contract with these proposals in it, each with why, judged and not yet written."""
+    masked = table.contract.masked if table.contract else frozenset()
+    private = tuple(f"{slug(name)}__" for name in masked)  # why may hold the least and the greatest value
+    told = [
+        (one.column, one.rule if one.name.startswith(private) else _explained(one.rule, one.why)) for one in proposals
+    ]
+    return authoring.add(env.mesh, table, told)
+
+
+def _explained(rule: Mapping[str, Any], why: str) -> Mapping[str, Any]:
+    return {"id": rule["id"], "description": f"When this was suggested, {why}.", **rule}
 
 
 def _tried(
@@ -221,6 +242,24 @@ _SAME = {
 _LIKE = {"email": {Kind.FORMAT}, "us_zip": {Kind.PATTERN}, "us_state": {Kind.PATTERN, Kind.INVALID_VALUES}}
 
 
+def _keys(mesh: Mesh, table: Table) -> Mapping[str, tuple[tuple[str, str], ...]]:
+    """By the name of a column that would refer to it, each key of a table that this one is made of; of a source, of other sources beside it."""
+    graph = graph_of(mesh)
+    near = upstream(graph, [table.name])
+    if not near:
+        near = frozenset(name for name in mesh.tables if not graph[name] and mesh.tables[name].domain == table.domain)
+    found: dict[str, list[tuple[str, str]]] = {}
+    for name in sorted(near - {table.name}, key=lambda name: (name not in graph[table.name], name)):
+        contract = mesh.tables[name].contract
+        keys = [column.name for column in contract.columns if column.primary_key] if contract else []
+        if len(keys) == 1:
+            (key,), short = keys, name.rpartition(".")[2]
+            spelt = (key,) if "_" in key else (f"{short}_{key}", f"{short.removesuffix('s')}_{key}")
+            for column in spelt:
+                found.setdefault(column, []).append((name, key))
+    return {column: tuple(keys) for column, keys in found.items()}
+
+
 def _known(one: Proposal, contract: Contract) -> bool:
     """Whether a test of the contract asks that already."""
     return any(_same(one, test) for test in contract.tests)
@@ -230,13 +269,18 @@ def _same(one: Proposal, test: Test) -> bool:
     if test.name == one.name:
         return True
     columns = (one.column,) if one.column else ()
+    if one.rule.get("implementation", {}).get("test") == "in_reference":
+        columns = tuple(one.rule["implementation"]["columns"])
+        return test.columns == columns and (test.kind is Kind.REFERENCE or test.type == "in_reference")
     if metric := one.rule.get("metric"):
         return test.columns == columns and test.kind in _SAME[str(metric)]
     word = str(one.rule.get("implementation", {}).get("test"))
     return test.columns == columns and (test.type == word or test.kind in _LIKE.get(word, ()))
 
 
-def _proposals(found: Profile, contract: Contract, today: date) -> Iterator[Proposal]:
+def _proposals(
+    found: Profile, contract: Contract, today: date, keys: Mapping[str, Sequence[tuple[str, str]]]
+) -> Iterator[Proposal]:
     if not found.rows:
         return
     masked = contract.masked
@@ -244,7 +288,10 @@ def _proposals(found: Profile, contract: Contract, today: date) -> Iterator[Prop
     columns = [one for one in found.columns.values() if one.name in declared]
     for one in columns:
         yield from _of_column(one, today, masked=one.name in masked, first=one is columns[0])
+        yield from _of_reference(one, keys.get(one.name, ()))
+    yield from _of_name(columns, masked)
     yield from _of_pairs(columns)
+    yield from _of_neighbours(columns)
     yield from _of_table(found, columns)
 
 
@@ -263,7 +310,7 @@ def _of_column(one: Figures, today: date, *, masked: bool, first: bool) -> Itera
         points = math.ceil(10 * _moves(share, one.rows, versions=2)) / 10
         why = f"{100 * share:.3g} % are missing; by chance it moves by less than {points:g} points"
         yield _library(one, "missing_shift", {"points": points}, why, 0.5, "warning")
-    key = meant in (Meaning.ID, Meaning.EMAIL) and one.given >= ENOUGH
+    key = one.given >= ENOUGH and (meant in (Meaning.ID, Meaning.EMAIL) or _counts(one))
     if one.distinct == one.given and (key or (first and SMALL <= one.given == one.rows)):
         yield _metric(one, "once", "duplicateValues", {"mustBe": 0}, f"all {one.given:,} values are different", 0.9)
     if one.type.family is Family.TEXT:
@@ -272,8 +319,59 @@ def _of_column(one: Figures, today: date, *, masked: bool, first: bool) -> Itera
         yield from _of_number(one, meant)
     elif one.type.family is Family.BOOLEAN and one.given >= ENOUGH:
         yield _steady(one)
+        yield from _of_rare(one)
     elif one.type.family in DAYS:
         yield from _of_day(one, today)
+
+
+def _counts(one: Figures) -> bool:
+    """Whether it counts the rows: every whole number from the first to the last, once."""
+    whole = one.type.family is Family.INTEGER and one.least is not None and one.most is not None
+    return whole and one.distinct == one.rows == int(str(one.most)) - int(str(one.least)) + 1
+
+
+def _of_rare(one: Figures) -> Iterator[Proposal]:
+    """Where most rows have one value: the share of the others, if there are enough rows to see that a third of them is gone."""
+    if len(one.values) < 2:  # noqa: PLR2004 - one, and another
+        return
+    value, times = one.values[0]
+    rare = (one.given - times) / one.rows
+    points = math.ceil(10 * max(_moves(rare, one.rows, versions=2), 100 * rare / 3)) / 10
+    if rare <= 0.5 and points < 50 * rare:  # noqa: PLR2004 - half of them; and less than half of what they are
+        name, column = f"{slug(one.name)}__others_share", _quoted(one.name)
+        is_true = str(value).lower() == "true"
+        condition = (
+            f"{column} <> {literal(int(str(value)) if one.type.family is Family.INTEGER else str(value), one.type)}"
+        )
+        if one.type.family is Family.BOOLEAN:
+            condition = f"not {column}" if is_true else column
+        why = f"{100 * rare:.3g} % are not {value}; that moves by less than {points:g} points"
+        test = {"test": "share_shift", "condition": condition, "points": points}
+        yield _of_all(name, test, why, 0.4, "warning")
+
+
+def _of_reference(one: Figures, keys: Sequence[tuple[str, str]]) -> Iterator[Proposal]:
+    """A column that is named as a key of another table holds values of it."""
+    if one.given < SMALL:
+        return
+    for table, key in keys[:2]:
+        name = f"{slug(one.name)}__in_{slug(table.rpartition('.')[2])}"
+        test = {"test": "in_reference", "columns": [one.name], "to_table": table}
+        test |= {"to_columns": [key]} if key != one.name else {}
+        yield _of_all(
+            name, test, f"it is named as the key of {table.replace('.', '/', 1)}, which knows all", 0.6, "warning"
+        )
+
+
+def _of_name(columns: Sequence[Figures], masked: frozenset[str]) -> Iterator[Proposal]:
+    """In a list, the text beside the key is what things are called."""
+    if len(columns) < 2:  # noqa: PLR2004 - a key and a name
+        return
+    key, one = columns[:2]
+    names = one.type.family is Family.TEXT and meaning(one) is not Meaning.NAME and one.name not in masked
+    if names and SMALL <= one.rows <= LIST and key.distinct == one.distinct == one.given == one.rows:
+        why = f"it stands beside the key, and all {one.given:,} are different"
+        yield _metric(one, "once", "duplicateValues", {"mustBe": 0, "severity": "warning"}, why, 0.4)
 
 
 def _of_text(one: Figures, meant: Meaning, *, masked: bool) -> Iterator[Proposal]:
@@ -282,6 +380,8 @@ def _of_text(one: Figures, meant: Meaning, *, masked: bool) -> Iterator[Proposal
     if one.given >= ENOUGH:
         yield from _of_values(one, meant, masked=masked)
         yield _library(one, "texts_kept", {"percent": 30}, f"the longest has {one.longest} characters", 0.3, "warning")
+    else:
+        yield from _of_length(one, meant, "warning")
     yield from _of_writing(one)
     if one.blanks == 0:
         if one.nulls:
@@ -309,12 +409,28 @@ def _of_values(one: Figures, meant: Meaning, *, masked: bool) -> Iterator[Propos
     elif pattern := shape(one.sample, least=NEARLY if one.rows >= SOME else 1):
         demand = {"arguments": {"pattern": pattern}, "mustBe": 0}
         yield _metric(one, "form", "invalidValues", demand, f"all are of the form {pattern}", 0.7, lenient=True)
-    elif one.shortest and one.shortest >= SHORT:
-        least = one.shortest - one.shortest // 4
-        why = f"the shortest has {one.shortest} characters"
-        yield _condition(one, "not_short", f"length({_quoted(one.name)}) >= {least}", why, 0.3)
+    else:
+        yield from _of_length(one, meant)
+    if meant in (Meaning.STATE, Meaning.CATEGORY) and not masked:
+        yield from _of_rare(one)
     if meant is Meaning.STATE:
         yield _steady(one)
+
+
+def _of_length(one: Figures, meant: Meaning, severity: str = "error") -> Iterator[Proposal]:
+    """Codes of so many letters; else no text is much shorter than the shortest."""
+    if not one.shortest or one.shortest < SHORT:
+        return
+    letters = next(
+        (range_ for range_ in ("A-Z", "a-z") if all(re.fullmatch(f"[{range_}]+", text) for text in one.sample)), ""
+    )
+    if letters and meant in (Meaning.ID, Meaning.CODE) and one.shortest == one.longest:
+        demand = {"arguments": {"pattern": f"^[{letters}]{{{one.shortest}}}$"}, "mustBe": 0, "severity": severity}
+        yield _metric(one, "form", "invalidValues", demand, f"all have {one.shortest} letters", 0.6, lenient=True)
+        return
+    least = one.shortest - one.shortest // 4
+    why = f"the shortest has {one.shortest} characters"
+    yield _condition(one, "not_short", f"length({_quoted(one.name)}) >= {least}", why, 0.3, severity)
 
 
 def _of_writing(one: Figures) -> Iterator[Proposal]:
@@ -332,6 +448,10 @@ def _of_writing(one: Figures) -> Iterator[Proposal]:
             demand = {"arguments": {"pattern": r"^\P{Ll}"}, "mustBe": 0, "severity": "warning"}
             why = "no text begins with a small letter"
             yield _metric(one, "capital", "invalidValues", demand, why, 0.3, lenient=True)
+        elif sum(text[0].islower() for text in lettered) >= least:
+            demand = {"arguments": {"pattern": r"^\P{Lu}"}, "mustBe": 0, "severity": "warning"}
+            why = "no text begins with a capital letter"
+            yield _metric(one, "no_capital", "invalidValues", demand, why, 0.3, lenient=True)
         broken = f"not regexp_matches({_quoted(one.name)}, '{MOJIBAKE}')"
         yield _condition(one, "well_encoded", broken, "no letter is torn in two by a wrong encoding", 0.3)
     if one.given >= SOME:
@@ -339,12 +459,12 @@ def _of_writing(one: Figures) -> Iterator[Proposal]:
         yield _library(one, "writing_shift", {"points": 2, "percent": 2}, why, 0.3, "warning")
 
 
-def _condition(one: Figures, suffix: str, condition: str, why: str, catches: float) -> Proposal:
+def _condition(
+    one: Figures, suffix: str, condition: str, why: str, catches: float, severity: str = "error"
+) -> Proposal:
     """What is true of every row, in SQL; it stands at the table."""
-    name = f"{slug(one.name)}__{suffix}"
     test = {"test": "condition", "condition": condition}
-    rule = {"id": name, "type": "custom", "engine": "mesh", "implementation": test}
-    return Proposal(name=name, column="", rule=rule, why=why, catches=catches, lenient=True)
+    return replace(_of_all(f"{slug(one.name)}__{suffix}", test, why, catches, severity), lenient=True)
 
 
 def _of_number(one: Figures, meant: Meaning) -> Iterator[Proposal]:
@@ -354,6 +474,8 @@ def _of_number(one: Figures, meant: Meaning) -> Iterator[Proposal]:
     if meant in (Meaning.MEASURE, Meaning.COUNT):
         condition = _limits(least, most, one.type.family is Family.INTEGER).format(_quoted(one.name))
         yield _condition(one, "in_range", condition, f"its values are from {one.least} to {one.most}", 0.7)
+        if least < 0 < most and one.rows >= SOME:  # is that a fault of a few, which others then hide among?
+            yield _condition(one, "not_negative", f"{_quoted(one.name)} >= 0", "none is negative", 0.4)
         yield _library(one, "mean_shift", {"most": 0.5, "versions": 5}, "its mean has been steady", 0.6, "warning")
         yield _steady(one)
     elif meant is Meaning.CATEGORY:
@@ -366,6 +488,8 @@ def _of_number(one: Figures, meant: Meaning) -> Iterator[Proposal]:
             f"it has {len(values)} values",
             0.8,
         )
+        yield _steady(one)
+        yield from _of_rare(one)
     if one.type.family is Family.FLOAT:
         yield _library(one, "finite", {}, "none is NaN or infinite", 0.2)
 
@@ -415,9 +539,34 @@ def _of_pairs(columns: Sequence[Figures]) -> Iterator[Proposal]:
             )
 
 
+def _of_neighbours(columns: Sequence[Figures]) -> Iterator[Proposal]:
+    """Two numbers side by side of which one is part of the other, such as mails that were opened and mails that were sent.
+
+    It must hold in every row, and by chance it would not: were the two independent, some rows would break it.
+    """
+    counted = [one for one in columns if meaning(one) in (Meaning.MEASURE, Meaning.COUNT, Meaning.CATEGORY)]
+    of_numbers = {one.name for one in counted if one.type.family in NUMBERS and one.given >= ENOUGH and one.deviation}
+    for pair in pairwise(columns):
+        if not {one.name for one in pair} <= of_numbers or pair[0].type.family is not pair[1].type.family:
+            continue
+        small, large = sorted(pair, key=lambda one: one.mean or 0)
+        spread = math.hypot(small.deviation or 0, large.deviation or 0)
+        by_chance = round(
+            min(one.given for one in pair) * NormalDist(0, spread).cdf((small.mean or 0) - (large.mean or 0))
+        )
+        if by_chance >= HARDLY:
+            name = f"{slug(small.name)}__within_{slug(large.name)}"
+            test = {"test": "compare_columns", "left": small.name, "operator": "<=", "right": large.name}
+            why = f"{small.name} is never above {large.name}; by chance it would be in about {by_chance:,} rows"
+            yield _of_all(name, test, why, 0.4)
+
+
 def _of_table(found: Profile, columns: Sequence[Figures]) -> Iterator[Proposal]:
     yield _of_all("volume_as_expected", {"test": "volume_trend"}, f"there are {found.rows:,} rows", 0.8, "warning")
     yield _of_all("rows_within_half", {"test": "rows_within", "percent": 50}, f"there are {found.rows:,} rows", 0.7)
+    if SMALL <= found.rows <= LIST and columns and columns[0].distinct == found.rows:
+        why = f"it is a list of {found.rows}, each with a key of its own; few of them go at once"
+        yield _of_all("entries_kept", {"test": "rows_kept", "percent": 20}, why, 0.4, "warning")
     unique = any(one.distinct == one.given == found.rows for one in columns)
     if not unique and found.rows >= ENOUGH:
         once = _of_all("no_row_twice", {"test": "duplicate_rows"}, "no row is there twice", 0.7)

@@ -16,6 +16,7 @@ RULES = """
 - {id: metric, type: custom, engine: mesh, implementation: {test: metric_trend, expression: sum(amount) / count(*)}, severity: warning}
 - {id: columns_stay, type: custom, engine: mesh, implementation: schema_unchanged}
 - {id: changed, type: custom, engine: mesh, implementation: {test: changed_within, hours: 1}}
+- {id: share, type: custom, engine: mesh, implementation: {test: share_shift, condition: state is null, points: 10}, severity: warning}
 """
 
 
@@ -63,6 +64,8 @@ def test_good_versions_pass_and_say_what_is_expected(place):
     assert "is expected" in told["volume"]["message"]
     assert "1 % false alarms" in told["volume"]["message"]
     assert told["volume"]["type"] == "volume_trend"
+    share = "Rows that satisfy the condition are 0 %, they were 0 %; they may move by 10 points."
+    assert told["share"]["message"] == share
 
 
 @pytest.mark.long
@@ -72,7 +75,7 @@ def test_what_is_unlike_before_fails_and_is_held(place):
     assert place.statuses() == {"shop/orders": "held"}
     told = by_name(place)
     failed = {name for name, item in told.items() if item["status"] != "pass"}
-    assert failed == {"volume", "within", "kept", "metric", "mean", "drift", "psi", "spread", "gaps", "states"}
+    assert failed == {"volume", "within", "kept", "metric", "mean", "drift", "psi", "spread", "gaps", "states", "share"}
     assert told["volume"]["status"] == "fail"
     assert place.version("shop.orders") == good
     write(place, rows=104, seed=4)  # as it was, for the other tests

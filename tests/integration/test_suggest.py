@@ -79,6 +79,7 @@ def test_from_suggestion_to_a_fault_that_is_held_and_mended(place):
     edit.write()
     assert "      # a comment of its owner\n      - name: code   # and one more\n" in text(place)
     assert all(line[0] != "-" or line.startswith("---") for line in edit.diff.splitlines())
+    assert "description: When this was suggested, all 300 values are different." in text(place)
     assert (
         suggesting.suggest(place.env(), place.env().mesh.tables["shop.orders"], look_back=False, today=TODAY).proposals
         == ()
@@ -97,9 +98,9 @@ def test_from_suggestion_to_a_fault_that_is_held_and_mended(place):
 
 
 def test_what_all_but_a_few_rows_keep_is_proposed_with_their_share(tmp_path):
-    """A name in fifty in small letters, a code in fifty of another form, some rows twice; and a list of six codes."""
+    """A name in fifty in small letters, a code in fifty of another form, some rows twice; a list of six codes; and mails."""
     made = Place(tmp_path)
-    made.domain("shop", "outputs: [{port: people}, {port: codes}]\n")
+    made.domain("shop", "outputs: [{port: people}, {port: codes}, {port: mails}, {port: regions}]\n")
     people = (
         "select case when i % 50 = 3 then 'ana costa' else ['Ana Costa', 'Rui Sá', 'Bartolomeu'][1 + i % 3] || repeat('n', (i % 7)::int) end as name, "
         "case when i % 50 = 4 then 'none' else 'C-' || (1000 + i % 300) end as code, case when i % 4 = 0 then i end as age "
@@ -110,6 +111,26 @@ def test_what_all_but_a_few_rows_keep_is_proposed_with_their_share(tmp_path):
     listed = "from (values ('N', 'North'), ('S', 'South'), ('E', 'East'), ('W', 'West'), ('NE', 'North-East'), ('SW', 'South-West')) v(code, region)"
     made.sql("shop.codes", listed)
     made.contract("shop.codes", {"code": "VARCHAR", "region": "VARCHAR"})
+    made.sql(
+        "shop.regions", "from (values ('NOR', 1), ('SOU', 2), ('EAS', 3), ('WES', 4), ('ISL', 5)) v(region_id, place)"
+    )
+    made.contract("shop.regions", {"region_id": "VARCHAR; primaryKey: true", "place": "INTEGER"})
+    mails = (
+        "select i + 7 as line, ['NOR', 'SOU', 'EAS'][1 + i % 3] as region_id, n as sent, n * (hash(i, 1) % 90)::int // 100 as opened, i % 10 = 0 as bounced, "
+        "case when i % 200 = 0 then -5.0 else 5.0 + i % 90 end::double as cost from (select i, (50 + hash(i) % 100)::int as n from range(2000) t(i))"
+    )
+    made.sql("shop.mails", mails)
+    made.contract(
+        "shop.mails",
+        {
+            "line": "BIGINT",
+            "region_id": "VARCHAR",
+            "sent": "INTEGER",
+            "opened": "INTEGER",
+            "bounced": "BOOLEAN",
+            "cost": "DOUBLE",
+        },
+    )
     assert set(made.statuses().values()) == {"published"}
     env = made.env()
 
@@ -138,7 +159,27 @@ def test_what_all_but_a_few_rows_keep_is_proposed_with_their_share(tmp_path):
         "region__capital",
         "region__well_encoded",
     } <= set(few)
-    assert not {"region__once", "region__not_short", "code__form"} & set(few), "of six rows nobody can say that"
+    assert {few[name]["severity"] for name in ("region__once", "region__not_short", "entries_kept")} == {"warning"}, (
+        "an owner may know better"
+    )
+    assert "code__form" not in few
+    regions = proposed("shop.regions")
+    assert regions["region_id__form"]["arguments"] == {"pattern": "^[A-Z]{3}$"}
+    of = proposed("shop.mails")
+    known = {"test": "in_reference", "columns": ["region_id"], "to_table": "shop.regions"}
+    assert of["region_id__in_regions"]["implementation"] == known
+    part = {"test": "compare_columns", "left": "opened", "operator": "<=", "right": "sent"}
+    assert of["opened__within_sent"]["implementation"] == part
+    assert "sent__within_cost" not in of
+    assert "cost__within_sent" not in of
+    assert of["bounced__others_share"]["implementation"] == {
+        "test": "share_shift",
+        "condition": "bounced",
+        "points": 3.9,
+    }
+    assert 0.5 < of["cost__not_negative"]["implementation"]["at_most"] < 2
+    assert "but for 0.5 % of the rows" in of["cost__not_negative"]["why"]
+    assert "line__once" in of, "it counts the rows"
     suggesting.accept(
         env,
         env.mesh.tables["shop.people"],

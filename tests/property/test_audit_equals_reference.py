@@ -189,7 +189,7 @@ def cases(draw):
     for name in types:  # equal values are rare by chance
         if rows and draw(st.booleans()):
             data[name][-1] = data[name][0]
-    asked = tuple(draw(rules_of(number, types, data)) for number in range(draw(st.integers(3, 7))))
+    asked = tuple(draw(rules_of(number, types, data)) for number in range(draw(st.integers(1, 5))))
     frame = pl.DataFrame(data, schema={name: dtype(column_type(type_)) for name, type_ in types.items()}, strict=True)
     columns = tuple(Column(name=name, type=type_) for name, type_ in types.items())
     implied = (Test(name="columns", kind=Kind.COLUMNS), Test(name="types", kind=Kind.TYPES))
@@ -209,7 +209,8 @@ def test_patterns_find_the_same_in_both_engines(asked, texts):
     assert ours == theirs.rows(), (asked, texts)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.timeout(1800)  # half a minute of work; on a machine that others load, more than the usual ten minutes
+@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(case=cases(), split=st.integers(0, 6), form=st.sampled_from(["arrow", "table", "parquet", "parquet of polars"]))
 def test_verdicts_and_counts_equal_the_reference(case, split, form):
     contract, frame = case

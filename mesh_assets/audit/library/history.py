@@ -126,6 +126,11 @@ def _spread(sign: int) -> Callable[[Asked], Measure]:
     return answer
 
 
+def _condition_shift(asked: Asked) -> Measure:
+    condition = f"(\n{asked.given('condition')}\n)"
+    return _share_shift(lambda _: f"count(*) FILTER (WHERE {condition})", "Rows that satisfy the condition")(asked)
+
+
 def _share_shift(expression: Callable[[Asked], str], what: str) -> Callable[[Asked], Measure]:
     def answer(asked: Asked) -> Measure:
         sql, limit, most = (
@@ -140,11 +145,12 @@ def _share_shift(expression: Callable[[Asked], str], what: str) -> Callable[[Ask
             now = as_number(values["v"])
             if base is None:
                 return Verdict(ok=True, message=FIRST)
+            told = f"{what} in `{asked.name}`" if asked.test.columns else what
             if now is None:
-                return Verdict(ok=False, message=f"There are no rows; {what} in `{asked.name}` were {shown(base)} %.")
+                return Verdict(ok=False, message=f"There are no rows; {told} were {shown(base)} %.")
             return Verdict(
                 abs(now - base) <= most,
-                f"{what} in `{asked.name}` are {shown(now)} %, they were {shown(base)} %; they may move by {shown(most)} points.",
+                f"{told} are {shown(now)} %, they were {shown(base)} %; they may move by {shown(most)} points.",
             )
 
         return Measure(sql, judge)
@@ -480,6 +486,10 @@ HISTORY = (
     _type("missing_shift", "More or fewer are missing", "The percentage of values that are missing has moved.",
         _share_shift(_missing, "Missing values"), _most("points", 5, "By so many points of percent."), BASE, VERSIONS,
         dimension="completeness", theirs="Missing_Pct", example="points: 2"),
+    _type("share_shift", "A share has moved", "The percentage of rows that satisfy the condition has moved.", _condition_shift,
+        Parameter(name="condition", form=Form.CONDITION, help="Which rows are counted.", needed=True),
+        _most("points", 5, "By so many points of percent."), BASE, VERSIONS,
+        dimension="accuracy", scope=Scope.TABLE, example="condition: returned\npoints: 2"),
     _type("unique_shift", "More or fewer are different", "The percentage of different values has moved.",
         _share_shift(lambda asked: f"count(DISTINCT {asked.column})", "Different values"), _most("points", 5, "By so many points of percent."), BASE, VERSIONS,
         dimension="uniqueness", theirs="Unique_Pct", example="points: 1"),
