@@ -102,7 +102,7 @@ def suggest(env: Environment, table: Table, *, look_back: bool, today: date, at:
         raise never_published(table)
     version = versions[table.name].version if at is None else at
     with env.lake.session() as con:
-        relation = env.lake.relation(table.name, version)
+        relation = env.lake.stored(table.name, version)
         found = profile(con, relation)
         wanted = [one for one in _proposals(found, table.contract, today) if not _known(one, table.contract)]
         kept = _tried(env, table, con, wanted, version, look_back=look_back)
