@@ -91,6 +91,7 @@ bench: $(VENV)/.dev ## run the benchmarks, in small sizes
 	$(BIN)/python bench/peers.py --rows 20000 --only ours,touch,20
 	$(BIN)/python bench/keys.py --rows 100000
 	$(BIN)/python bench/small.py --tables 20
+	$(BIN)/python bench/suggest.py --rows 300000 --runs 1
 	$(BIN)/python bench/quarantine.py --waiting 10000
 	$(BIN)/python bench/publish.py
 	$(BIN)/python bench/writers.py --times 5

@@ -205,7 +205,11 @@ class Lake:
 
     def relation(self, table: str, version: int) -> str:
         """A version of a table, as SQL that can stand after `FROM`, with an alias too."""
-        return f"(FROM {in_lake(table)} AT (VERSION => {int(version)}))"
+        return f"(FROM {self.stored(table, version)})"
+
+    def stored(self, table: str, version: int) -> str:
+        """The same, with the virtual columns `filename` and `file_row_number`, and without an alias."""
+        return f"{in_lake(table)} AT (VERSION => {int(version)})"
 
     def show(
         self,

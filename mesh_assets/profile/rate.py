@@ -132,7 +132,7 @@ def rate(
     with env.lake.session() as con:
         ask = _Asked(env, table, con, contract)
         lake = env.lake.relation(table.name, version.version)
-        known = profile(con, lake)
+        known = profile(con, env.lake.stored(table.name, version.version))
         relation = _at_hand(con, lake, known.rows)
         if not known.rows:
             raise UsageError(f"{spelt(table.name)} has no rows to seed faults in\n    Rate a table that holds data.")

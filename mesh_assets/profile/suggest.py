@@ -110,7 +110,7 @@ def suggest(env: Environment, table: Table, *, look_back: bool, today: date, at:
         raise never_published(table)
     version = versions[table.name].version if at is None else at
     with env.lake.session() as con:
-        relation = env.lake.relation(table.name, version)
+        relation = env.lake.stored(table.name, version)
         found = profile(con, relation)
         wanted = [
             one
