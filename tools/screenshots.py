@@ -239,9 +239,10 @@ def _dagsters(chromium: str, base: str, into: Path) -> None:
         browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         for name, (path, sign, height) in DAGSTERS.items():
             shown = browser.new_page(base_url=base, viewport={"width": 1400, "height": height})
-            shown.goto(path)
+            shown.goto(path, timeout=120_000)
             shown.wait_for_selector(sign, timeout=120_000)
-            shown.wait_for_timeout(10_000)
+            shown.wait_for_function("() => !document.body.innerText.includes('fetching statuses')", timeout=120_000)
+            shown.wait_for_timeout(3_000)
             shown.screenshot(path=into / f"{name}.png")
         browser.close()
 

@@ -199,7 +199,7 @@ def timeline(day: Mapping[str, Any], href: Href) -> Markup:
     span = max((end - start).total_seconds(), 1.0)
     names = list(dict.fromkeys(step["table"] for step in steps))
     row = {name: place for place, name in enumerate(names)}
-    left, wide, high = 300, 620, 22
+    left, wide, high = 300, 560, 22
     out = [
         Markup(
             '<line class="grid" x1="{x}" x2="{x}" y1="18" y2="{y}"/><text class="note" x="{x}" y="12" text-anchor="middle">{t}</text>'
