@@ -1,8 +1,8 @@
-"""Pictures of the portal for the docs: `python -m tools.screenshots [--into docs/images] [--narrow DIR] [--shipped DIR]`.
+"""Pictures for the docs: `python -m tools.screenshots [--into docs/images] [--narrow DIR] [--shipped DIR] [--dagster URL]`.
 
 A small mesh is built in a folder of its own, with something on every page; Chromium takes the pictures, light and dark, of
-whole pages. With `--shipped`, a copy of the shipped mesh that was run, the pictures of its first page, of a domain and of the form of a test are
-taken, too. With `--narrow`, each page 320 pixels wide, too, for whoever looks them through: names in it are long on purpose.
+whole pages. With `--shipped`, a copy of the shipped mesh that was run, the pictures of its first page, of a domain, of its pipeline and of the
+form of a test are taken, too; with `--dagster`, where `mesh dev` of that copy listens, those of Dagster's own pages. With `--narrow`, each page 320 pixels wide, too, for whoever looks them through: names in it are long on purpose.
 """
 
 import argparse
@@ -176,16 +176,24 @@ def pages(place: Place) -> dict[str, tuple[str, str]]:
 SHIPPED = {
     "portal_home": ("/mesh/", ""),
     "portal_domain": ("/mesh/domains/customers", ""),
+    "portal_pipeline": ("/mesh/pipelines/launch_dashboard", ""),
     "portal_test_form": ("/mesh/domains/marketing/campaigns/tests/new?of=budget_usd&test=range", ""),
 }
 """Of the shipped mesh."""
+DAGSTERS = {
+    "asset_graph": ("/asset-groups", "text=launch_analytics", 720),
+    "check": ("/assets/customers/crm_east?view=checks&checkDetail=npi__pattern", "text=failing_sample", 860),
+}
+"""By name of the picture: the address in Dagster, what is there once it has come, and how high."""
+UPPER = {"portal_home": 1100, "portal_pipeline": 1000}
+"""Long pages of which the upper part is shown."""
 TRIED = {"portal_rule_form": "5", "portal_test_form": "2800000"}
 """Forms that are tried with this for the most that may be."""
 
 
 def take(browser: Browser, base: str, name: str, page: tuple[str, str], into: Path, *, scheme: str, width: int) -> None:
-    """One picture; of the first page, which is long, the upper part."""
-    height = 1100 if name == "portal_home" else 700
+    """One picture."""
+    height = UPPER.get(name, 700)
     context = browser.new_context(base_url=base, color_scheme=scheme, viewport={"width": width, "height": height})  # ty: ignore
     shown = context.new_page()
     shown.goto(page[0], wait_until="networkidle")
@@ -199,7 +207,7 @@ def take(browser: Browser, base: str, name: str, page: tuple[str, str], into: Pa
             details.evaluate("one => { one.open = true; }")
         shown.locator(page[1]).screenshot(path=file)
     else:
-        shown.screenshot(path=file, full_page=name != "portal_home" or width < 400)
+        shown.screenshot(path=file, full_page=name not in UPPER or width < 400)
     context.close()
     if file.stat().st_size > LARGEST and width > 400:
         sys.exit(f"{file.name} has {file.stat().st_size:,} bytes, more than {LARGEST:,}")
@@ -211,6 +219,7 @@ def main() -> None:
     words.add_argument("--into", type=Path, default=Path("docs/images"))
     words.add_argument("--narrow", type=Path)
     words.add_argument("--shipped", type=Path)
+    words.add_argument("--dagster")
     given = words.parse_args()
     found = shutil.which("chromium") or shutil.which("google-chrome")
     if found is None:
@@ -220,6 +229,22 @@ def main() -> None:
         _all(found, place, pages(place), given.into, given.narrow)
         if given.shipped:
             _all(found, Place(given.shipped.resolve()), SHIPPED, given.into, given.narrow)
+    if given.dagster:
+        _dagsters(found, given.dagster, given.into)
+
+
+def _dagsters(chromium: str, base: str, into: Path) -> None:
+    """Dagster's own pages; they draw themselves for a while after they have come."""
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        for name, (path, sign, height) in DAGSTERS.items():
+            shown = browser.new_page(base_url=base, viewport={"width": 1400, "height": height})
+            shown.goto(path, timeout=120_000)
+            shown.wait_for_selector(sign, timeout=120_000)
+            shown.wait_for_function("() => !document.body.innerText.includes('fetching statuses')", timeout=120_000)
+            shown.wait_for_timeout(3_000)
+            shown.screenshot(path=into / f"{name}.png")
+        browser.close()
 
 
 def _all(chromium: str, place: Place, wanted: Mapping[str, tuple[str, str]], into: Path, narrow: Path | None) -> None:

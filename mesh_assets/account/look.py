@@ -175,7 +175,7 @@ def look(env: Environment, *, running: Mapping[str, str] | None = None, now: dat
     refused = env.refusals(state.seen)
     arrivals = ledger.arrivals((moment - MEMORY).isoformat(timespec="microseconds"))
     gaps, silent = record.observed(ledger.store, "gaps"), record.silent(ledger.store, now)
-    unloadable = loading.unloadable(env)
+    unloadable, lost = loading.unloadable(env), env.lake.lost_now()
     facts = {
         name: _facts(
             env.mesh,
@@ -193,8 +193,10 @@ def look(env: Environment, *, running: Mapping[str, str] | None = None, now: dat
     for name, table in env.mesh.tables.items():
         told = first_line("\n".join(unloadable.get(table.domain, ())))
         taken = refusals.taken(env, table, versions.get(name))
-        if told or taken:
-            facts[name] = replace(facts[name], unloadable=told, admitted_all_the_same=taken)
+        if told or taken or name in lost:
+            facts[name] = replace(
+                facts[name], unloadable=told, admitted_all_the_same=taken, lost=tuple(lost.get(name, ()))
+            )
     statuses = {name: status_of(why[name], facts[name], moment) for name in env.mesh.tables}
     return Look(
         env=env, now=moment, state=state, why=why, facts=facts, statuses=statuses, refused=refused,

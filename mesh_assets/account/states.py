@@ -1,5 +1,6 @@
 """In what state a table is, for people: one word, one sentence, since when. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -59,6 +60,7 @@ class Facts:
         refused: The input whose version on offer its domain does not admit, when that keeps it from being built.
         duration: How long it usually takes.
         gaps: Partitions that are over and were never built.
+        lost: Data files of its version that somebody has removed: nobody can read it.
         unloadable: Why its domain's code does not load; empty where that is not known of it.
         admitted_all_the_same: What its domain's own tests say of an input that it reads although they fail, as `on_failure: warn` has it.
         unheard: Nothing is heard of the code location that builds it, although others are at work.
@@ -77,6 +79,7 @@ class Facts:
     refused: str = ""
     duration: timedelta = timedelta()
     gaps: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
     unloadable: str = ""
     admitted_all_the_same: str = ""
     unheard: Unheard | None = None
@@ -122,6 +125,8 @@ Told = tuple[State, str, datetime | None] | None
 
 def _stopped(why: Why, facts: Facts) -> Told:
     """What keeps it from being built."""
+    if facts.lost:
+        return State.FAILED, unreadable(facts.version, facts.lost), None
     if facts.unloadable and why.state in HINDERED:
         return State.FAILED, f"its domain cannot be loaded: {facts.unloadable}", None
     if why.state is Standing.FAILED:
@@ -133,6 +138,14 @@ def _stopped(why: Why, facts: Facts) -> Told:
     if why.state is Standing.WAITS:
         return State.INPUT_NOT_READY, why.sentence, None
     return None
+
+
+def unreadable(version: int | None, lost: Sequence[str]) -> str:
+    """What is said of a table of whose version somebody has removed data files."""
+    what = (
+        f"{len(lost)} data files of version {version} are" if len(lost) > 1 else f"a data file of version {version} is"
+    )
+    return f"{what} lost, so that nobody can read it: {lost[0].rpartition('/')[2]}; `mesh run --force` builds it again"
 
 
 def _failed(why: Why, facts: Facts) -> Told:

@@ -9,7 +9,7 @@ from typing import Any
 from mesh_assets import order
 from mesh_assets.account import loading
 from mesh_assets.account.look import first_line
-from mesh_assets.account.states import HINDERED
+from mesh_assets.account.states import HINDERED, unreadable
 from mesh_assets.address import Address, NotFound
 from mesh_assets.catalog import words
 from mesh_assets.domain import Mesh, Table
@@ -43,6 +43,7 @@ class Standing:
         verdicts: (table, admitted) of every reader's last verdict on an input.
         own: The tables of each domain.
         unloadable: Domains whose code did not load when it was last tried, with what is wrong.
+        lost: Tables of whose version somebody has removed data files, with these.
     """
 
     mesh: Mesh
@@ -57,6 +58,7 @@ class Standing:
     verdicts: Sequence[tuple[str, bool]] = ()
     own: Mapping[str, Sequence[Table]] = field(default_factory=dict)
     unloadable: Mapping[str, str] = field(default_factory=dict)
+    lost: Mapping[str, Sequence[str]] = field(default_factory=dict)
     _rows: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def of(self, table: Table) -> dict[str, Any]:
@@ -80,6 +82,8 @@ class Standing:
         told = self.unloadable.get(table.domain)
         if told and why is not None and why.state in HINDERED:
             word, reason = Word.FAIL, f"its domain cannot be loaded: {told}"
+        if version is not None and table.name in self.lost:
+            word, reason = Word.FAIL, unreadable(version.version, self.lost[table.name])
         return {
             "table": table.name.replace(".", "/", 1),
             "domain": table.domain,
@@ -129,6 +133,7 @@ def stand(env: Environment, now: datetime | None = None) -> Standing:
         incidents=tuple((item.table, item.at) for item in bad),
         own=own,
         unloadable={name: first_line("\n".join(told)) for name, told in loading.unloadable(env).items()},
+        lost=env.lake.lost_now(),
         verdicts=tuple((item.table, item.admitted) for item, _ in ledger.admissions()),
     )
 

@@ -199,7 +199,7 @@ def timeline(day: Mapping[str, Any], href: Href) -> Markup:
     span = max((end - start).total_seconds(), 1.0)
     names = list(dict.fromkeys(step["table"] for step in steps))
     row = {name: place for place, name in enumerate(names)}
-    left, wide, high = 250, 620, 22
+    left, wide, high = 300, 560, 22
     out = [
         Markup(
             '<line class="grid" x1="{x}" x2="{x}" y1="18" y2="{y}"/><text class="note" x="{x}" y="12" text-anchor="middle">{t}</text>'
@@ -212,7 +212,7 @@ def timeline(day: Mapping[str, Any], href: Href) -> Markup:
     ]
     for name in names:
         link, y = href(f"/mesh/domains/{name}/when"), 38 + row[name] * high
-        text = Markup('<text class="label" x="0" y="{}">{}</text>').format(y, fitted(name, 240, 12.0))
+        text = Markup('<text class="label" x="0" y="{}">{}</text>').format(y, fitted(name, left - 10, 12.0))
         out.append(Markup('<a href="{}">{}</a>').format(link, text) if link else text)
     for step in steps:
         x = left + wide * (datetime.fromisoformat(step["start"]) - start).total_seconds() / span

@@ -27,7 +27,9 @@ MODULE = "mesh_assets.portal.webserver"
 NAV = """<script nonce="%s">(()=>{try{const add=()=>{try{
 const from=document.querySelector('a[href$="/asset-groups"]');if(!from||document.getElementById("mesh-domains"))return;
 const row=from.parentElement.cloneNode(true),link=row.querySelector("a");if(!link)return;
-link.id="mesh-domains";link.href="%s/mesh/";link.removeAttribute("aria-current");
+link.id="mesh-domains";link.href="%s/mesh/";link.removeAttribute("aria-current");link.classList.remove("active");
+const icon=link.querySelector('[role="img"]'),calm=document.querySelector('a[href$="/overview"]:not(.active) [role="img"],a[href$="/jobs"]:not(.active) [role="img"]');
+if(icon)icon.setAttribute("aria-label","domains");if(icon&&calm)icon.style.setProperty("--icon-color",calm.style.getPropertyValue("--icon-color"));
 link.querySelectorAll("*").forEach(e=>{if(!e.children.length&&e.textContent.trim()==="Lineage")e.textContent="Domains"});
 from.parentElement.insertAdjacentElement("beforebegin",row)}catch(e){}};
 new MutationObserver(add).observe(document,{subtree:true,childList:true});add()}catch(e){}})()</script></head>"""

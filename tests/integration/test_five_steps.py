@@ -5,6 +5,8 @@ import uuid
 import dagster as dg
 import pytest
 
+from mesh_assets import catalog
+from mesh_assets.catalog import standing
 from mesh_assets.errors import RunError
 from mesh_assets.orchestration import progress
 from mesh_assets.orchestration.instance import open_instance
@@ -333,6 +335,13 @@ def test_a_table_whose_file_is_gone_is_built_again(place, changed):
         assert row["status"] == "failed"
         assert row["message"].startswith("a data file of it is lost, so that nobody can read it: /")
         assert row["message"].endswith("or build the table again: mesh run shop/orders --force")
+        said = f"a data file of version {version} is lost, so that nobody can read it: "
+        (row,) = [row for row in catalog.status(place.env())["tables"] if row["table"] == "shop/orders"]
+        assert (row["state"], row["says"].startswith(said)) == ("failed", True)
+        stands = standing.stand(place.env())
+        found = stands.of(stands.mesh.tables["shop.orders"])
+        assert (found["status"], found["reason"].startswith(said)) == ("fail", True)
+        assert str(place.root) not in row["says"] + found["reason"]
     if changed:
         text = (place.root / "domains/shop/sql/orders.sql").read_text()
         place.sql("shop.orders", f"from ({text}) limit 1")

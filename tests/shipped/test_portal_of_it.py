@@ -116,7 +116,9 @@ def test_a_steward_finds_the_domain_that_fails_reads_why_adds_a_test_and_mends_b
     # It fails on bad data, which no reader sees.
     shown.spoil("HCP-02", "9000000")
     assert shown.built(code=1)["marketing/campaigns"] == "held"
-    page.locator("#mesh-domains").click()  # in Dagster's own menu
+    menu = page.locator("#mesh-domains")  # in Dagster's own menu, where the page that is shown is marked, and it is not
+    assert (menu.inner_text(), "active" in menu.get_attribute("class")) == ("Domains", False)
+    menu.click()
     page.locator("main").get_by_role("row").nth(1).get_by_role("link").first.click()
     page.locator('main a[href$="/marketing/campaigns/tests"]').first.click()
     told = page.get_by_role("row").filter(has_text="budget_usd__range").first.inner_text()
