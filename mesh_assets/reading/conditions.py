@@ -32,7 +32,8 @@ def wrong_with(text: str, columns: tuple[str, ...] | None, *, aggregates: bool) 
         tree = parse_one(f"(\n{text}\n)", read="duckdb")
     except (SqlglotError, RecursionError) as error:
         first = str(error).splitlines()[0].split(". Line")[0] if str(error) else "it is nested too deeply"
-        return f"it cannot be read ({first})", "Write one expression in SQL, such as `net <= gross`."
+        told = "it is not complete" if "<class" in first else f"it cannot be read ({first})"
+        return told, "Write one expression in SQL, such as `net <= gross`."
     if not isinstance(tree, exp.Paren) or "--" in text or "/*" in text:
         return "it is more than one expression", "Write one expression, without comments."
     for node in tree.walk():
