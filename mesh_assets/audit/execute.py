@@ -421,13 +421,13 @@ class _Audit:
         except (duckdb.Error, RecursionError) as error:
             return self.unanswered(test, f"the query cannot be read: {str(error).splitlines()[0]}")
         try:
-            with memory_more(self.con, self.memory), time_limit(self.con, self.seconds):
+            with memory_more(self.con, self.memory) as size, time_limit(self.con, self.seconds):
                 cursor = self.con.execute(query.sql)
                 width, rows = len(cursor.description or ()), cursor.fetchall()
         except duckdb.InterruptException:
             return self.unanswered(test, f"the query took longer than {self.seconds:g} seconds", query.sql)
         except duckdb.OutOfMemoryException:
-            return self.unanswered(test, f"the query needs more than {self.memory / 1e9:g} GB of memory", query.sql)
+            return self.unanswered(test, f"the query needs more than {size / 1e9:.2g} GB of memory", query.sql)
         except duckdb.Error as error:
             where = f" (the rule is at {test.where})" if test.where.path else ""
             return self.unanswered(test, f"{self.reason(error).rstrip('.')}{where}", query.sql)

@@ -44,13 +44,14 @@ def memory_limit(con: duckdb.DuckDBPyConnection, size: int) -> Generator[None]:
 
 
 @contextmanager
-def memory_more(con: duckdb.DuckDBPyConnection, size: int) -> Generator[None]:
-    """So many bytes beside those that the database has in use; never more than it may take anyway."""
+def memory_more(con: duckdb.DuckDBPyConnection, size: int) -> Generator[int]:
+    """So many bytes beside those that the database has in use; never more than it may take anyway. Yields what that comes to."""
     with _limits:
         row = con.execute("SELECT sum(memory_usage_bytes)::BIGINT FROM duckdb_memory()").fetchone()
         most = (row[0] if row and row[0] else 0) + size
-        with memory_limit(con, most) if most < _memory(con) else nullcontext():
-            yield
+        limit = _memory(con)
+        with memory_limit(con, most) if most < limit else nullcontext():
+            yield min(size, limit)
 
 
 def _memory(con: duckdb.DuckDBPyConnection) -> int:
