@@ -1,5 +1,6 @@
 """Small meshes for tests: written as text, run as a person runs them."""
 
+import gc
 import shutil
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -40,6 +41,7 @@ class Place:
 
     def copied(self, root: Path) -> "Place":
         """The same mesh, with what was built of it, in a folder of its own."""
+        gc.collect()  # the last connection to a database tidies it up as it is forgotten, which must not be while it is copied
         shutil.copytree(self.root, root, dirs_exist_ok=True)
         return Place(root)
 
