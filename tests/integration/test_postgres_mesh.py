@@ -131,5 +131,5 @@ def test_what_is_asked_answered_saved_and_heard_is_kept_in_postgresql(tmp_path, 
         store.put(db, record._heard, {"domain": "money", "at": spelt(hour), "since": spelt(hour)}, replace=True)
         now = spelt(datetime.now(UTC))
         store.put(db, record._heard, {"domain": "shop", "at": now, "since": spelt(hour)}, replace=True)
-    assert record.silent(store) == {"money": hour}
+    assert {name: (one.since, one.ever) for name, one in record.silent(store).items()} == {"money": (hour, True)}
     assert not (tmp_path / ".mesh" / "ledger.sqlite").exists()
