@@ -360,12 +360,7 @@ class _Audit:
             return self.unanswered(test, f"it took longer than {self.seconds:g} seconds")
         except duckdb.Error as error:
             return self.unanswered(test, self.reason(error))
-        except (
-            ArithmeticError,
-            ValueError,
-            LookupError,
-            TypeError,
-        ) as error:  # numbers that no statistics can be made of
+        except (ArithmeticError, ValueError, LookupError, TypeError) as error:  # of these, no statistics can be made
             return self.unanswered(test, f"its numbers cannot be judged: {error}")
         failing = int(not verdict.ok) if verdict.failing is None else verdict.failing
         question = Question(test, query, f"FROM ({rows}) AS _r") if rows else None

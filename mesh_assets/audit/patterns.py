@@ -21,7 +21,7 @@ class Engine(StrEnum):
 
 Ranges = tuple[tuple[int, int], ...]
 
-_LAST = 0x10FFFF
+LAST = 0x10FFFF
 _DIGIT: Ranges = ((48, 57),)
 _WORD: Ranges = ((48, 57), (65, 90), (95, 95), (97, 122))
 _SPACE: Ranges = (
@@ -34,7 +34,7 @@ _LINE_ENDS: Ranges = ((10, 10), (13, 13), (0x2028, 0x2029))
 def others(ranges: Ranges) -> Ranges:
     """All characters but these."""
     starts = [0, *(high + 1 for _, high in ranges)]
-    ends = [*(low - 1 for low, _ in ranges), _LAST]
+    ends = [*(low - 1 for low, _ in ranges), LAST]
     return tuple((low, high) for low, high in zip(starts, ends, strict=True) if low <= high)
 
 
@@ -42,7 +42,7 @@ _CLASSES = {
     "d": _DIGIT, "D": others(_DIGIT), "w": _WORD, "W": others(_WORD), "s": _SPACE, "S": others(_SPACE),
 }  # fmt: skip
 _CONTROLS = {"t": 9, "n": 10, "v": 11, "f": 12, "r": 13, "0": 0}
-_ANY = f"[\\x{{0}}-\\x{{{_LAST:x}}}]"
+_ANY = f"[\\x{{0}}-\\x{{{LAST:x}}}]"
 _QUANTIFIER = re.compile(r"(?:[*+?]|\{(\d+)(?:,(\d*))?\})\??")
 _MOST_REPEATS = 1000  # RE2's limit
 
@@ -207,7 +207,7 @@ class _Reader:
         if digits and (match := re.compile(digits).match(self.pattern, self.at)):
             self.at = match.end()
             number = int(match.group(1) or match.group(2), 16)
-            if number > _LAST or 0xD800 <= number <= 0xDFFF:  # noqa: PLR2004 - the surrogates, which are no characters
+            if number > LAST or 0xD800 <= number <= 0xDFFF:  # noqa: PLR2004 - the surrogates, which are no characters
                 raise self.refused("that number is no character")
             return number
         if char.isdigit() or char == "k":

@@ -13,14 +13,12 @@ from re import _constants as words  # ty: ignore[missing-module-member] - Python
 from re import _parser as parser  # ty: ignore[missing-module-member]
 from typing import Any
 
-from mesh_assets.audit.patterns import FORMATS, Engine, compiled, whole
+from mesh_assets.audit.patterns import FORMATS, LAST, Engine, Ranges, compiled, others, whole
 from mesh_assets.audit.values import CannotAnswer
 
 MOST = 4_000
 """States of an automaton, and pairs of them; repeats that are longer make more."""
-_LAST = 0x10FFFF
 _CODE = re.compile(r"\\x\{([0-9a-f]+)\}")
-Ranges = tuple[tuple[int, int], ...]
 
 
 class _Unclear(Exception):  # noqa: N818 - never leaves this module
@@ -82,7 +80,7 @@ class _Automaton:
     def anything(self, at: int) -> int:
         there = self.new()
         self.free[at].append(there)
-        self.moves[there].append((((0, _LAST),), there))
+        self.moves[there].append((((0, LAST),), there))
         return there
 
     def sequence(self, items: Iterable[Any], at: int) -> int:
@@ -149,7 +147,7 @@ class _Automaton:
 
 def _all_of(inner: _Automaton, outer: _Automaton) -> bool:
     """Whether whatever the one takes the other takes, too: every pair of states that some text leads to is looked at."""
-    chars = sorted({0, *(edge for edge in (*inner.edges(), *outer.edges()) if edge <= _LAST)})
+    chars = sorted({0, *(edge for edge in (*inner.edges(), *outer.edges()) if edge <= LAST)})
     todo = [(inner.reached([0]), outer.reached([0]))]
     seen = set(todo)
     while todo:
@@ -168,7 +166,7 @@ def _all_of(inner: _Automaton, outer: _Automaton) -> bool:
 
 
 def _holds(ranges: Ranges, char: int) -> bool:
-    at = bisect_right(ranges, (char, _LAST + 1)) - 1
+    at = bisect_right(ranges, (char, LAST + 1)) - 1
     return at >= 0 and ranges[at][0] <= char <= ranges[at][1]
 
 
@@ -176,7 +174,7 @@ def _ranges(what: Any, told: Any) -> Ranges:  # noqa: ANN401 - what Python's par
     if what is words.LITERAL:
         return ((told, told),)
     if what is words.NOT_LITERAL:
-        return _others([(told, told)])
+        return others(((told, told),))
     if what is not words.IN:
         raise _Unclear  # an anchor in the middle, a word boundary
     negated = told[0] == (words.NEGATE, None)
@@ -185,7 +183,8 @@ def _ranges(what: Any, told: Any) -> Ranges:  # noqa: ANN401 - what Python's par
         if kind not in (words.LITERAL, words.RANGE):
             raise _Unclear
         found.append((value, value) if kind is words.LITERAL else tuple(value))
-    return _others(found) if negated else tuple(_joined(found))
+    joined = tuple(_joined(found))
+    return others(joined) if negated else joined
 
 
 def _joined(ranges: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
@@ -198,12 +197,3 @@ def _joined(ranges: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         high = max(high, end)
     if low >= 0:
         yield low, high
-
-
-def _others(ranges: Iterable[tuple[int, int]]) -> Ranges:
-    at, found = 0, []
-    for low, high in _joined(ranges):
-        if low > at:
-            found.append((at, low - 1))
-        at = high + 1
-    return (*found, (at, _LAST)) if at <= _LAST else tuple(found)

@@ -16,7 +16,7 @@ from mesh_assets.contract import Contract, Severity, Test
 from mesh_assets.contract import Kind as Asks
 
 LOOSER = frozenset(
-    {Kind.NULL_ALLOWED, Kind.VALUES_ADDED, Kind.RANGE_WIDENED, Kind.FORMAT_REMOVED} | {Kind.FORMAT_LOOSENED}
+    {Kind.NULL_ALLOWED, Kind.VALUES_ADDED, Kind.RANGE_WIDENED, Kind.FORMAT_REMOVED, Kind.FORMAT_LOOSENED}
 )
 """Changes after which there may be other values in the same columns of the same rows."""
 OF_VALUES = frozenset(

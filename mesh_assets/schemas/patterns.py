@@ -7,7 +7,7 @@ older Unicode. So classes are spelt out as the reference has them. What cannot b
 from functools import cache
 from itertools import pairwise
 
-from mesh_assets.audit.patterns import Engine, Ranges, _Reader, others
+from mesh_assets.audit.patterns import LAST, Engine, Ranges, _Reader, others
 from mesh_assets.audit.values import CannotAnswer
 
 _SPACE: Ranges = (
@@ -15,7 +15,6 @@ _SPACE: Ranges = (
     *((0x2028, 0x2029), (0x202F, 0x202F), (0x205F, 0x205F), (0x3000, 0x3000)),
 )
 _NOT_IN_BRACKETS = ("[", "&&", "--", "~~")  # sets of sets, which RE2 has not
-_LAST = 0x10FFFF
 
 
 @cache
@@ -106,7 +105,7 @@ def _class(letter: str) -> Ranges:
     """A class as the reference has it: every character is asked."""
     import polars as pl
 
-    numbers = [number for number in range(_LAST + 1) if not 0xD800 <= number <= 0xDFFF]  # noqa: PLR2004 - surrogates
+    numbers = [number for number in range(LAST + 1) if not 0xD800 <= number <= 0xDFFF]  # noqa: PLR2004 - surrogates
     found = pl.Series(numbers).filter(pl.Series(map(chr, numbers)).str.contains(rf"^\{letter}$")).to_list()
     starts = [found[0], *(after for before, after in pairwise(found) if after != before + 1)]
     ends = [*(before for before, after in pairwise(found) if after != before + 1), found[-1]]
