@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mesh_assets.lake import staging
 from mesh_assets.lake.catalog import PostgresCatalog
-from mesh_assets.lake.sqltext import parquet, quoted, text
+from mesh_assets.lake.sqltext import PARQUET, parquet, quoted, text
 from mesh_assets.lake.trouble import explained
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _copy(
             f"SELECT name, field_id FROM parquet_schema({text(source)}) WHERE field_id IS NOT NULL"
         ).fetchall()
         ids = f", FIELD_IDS {{{', '.join(f'{quoted(name)}: {number}' for name, number in rows)}}}" if rows else ""
-    stats = con.execute(f"COPY ({query}) TO {text(str(target))} (FORMAT parquet, RETURN_STATS{ids})")
+    stats = con.execute(f"COPY ({query}) TO {text(str(target))} ({PARQUET}, RETURN_STATS{ids})")
     told = dict(zip((column[0] for column in stats.description or ()), stats.fetchone() or (), strict=False))
     return {
         "path": str(target),

@@ -1,5 +1,8 @@
 """Names and values, spelled as SQL."""
 
+PARQUET = "FORMAT parquet, PARQUET_VERSION v2"
+"""How files of the lake are written. Version 2 keeps whole numbers, decimals, times and text as differences and lengths."""
+
 
 def quoted(name: str) -> str:
     """A name as an SQL identifier."""
