@@ -24,6 +24,7 @@ def small():
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {
             "MANY": 1,
+            "LOADED": 1,
             "BATCH": 16,
             "SLICE": 8,
             "DENSE": 64,
