@@ -69,7 +69,7 @@ def rules(chance: random.Random) -> tuple[Test, ...]:
         library("compare_columns", left="id", operator=">=", right="customer"),
         library("in_reference", columns=["customer"], to_table="a.customers", to_columns=["id"]),
         library("duplicate_rows", columns=["day", "code"]),
-        library("increasing", "id", by=["day", "id"]),
+        library("increasing", "id", by=["day", "amount"]),
     )
 
 

@@ -535,6 +535,18 @@ def test_tables_small_enough_to_count_by_hand(con, name, column, given, failing)
         assert (result.status is Status.PASS) == (failing == 0)
 
 
+@pytest.mark.parametrize(("name", "given", "failing"), [
+    ("increasing", {}, 1), ("increasing", {"strictly": True}, 2), ("max_jump", {"most": 1, "unit_of_change": "units"}, 2), ("not_stuck", {"times": 1}, 2),
+])  # fmt: skip
+def test_rows_of_the_same_day_are_counted_in_whatever_order_they_lie(con, name, given, failing):
+    values = [(1, 3), (1, 4), (1, 3), (2, 5), (2, 2)]
+    test = Test(name="t", kind=Kind.LIBRARY, type=name, columns=("x",), arguments={"by": ("d",), **given})
+    for rows in (values, values[::-1], sorted(values, key=lambda row: -row[1])):
+        table = f"(VALUES {', '.join(map(str, rows))}) AS v(d, x)"
+        (result,) = audit(con, table, contract(test, {"d": "INTEGER", "x": "INTEGER"}))
+        assert result.failing_rows == failing, rows
+
+
 def test_every_measure_and_group_is_counted_by_hand_or_has_a_history():
     counted = {name for name, *_ in FIXED}
     assert {kind.name for kind in KINDS if kind.name not in REFERENCE and not kind.history} == counted

@@ -25,7 +25,13 @@ from mesh_assets.audit.values import NUMBERS, CannotAnswer, Family, quoted
 WITHIN = Parameter(
     name="within", form=Form.COLUMNS, help="Each group of rows with the same values here is on its own.", of=VALUES
 )
-BY = Parameter(name="by", form=Form.COLUMNS, help="What the rows are ordered by.", needed=True, of=ORDERED)
+BY = Parameter(
+    name="by",
+    form=Form.COLUMNS,
+    help="What the rows are ordered by; where it is the same, by the value.",
+    needed=True,
+    of=ORDERED,
+)
 
 
 def listed(names: tuple[str, ...]) -> str:
@@ -34,8 +40,11 @@ def listed(names: tuple[str, ...]) -> str:
 
 
 def _over(asked: Asked) -> str:
-    """A window in the order of `by`, each group of `within` on its own."""
-    within, by = asked.named("within"), asked.named("by")
+    """A window in the order of `by`, each group of `within` on its own.
+
+    Rows with the same `by` are in the order of the value: else it would be chance which comes first, and with it the verdict.
+    """
+    within, by = asked.named("within"), (*asked.named("by"), asked.name)
     return f"({f'PARTITION BY {listed(within)} ' if within else ''}ORDER BY {listed(by)})"
 
 
@@ -87,10 +96,9 @@ def _jump(asked: Asked) -> Found:
 
 
 def _stuck(asked: Asked) -> Found:
-    times, within, by = int(asked.number("times")), asked.named("within"), listed(asked.named("by"))
-    group = f"PARTITION BY {listed(within)} " if within else ""
-    per_value = f"PARTITION BY {listed((*within, asked.name))} ORDER BY {by}"
-    run = f"row_number() OVER ({group}ORDER BY {by}) - row_number() OVER ({per_value})"
+    times, within = int(asked.number("times")), asked.named("within")
+    per_value = f"PARTITION BY {listed((*within, asked.name))} ORDER BY {listed(asked.named('by'))}"
+    run = f"row_number() OVER {_over(asked)} - row_number() OVER ({per_value})"
     counted = f"count(*) OVER (PARTITION BY {listed((*within, asked.name))}, _mesh_run)"
     inner = f"SELECT *, {run} AS _mesh_run FROM {subject(asked)} WHERE {asked.column} IS NOT NULL"
     return Found(f"SELECT * EXCLUDE (_mesh_run) FROM ({inner}) QUALIFY {counted} > {times}")
