@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from mesh_assets.audit.values import NUMBERS, Family
@@ -36,6 +36,13 @@ _WORDS = {
 }  # fmt: skip
 _ID = re.compile(r"(^|_)(id|key|uuid|npi|sku|ean|iban|no|number)$")
 MOST = 0.95
+_SCALE = re.compile(
+    r"(^|_)(level|priority|grade|tier|class|band|type|kind|status|rank|rating|score|segment|decile|quartile|quarter|month|weekday|day|hour)($|_)"
+)
+"""Numbers that stand for something, from the first to the last: there is none above."""
+_KEY = re.compile(r"_(id|key|code|no|number)$")
+THINS = 0.7
+"""Where counts end, the last is seen so much less often than the one before it; a scale ends all at once."""
 
 
 def meaning(one: Figures) -> Meaning:
@@ -58,8 +65,17 @@ def _of_number(one: Figures, name: str) -> Meaning:
     if _ID.search(name) and one.type.family is Family.INTEGER:
         return Meaning.ID if one.distinct >= MOST * one.given else Meaning.CODE
     if one.type.family is Family.INTEGER:
-        return Meaning.CATEGORY if one.distinct <= FEW / 4 else Meaning.COUNT
+        return Meaning.CATEGORY if one.distinct <= FEW / 4 and not _thins_out(one, name) else Meaning.COUNT
     return Meaning.MEASURE
+
+
+def _thins_out(one: Figures, name: str) -> bool:
+    """Whether it counts something: 0, 1, 2 and so on, ever less often towards the end, so that one more will come some day."""
+    times = {int(str(value)): count for value, count in one.values}
+    if len(times) < 3 or _SCALE.search(name):  # noqa: PLR2004 - 0 and 1 are yes and no
+        return False
+    least, most = min(times), max(times)
+    return least in (0, 1) and most - least == len(times) - 1 and times[most] <= THINS * times[most - 1]
 
 
 def _of_text(one: Figures, name: str) -> Meaning:
@@ -72,6 +88,14 @@ def _of_text(one: Figures, name: str) -> Meaning:
         return Meaning.ID if one.distinct >= MOST * one.given else Meaning.CODE
     few = one.distinct <= FEW and one.given >= 5 * one.distinct
     return Meaning.CATEGORY if few else Meaning.TEXT
+
+
+def known_by(one: str, columns: Iterable[str]) -> str:
+    """The column beside it that is the key of what it names, such as `campaign_id` of `campaign`; empty: there is none."""
+    stem = re.sub(r"_?(name|title|label|text|description)$", "", one.lower())
+    return next(
+        (each for each in columns if each != one and _KEY.sub("", each.lower()) in {one.lower(), stem} - {""}), ""
+    )
 
 
 def shape(texts: Sequence[str], *, least: float = 1) -> str:

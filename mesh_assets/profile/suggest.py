@@ -21,7 +21,7 @@ from mesh_assets.environment import Environment, never_published
 from mesh_assets.errors import ConfigError, UsageError
 from mesh_assets.graph import graph_of, upstream
 from mesh_assets.mesh import Mesh
-from mesh_assets.profile.meaning import Meaning, meaning, shape
+from mesh_assets.profile.meaning import Meaning, known_by, meaning, shape
 from mesh_assets.profile.measure import Figures, Profile, profile
 from mesh_assets.profile.screens import DAYS, Finding, findings
 from mesh_assets.reading.testwords import slug
@@ -287,15 +287,19 @@ def _proposals(
     declared = {column.name for column in contract.columns}
     columns = [one for one in found.columns.values() if one.name in declared]
     for one in columns:
-        yield from _of_column(one, today, masked=one.name in masked, first=one is columns[0])
+        key = known_by(one.name, [each.name for each in columns])
+        yield from _of_column(one, today, masked=one.name in masked, first=one is columns[0], grows=bool(key))
         yield from _of_reference(one, keys.get(one.name, ()))
+        if key and one.type.family is Family.TEXT and one.given >= SMALL:
+            test = {"test": "determines", "columns": [key], "determine": [one.name]}
+            yield _of_all(f"{slug(one.name)}__by_{slug(key)}", test, f"each {key} has one {one.name}", 0.6, "warning")
     yield from _of_name(columns, masked)
     yield from _of_pairs(columns)
     yield from _of_neighbours(columns)
     yield from _of_table(found, columns)
 
 
-def _of_column(one: Figures, today: date, *, masked: bool, first: bool) -> Iterator[Proposal]:
+def _of_column(one: Figures, today: date, *, masked: bool, first: bool, grows: bool) -> Iterator[Proposal]:
     if not one.given:
         return
     meant = meaning(one)
@@ -314,7 +318,7 @@ def _of_column(one: Figures, today: date, *, masked: bool, first: bool) -> Itera
     if one.distinct == one.given and (key or (first and SMALL <= one.given == one.rows)):
         yield _metric(one, "once", "duplicateValues", {"mustBe": 0}, f"all {one.given:,} values are different", 0.9)
     if one.type.family is Family.TEXT:
-        yield from _of_text(one, meant, masked=masked)
+        yield from _of_text(one, meant, masked=masked, grows=grows)
     elif one.type.family in NUMBERS:
         yield from _of_number(one, meant)
     elif one.type.family is Family.BOOLEAN and one.given >= ENOUGH:
@@ -374,11 +378,11 @@ def _of_name(columns: Sequence[Figures], masked: frozenset[str]) -> Iterator[Pro
         yield _metric(one, "once", "duplicateValues", {"mustBe": 0, "severity": "warning"}, why, 0.4)
 
 
-def _of_text(one: Figures, meant: Meaning, *, masked: bool) -> Iterator[Proposal]:
+def _of_text(one: Figures, meant: Meaning, *, masked: bool, grows: bool) -> Iterator[Proposal]:
     if one.given < SMALL:
         return
     if one.given >= ENOUGH:
-        yield from _of_values(one, meant, masked=masked)
+        yield from _of_values(one, meant, masked=masked, grows=grows)
         yield _library(one, "texts_kept", {"percent": 30}, f"the longest has {one.longest} characters", 0.3, "warning")
     else:
         yield from _of_length(one, meant, "warning")
@@ -392,8 +396,8 @@ def _of_text(one: Figures, meant: Meaning, *, masked: bool) -> Iterator[Proposal
     yield _library(one, "no_control_characters", {}, "all characters can be printed", 0.2, "warning")
 
 
-def _of_values(one: Figures, meant: Meaning, *, masked: bool) -> Iterator[Proposal]:
-    """What texts are, where there are enough of them to say so."""
+def _of_values(one: Figures, meant: Meaning, *, masked: bool, grows: bool) -> Iterator[Proposal]:
+    """What texts are, where there are enough of them to say so; names of things with a key beside them will be more."""
     special = {Meaning.EMAIL: "email", Meaning.ZIP: "us_zip", Meaning.STATE: "us_state", Meaning.PHONE: "phone"}
     if meant in special and (
         meant is not Meaning.STATE or {str(text).strip().upper() for text in one.sample} <= US_STATES
@@ -404,7 +408,8 @@ def _of_values(one: Figures, meant: Meaning, *, masked: bool) -> Iterator[Propos
         values = sorted(str(value) for value, _ in one.values)
         demand = {"arguments": {"validValues": values}, "mustBe": 0}
         why = f"it has {len(values)} values, each about {one.given // len(values):,} times"
-        yield _metric(one, "known", "invalidValues", demand, why, 0.8)
+        if not grows:
+            yield _metric(one, "known", "invalidValues", demand, why, 0.8)
         yield _steady(one)
     elif pattern := shape(one.sample, least=NEARLY if one.rows >= SOME else 1):
         demand = {"arguments": {"pattern": pattern}, "mustBe": 0}

@@ -116,7 +116,7 @@ def test_what_all_but_a_few_rows_keep_is_proposed_with_their_share(tmp_path):
     )
     made.contract("shop.regions", {"region_id": "VARCHAR; primaryKey: true", "place": "INTEGER"})
     mails = (
-        "select i + 7 as line, ['NOR', 'SOU', 'EAS'][1 + i % 3] as region_id, n as sent, n * (hash(i, 1) % 90)::int // 100 as opened, i % 10 = 0 as bounced, "
+        "select i + 7 as line, ['NOR', 'SOU', 'EAS'][1 + i % 3] as region_id, ['North', 'South', 'East'][1 + i % 3] as region, n as sent, n * (hash(i, 1) % 90)::int // 100 as opened, i % 10 = 0 as bounced, "
         "case when i % 200 = 0 then -5.0 else 5.0 + i % 90 end::double as cost from (select i, (50 + hash(i) % 100)::int as n from range(2000) t(i))"
     )
     made.sql("shop.mails", mails)
@@ -125,6 +125,7 @@ def test_what_all_but_a_few_rows_keep_is_proposed_with_their_share(tmp_path):
         {
             "line": "BIGINT",
             "region_id": "VARCHAR",
+            "region": "VARCHAR",
             "sent": "INTEGER",
             "opened": "INTEGER",
             "bounced": "BOOLEAN",
@@ -168,6 +169,9 @@ def test_what_all_but_a_few_rows_keep_is_proposed_with_their_share(tmp_path):
     of = proposed("shop.mails")
     known = {"test": "in_reference", "columns": ["region_id"], "to_table": "shop.regions"}
     assert of["region_id__in_regions"]["implementation"] == known
+    named = {"test": "determines", "columns": ["region_id"], "determine": ["region"]}
+    assert of["region__by_region_id"]["implementation"] == named
+    assert "region__known" not in of, "of what has a key there will be more"
     part = {"test": "compare_columns", "left": "opened", "operator": "<=", "right": "sent"}
     assert of["opened__within_sent"]["implementation"] == part
     assert "sent__within_cost" not in of
