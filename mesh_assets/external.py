@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mesh_assets.domain import Database
 from mesh_assets.errors import RunError
 from mesh_assets.lake import databases
-from mesh_assets.lake.sqltext import PARQUET, quoted, text
+from mesh_assets.lake.sqltext import quoted, text
 from mesh_assets.lake.trouble import without_passwords
 from mesh_assets.raw import Hashes
 from mesh_assets.settings import variable
@@ -62,7 +62,7 @@ def copy(table: str, database: Database, to: Path) -> None:
     """
     to.parent.mkdir(parents=True, exist_ok=True)
     with connected(table, database) as con:
-        con.execute(f"COPY ({_relation(database)}) TO {text(str(to))} ({PARQUET})")
+        con.execute(f"COPY ({_relation(database)}) TO {text(str(to))} (FORMAT parquet)")
 
 
 def described(table: str, database: Database) -> tuple[tuple[tuple[str, str], ...], int]:

@@ -8,6 +8,7 @@ import duckdb
 
 from mesh_assets.audit.contents import VIRTUAL, Contents, DataFile, Found
 from mesh_assets.audit.plan import Plan, Rows, Rung, Step, layers_of
+from mesh_assets.audit.texts import narrowed
 from mesh_assets.audit.values import ColumnType, column_type, text
 
 
@@ -45,7 +46,7 @@ def scan(con: duckdb.DuckDBPyConnection, plan: Plan, numbers: Iterable[int], pla
     asked = {number: rows for number in numbers if (rows := plan.steps[number].rows)}
     if plan.contents is None:
         return _whole(con, plan, asked)
-    return _by_files(con, plan.contents, asked, places)
+    return _by_files(con, plan.contents, narrowed(con, plan, asked), places)
 
 
 def _whole(con: duckdb.DuckDBPyConnection, plan: Plan, asked: Mapping[int, Rows]) -> dict[int, Counted]:

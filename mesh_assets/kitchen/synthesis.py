@@ -26,7 +26,7 @@ from mesh_assets.errors import UsageError
 from mesh_assets.kitchen import inventing
 from mesh_assets.kitchen.opening import is_named
 from mesh_assets.kitchen.place import Site
-from mesh_assets.lake.sqltext import PARQUET, quoted, text
+from mesh_assets.lake.sqltext import quoted, text
 
 if TYPE_CHECKING:
     import duckdb
@@ -363,7 +363,7 @@ def _make(con: "duckdb.DuckDBPyConnection", site: Site, source: _Source) -> None
         _link(con, site, source)
     file = synthetic_file(site.home, source.table.name)
     file.parent.mkdir(parents=True, exist_ok=True)
-    con.execute(f"COPY ({_assembled(site, source)}) TO {text(str(file))} ({PARQUET})")
+    con.execute(f"COPY ({_assembled(site, source)}) TO {text(str(file))} (FORMAT parquet)")
     source.wanted = _one(con, f"SELECT count(*) FROM read_parquet({text(str(file))})")
 
 

@@ -27,18 +27,10 @@ if TYPE_CHECKING:
 METADATA = "__ducklake_metadata_mesh"
 #: DuckLake's format that the pinned extension reads and writes.
 FORMAT = "1.0"
-#: Options of every lake, as DuckLake keeps them: rows are in files only, and files as `sqltext.PARQUET` says.
-OPTIONS = {"data_inlining_row_limit": "0", "parquet_version": "V2"}
 #: How long a publish waits for those before it; one takes some tens of milliseconds.
 PATIENCE = 120.0
 #: The time of a file's last change is that of a clock which ticks every 10 ms at the slowest, in nanoseconds.
 CLOCK = 100_000_000
-
-
-def configure(con: "duckdb.DuckDBPyConnection", lake: str) -> None:
-    """Give an attached lake its options."""
-    for name, value in OPTIONS.items():
-        con.execute(f"CALL {lake}.set_option({text(name)}, {text(value.removeprefix('V'))})")
 
 
 def server_of(conninfo: str) -> str:
@@ -172,7 +164,7 @@ class SqliteCatalog:
             con.execute(
                 f"ATTACH {text(f'ducklake:sqlite:{new}')} AS building (DATA_PATH {text(data)}, META_JOURNAL_MODE 'WAL')"
             )
-            configure(con, "building")
+            con.execute("CALL building.set_option('data_inlining_row_limit', 0)")
             con.execute("DETACH building")
             new.replace(self.path)
         finally:
@@ -398,7 +390,7 @@ class PostgresCatalog:
     def build(self, con: "duckdb.DuckDBPyConnection", data: str) -> None:
         """Make the catalog; a kill in between leaves one without the setting, which the next `create` mends."""
         self._attach(con, "building", f"DATA_PATH {text(data)}")
-        configure(con, "building")
+        con.execute("CALL building.set_option('data_inlining_row_limit', 0)")
         con.execute("DETACH building")
 
     def _attach(self, con: "duckdb.DuckDBPyConnection", alias: str, *flags: str) -> None:

@@ -16,16 +16,7 @@ from mesh_assets.contract import QUARANTINE, Column
 from mesh_assets.domain import LakeConfig
 from mesh_assets.errors import RunError, UsageError
 from mesh_assets.lake import databases, features, files, forks, masking, publishing, reading, staging
-from mesh_assets.lake.catalog import (
-    FORMAT,
-    METADATA,
-    OPTIONS,
-    PostgresCatalog,
-    SqliteCatalog,
-    configure,
-    no_lake,
-    open_catalog,
-)
+from mesh_assets.lake.catalog import FORMAT, METADATA, PostgresCatalog, SqliteCatalog, no_lake, open_catalog
 from mesh_assets.lake.features import Features
 from mesh_assets.lake.reading import NOT_SHOWN, stopped
 from mesh_assets.lake.sqltext import dotted, in_lake, quoted, text
@@ -80,9 +71,9 @@ class Lake:
                 return
             self._check(metadata)
             self._relocate(con, metadata)
-            if not OPTIONS.items() <= metadata.items():
+            if metadata.get("data_inlining_row_limit") != "0":
                 self.catalog.attach(con, read_only=False)
-                configure(con, "mesh")
+                con.execute("CALL mesh.set_option('data_inlining_row_limit', 0)")
                 con.execute("DETACH mesh")
 
     def connect(self, *, read_only: bool = False) -> "duckdb.DuckDBPyConnection":

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mesh_assets.lake import staging
 from mesh_assets.lake.catalog import PostgresCatalog
-from mesh_assets.lake.sqltext import PARQUET, parquet, quoted, text
+from mesh_assets.lake.sqltext import as_parquet, parquet, quoted, text
 from mesh_assets.lake.trouble import explained
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _copy(
     con: "duckdb.DuckDBPyConnection", source: str, folder: Path, columns: Mapping[str, str], key: str, *, by_id: bool
 ) -> dict[str, str | int]:
     """A masked copy of a file, its rows in the same order, for deleted rows are known by their place."""
-    there = {name for name, _ in staging.described(con, parquet((source,)))}
+    there = dict(staging.described(con, parquet((source,))))
     query = masked(parquet((source,)), {name: kind for name, kind in columns.items() if name in there}, key)
     target = folder / f"{uuid.uuid4()}.parquet"
     ids = ""
@@ -91,7 +91,7 @@ def _copy(
             f"SELECT name, field_id FROM parquet_schema({text(source)}) WHERE field_id IS NOT NULL"
         ).fetchall()
         ids = f", FIELD_IDS {{{', '.join(f'{quoted(name)}: {number}' for name, number in rows)}}}" if rows else ""
-    stats = con.execute(f"COPY ({query}) TO {text(str(target))} ({PARQUET}, RETURN_STATS{ids})")
+    stats = con.execute(f"COPY ({query}) TO {text(str(target))} ({as_parquet(there.values())}, RETURN_STATS{ids})")
     told = dict(zip((column[0] for column in stats.description or ()), stats.fetchone() or (), strict=False))
     return {
         "path": str(target),

@@ -1,7 +1,6 @@
 """Names and values, spelled as SQL."""
 
-PARQUET = "FORMAT parquet, PARQUET_VERSION v2"
-"""How files of the lake are written. Version 2 keeps whole numbers, decimals, times and text as differences and lengths."""
+from collections.abc import Iterable
 
 
 def quoted(name: str) -> str:
@@ -28,3 +27,13 @@ def in_lake(table: str) -> str:
 def parquet(files: tuple[str, ...], *, union_by_name: bool = False) -> str:
     """Parquet files as one SQL relation: with the columns of the first, or those that any of them has."""
     return f"read_parquet([{', '.join(map(text, files))}]{', union_by_name => true' if union_by_name else ''})"
+
+
+def as_parquet(types: Iterable[str]) -> str:
+    """How a file of the lake with columns of these types is written, as options of COPY.
+
+    The second version keeps whole numbers, decimals, times and texts as differences and lengths. DuckDB 1.5.5 cannot write
+    some lists and maps of texts so: "not enough space in buffer to fulfill write request".
+    """
+    nested = any("[" in one or "MAP(" in one for one in types)
+    return "FORMAT parquet" if nested else "FORMAT parquet, PARQUET_VERSION v2"

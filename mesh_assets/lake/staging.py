@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mesh_assets.contract import Column
 from mesh_assets.errors import RunError
-from mesh_assets.lake.sqltext import PARQUET, in_lake, parquet, quoted, text
+from mesh_assets.lake.sqltext import as_parquet, in_lake, parquet, quoted, text
 from mesh_assets.lake.trouble import explained
 from mesh_assets.lake.values import Staged
 
@@ -173,7 +173,8 @@ def _cells(
 
 def _copy(con: "duckdb.DuckDBPyConnection", cells: Sequence[Cell], relation: str, file: Path) -> int:
     picked = ", ".join(f"CAST({quoted(cell.source)} AS {cell.type}) AS {quoted(cell.name)}" for cell in cells)
-    done = con.execute(f"COPY (SELECT {picked} FROM {relation}) TO {text(str(file))} ({PARQUET})").fetchone()
+    written = as_parquet(cell.type for cell in cells)
+    done = con.execute(f"COPY (SELECT {picked} FROM {relation}) TO {text(str(file))} ({written})").fetchone()
     return int(done[0]) if done else 0
 
 
@@ -201,7 +202,8 @@ def _cast_and_copy(
                 )
                 raise RunError(message)
         picked = ", ".join(f"{cell.cast} AS {quoted(cell.name)}" for cell in cells)
-        done = con.execute(f"COPY (SELECT {picked} FROM {temporary}) TO {text(str(file))} ({PARQUET})").fetchone()
+        written = as_parquet(cell.type for cell in cells)
+        done = con.execute(f"COPY (SELECT {picked} FROM {temporary}) TO {text(str(file))} ({written})").fetchone()
         samples = {cell.name: _sample(con, cells, temporary, cell) for cell in risky if cell.name in lost}
         return int(done[0]) if done else 0, lost, samples
     finally:

@@ -227,6 +227,14 @@ def test_every_type_comes_back_as_it_went_in(sqlite_lake, kind, value):
     assert (same, staged.lost) == ([], {})
 
 
+@pytest.mark.parametrize("value", ["['abc']", "MAP {'aabaababbbcb': 1}", "['a', NULL, 'a']", "{'a': ['abc']}"])
+def test_few_rows_with_the_same_list_are_published(sqlite_lake, value):
+    """DuckDB 1.5.5 ends with a serialization error when it writes these in Parquet's second version."""
+    for rows in (2, 3, 4):
+        put(sqlite_lake, "a.t", f"SELECT v.c FROM range({rows}), (SELECT {value} AS c) AS v")
+        assert len(read(sqlite_lake, "a.t")) == rows
+
+
 def test_results_are_cast_to_the_contracts_types_and_order(lake):
     with lake.session() as con:
         staged = lake.stage(
