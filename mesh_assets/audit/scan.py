@@ -46,7 +46,7 @@ def scan(con: duckdb.DuckDBPyConnection, plan: Plan, numbers: Iterable[int], pla
     asked = {number: rows for number in numbers if (rows := plan.steps[number].rows)}
     if plan.contents is None:
         return _whole(con, plan, asked)
-    return _by_files(con, plan.contents, narrowed(con, plan, asked), places)
+    return _by_files(con, plan.contents, asked, narrowed(con, plan, asked), places)
 
 
 def _whole(con: duckdb.DuckDBPyConnection, plan: Plan, asked: Mapping[int, Rows]) -> dict[int, Counted]:
@@ -69,14 +69,19 @@ def _count(step: Step) -> str:
 
 
 def _by_files(
-    con: duckdb.DuckDBPyConnection, contents: Contents, asked: Mapping[int, Rows], places: int
+    con: duckdb.DuckDBPyConnection,
+    contents: Contents,
+    asked: Mapping[int, Rows],
+    conditions: Mapping[int, str],
+    places: int,
 ) -> dict[int, Counted]:
+    """As `scan`. `conditions` are what to ask of the files that are read, which may be less than what is asked of any file."""
     found = {number: Counted(files=dict(rows.known)) for number, rows in asked.items()}
     branches, expected, there = [], {}, {file.path for file in contents.files}
     for number, rows in asked.items():
         for layer, files in rows.scans:
             which = _which(contents, layer, files)
-            branches.append(_branch(number, contents.layers[layer].sql, which, rows.condition, places))
+            branches.append(_branch(number, contents.layers[layer].sql, which, conditions[number], places))
             if which:
                 expected[layer, which] = sum(file.rows for file in files)
     checks = list(expected)

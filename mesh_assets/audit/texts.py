@@ -6,8 +6,7 @@ listed once for many rows (a dictionary), DuckDB looks at the list, and nothing 
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from mesh_assets.audit.patterns import Engine, compiled
@@ -27,15 +26,15 @@ LISTED, CHARACTERS = 1000, 100_000
 """So many different texts that do not match, and so long in all, are named to DuckDB, which then counts their rows."""
 
 
-def narrowed(con: "duckdb.DuckDBPyConnection", plan: Plan, asked: Mapping[int, Rows]) -> dict[int, Rows]:
-    """The same questions; those of patterns ask for the few texts that do not match, or for nothing.
+def narrowed(con: "duckdb.DuckDBPyConnection", plan: Plan, asked: Mapping[int, Rows]) -> dict[int, str]:
+    """What is to be asked of the files that are read, by step; of patterns, the few texts there that do not match, or nothing.
 
     Args:
         con: Outside a transaction.
         plan: Of which the steps are.
         asked: By number of the step, what it asks of the plan's files.
     """
-    found = dict(asked)
+    found = {number: rows.condition for number, rows in asked.items()}
     if any("INTERVAL" in type_.name for type_ in plan.types.values()):  # polars cannot open a file with such a column
         return found
     by_files: dict[tuple[str, ...], list[tuple[int, str, str]]] = defaultdict(list)
@@ -53,8 +52,7 @@ def narrowed(con: "duckdb.DuckDBPyConnection", plan: Plan, asked: Mapping[int, R
         for number, column, pattern in questions:
             unlike = None if column in listed else _unlike(paths, column, pattern)
             if unlike is not None:
-                those = f"{quoted(column)} IN ({', '.join(map(text, unlike))})" if unlike else "FALSE"
-                found[number] = replace(found[number], condition=those)
+                found[number] = f"{quoted(column)} IN ({', '.join(map(text, unlike))})" if unlike else "FALSE"
     return found
 
 
@@ -76,14 +74,19 @@ def pattern_of(test: Test, types: Types) -> str:
     return ""
 
 
-def _listed_once(con: "duckdb.DuckDBPyConnection", paths: Iterable[str], columns: Iterable[str]) -> frozenset[str]:
-    """Columns of which most parts of the files have a dictionary."""
-    rows = con.execute(
-        "SELECT path_in_schema FROM parquet_metadata([" + ", ".join(map(text, paths)) + "]) "
+def _listed_once(con: "duckdb.DuckDBPyConnection", paths: Iterable[str], columns: Collection[str]) -> frozenset[str]:
+    """Columns of which most parts of the files have a dictionary; all, when a file cannot be read."""
+    import duckdb
+
+    query = (
+        f"SELECT path_in_schema FROM parquet_metadata([{', '.join(map(text, paths))}]) "
         f"WHERE path_in_schema IN ({', '.join(map(text, sorted(columns)))}) "
         "GROUP BY path_in_schema HAVING count(*) FILTER (WHERE encodings LIKE '%DICTIONARY%') * 2 > count(*)"
-    ).fetchall()
-    return frozenset(name for (name,) in rows)
+    )
+    try:
+        return frozenset(name for (name,) in con.execute(query).fetchall())
+    except duckdb.IOException:
+        return frozenset(columns)
 
 
 def _unlike(paths: Iterable[str], column: str, pattern: str) -> tuple[str, ...] | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from mesh_assets.audit import texts
 from mesh_assets.audit.contents import Contents, DataFile, Knowledge, Layer
 from mesh_assets.audit.execute import audit, planned
 from mesh_assets.audit.plan import Rung
@@ -32,6 +33,13 @@ class Counting(Verdicts):
     def keep(self, counts):
         self.kept.append(dict(counts))
         super().keep(counts)
+
+
+@pytest.fixture(autouse=True)
+def polars_looks_first(monkeypatch):
+    """At texts of any number, as it does where there are very many."""
+    monkeypatch.setattr(texts, "LOADED", 1)
+    monkeypatch.setattr(texts, "MANY", 1)
 
 
 @pytest.fixture

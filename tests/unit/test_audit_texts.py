@@ -102,8 +102,8 @@ def test_the_same_rows_are_found(tmp_path_factory, values, patterns, listed):
 def test_few_texts_are_named_and_else_nothing_is_taken_over(tmp_path, query, condition):
     relation, known = files(tmp_path, query)
     step = _step(known, TYPES | types_of(CON, relation))
-    rows = texts.narrowed(CON, step, {0: step.steps[0].rows})[0]
-    assert rows.condition == (condition or step.steps[0].rows.condition)
+    rows = step.steps[0].rows
+    assert texts.narrowed(CON, step, {0: rows}) == {0: condition or rows.condition}
 
 
 def test_columns_with_a_dictionary_and_files_that_are_far_or_gone_are_left_to_duckdb(tmp_path, monkeypatch):
@@ -112,13 +112,13 @@ def test_columns_with_a_dictionary_and_files_that_are_far_or_gone_are_left_to_du
     step = _step(known)
     rows = step.steps[0].rows
     Path(tmp_path / "0.parquet").rename(tmp_path / "other.parquet")
-    assert texts.narrowed(CON, step, {0: rows})[0] == rows, "polars finds no file"
+    assert texts.narrowed(CON, step, {0: rows})[0] == rows.condition, "polars finds no file"
     far = replace(rows, scans=((0, (replace(rows.scans[0][1][0], path="s3://bucket/0.parquet"),)),))
-    assert texts.narrowed(CON, step, {0: far})[0] == far
+    assert texts.narrowed(CON, step, {0: far})[0] == far.condition
     Path(tmp_path / "other.parquet").rename(tmp_path / "0.parquet")
-    assert texts.narrowed(CON, step, {0: rows})[0].condition == "FALSE"
+    assert texts.narrowed(CON, step, {0: rows})[0] == "FALSE"
     monkeypatch.setattr(texts, "_listed_once", LISTED_ONCE)
-    assert texts.narrowed(CON, step, {0: rows})[0] == rows
+    assert texts.narrowed(CON, step, {0: rows})[0] == rows.condition
 
 
 def _step(known: Knowledge, types=TYPES):
