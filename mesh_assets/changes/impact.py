@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 
 from mesh_assets.changes import model
 from mesh_assets.changes.binding import Bench, DoesNotBind, Found, staged
@@ -117,9 +118,9 @@ class _Finding:
     silent: bool = False
 
 
-def moved(port: str, old: Shape, new: Shape) -> Moved:
-    """The changes between two shapes of a port."""
-    return Moved(old=old, new=new, changes=model.changes(port, old, new))
+def moved(port: str, old: Shape, new: Shape, successors: Mapping[str, str] = MappingProxyType({})) -> Moved:
+    """The changes between two shapes of a port; `successors` as in `model.changes`."""
+    return Moved(old=old, new=new, changes=model.changes(port, old, new, successors))
 
 
 def assess(

@@ -19,6 +19,7 @@ from mesh_assets.changes.rehearse import Rehearsed, rehearse
 from mesh_assets.changes.renames import possible
 from mesh_assets.changes.renames import to_json as renames_json
 from mesh_assets.changes.shape import Shape, shape_of
+from mesh_assets.deprecation import successors
 from mesh_assets.domain import Mesh, Table
 from mesh_assets.environment import Environment
 
@@ -345,7 +346,7 @@ def at_publishing(
             continue
         seen = new if known else shape_of(replace(table, contract=None), columns)
         served = record.served(name, new.version.partition(".")[0]) if known else ()
-        changes = model.against(name, [*served, old], seen, table.port.compatibility)
+        changes = model.against(name, [*served, old], seen, table.port.compatibility, successors(env.mesh))
         if changes:
             start[name] = Moved(old=old, new=seen, changes=changes)
     if start:

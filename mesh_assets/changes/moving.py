@@ -23,6 +23,7 @@ from mesh_assets.changes.texts import text_of
 from mesh_assets.domain import Domain, Mesh, Table, Toolchain
 from mesh_assets.environment import Environment
 from mesh_assets.errors import UsageError, nearest
+from mesh_assets.numerals import many
 from mesh_assets.reading.source import read_text
 
 
@@ -283,9 +284,9 @@ def _tried(env: Environment, after: Mesh, tables: list[str]) -> tuple[Tried, ...
         if name in seen:
             rows, differ = compared(env, env.lake.relation(name, seen[name].version), relation)
             alike[name] = (
-                f"gives the same {rows:,} rows"
+                f"gives the same {many(rows, 'row')}"
                 if not differ
-                else f"gives {differ:,} rows otherwise than the {rows:,} published"
+                else f"gives {many(differ, 'row')} otherwise than the {rows:,} published"
             )
 
     runs = rehearse(env, after, tables, {}, look)

@@ -15,6 +15,7 @@ from mesh_assets.changes import model
 from mesh_assets.changes.binding import columns_of
 from mesh_assets.changes.model import Change, Kind
 from mesh_assets.changes.shape import Shape, from_json, in_order, of_contract, to_json
+from mesh_assets.deprecation import successors
 from mesh_assets.environment import Environment
 from mesh_assets.store import now
 
@@ -139,6 +140,7 @@ class ChangeRecord:
             return
         shapes, events = [], []
         known: dict[tuple[str, str], Shape] = {}
+        follow = successors(self._env.mesh)
         for commit in commits:
             for table, record in commit.tables.items():
                 told = record.get(PROMISED)
@@ -151,7 +153,7 @@ class ChangeRecord:
                 old = (known.get((table, str(was))) or self.shape(table, str(was))) if was else None
                 if old is not None:
                     at = commit.time.isoformat(timespec="microseconds")
-                    events.append(_event(table, old, new, commit.version, at, str(record.get("toolchain"))))
+                    events.append(_event(table, old, new, commit.version, at, str(record.get("toolchain")), follow))
         with self._store.writing() as db:
             if shapes:
                 self._store.put(db, _shapes, shapes)
@@ -269,7 +271,9 @@ def changes_json(changes: Sequence[Change]) -> list[dict[str, Any]]:
     ]
 
 
-def _event(table: str, old: Shape, new: Shape, version: int, at: str, toolchain: str) -> dict[str, Any]:
+def _event(
+    table: str, old: Shape, new: Shape, version: int, at: str, toolchain: str, successors: Mapping[str, str]
+) -> dict[str, Any]:
     return {
         "id": model.event_id(table, old, new),
         "version": version,
@@ -278,7 +282,7 @@ def _event(table: str, old: Shape, new: Shape, version: int, at: str, toolchain:
         "old": old.hash,
         "new": new.hash,
         "at": at,
-        "changes": changes_json(model.changes(table, old, new)),
+        "changes": changes_json(model.changes(table, old, new, successors)),
     }
 
 

@@ -145,7 +145,13 @@ def arguments(told: str) -> str:
         return told
     operator, threshold, unit = (found.pop(key, "") for key in ("operator", "threshold", "unit"))
     limit = " and ".join(map(str, threshold)) if isinstance(threshold, list) else str(threshold)
-    words = [f"{OPERATORS.get(str(operator), operator)} {limit}{f' {unit}' if unit and unit != 'rows' else ''}".strip()]
+    columns, table = found.pop("to_columns", ()), str(found.pop("to_table", ""))
+    named = ", ".join(map(str, columns)) if isinstance(columns, list) else str(columns)
+    to = f"to {named} of {table.replace('.', '/', 1)}" if table else ""
+    compared = (
+        f"{OPERATORS.get(str(operator), operator)} {limit}{f' {unit}' if unit and unit != 'rows' else ''}".strip()
+    )
+    words = [to, compared]
     words += [
         _short(f"{key.replace('_', ' ')} {value}" if key != "value" else str(value)) for key, value in found.items()
     ]

@@ -299,6 +299,8 @@ def test_the_working_tree_against_a_ref(place):
     with pytest.raises(UsageError, match="no git repository"), mesh_at(place.env().mesh, "HEAD"):
         pass
     subprocess.run([*git, "init", "-q"], check=True)
+    with pytest.raises(UsageError, match="has no commit yet"), mesh_at(place.env().mesh, "HEAD"):
+        pass
     subprocess.run([*git, "add", "."], check=True)
     subprocess.run([*git, "commit", "-qm", "one"], check=True)
     with pytest.raises(UsageError, match="no git ref `nope`"), mesh_at(place.env().mesh, "nope"):

@@ -229,7 +229,21 @@ def test_what_the_old_version_could_not_be_made_of_is_not_written(place):
     [
         ("crm/people", {}, "nothing is to be changed"),
         ("crm/peopel", {"drop": ["age"]}, "there is no table `crm/peopel`"),
-        ("crm/people", {"drop": ["aeg"]}, "there is no column `aeg`"),
+        ("crm/people", {"drop": ["aeg"]}, "crm/people has no column `aeg`"),
+        ("crm/people", {"retype": ["age:INTEGERS"]}, "`age` has the type `INTEGERS`, which is no type of DuckDB"),
+        (
+            "crm/people",
+            {"retype": ["age:HUGEINT"]},
+            "`age` has the type `HUGEINT`, which the lake cannot hold without loss",
+        ),
+        ("crm/people", {"retype": ["age:DECIMAL(50,2)"]}, "`age` has the type `DECIMAL"),
+        ("crm/people", {"retype": ["age"]}, "`age` names no type"),
+        ("crm/people", {"rename": ["age"]}, "`age` is no pair of names"),
+        ("crm/people", {"rename": ["age=a=b"]}, "`age=a=b` is no pair of names"),
+        ("crm/people", {"rename": ["age=City"]}, "crm/people has a column `city` already"),
+        ("crm/people", {"rename": ["age=x", "city=X"]}, "crm/people has a column `x` already"),
+        ("crm/people", {"rename": ["age=x", "AGE=y"]}, "`age` is given two names"),
+        ("crm/people", {"rename": ["age=x"], "drop": ["age"]}, "`age` cannot be dropped and changed at once"),
         ("crm/people", {"drop": ["age"], "successor": "towns"}, "there is a table crm/towns already"),
         ("stats/mirror", {"retype": ["people:BIGINT"]}, "nothing would change"),
     ],
@@ -306,7 +320,7 @@ def test_a_reader_moves_and_is_no_reader_of_the_old_version_any_more(place):
     found = moving(place.env(), "chart", "crm/people")  # a function in Python is called with what it was called with
     assert (found.fine, [one.why for one in found.tried], found.left) == (
         True,
-        ["gives the same 1 rows"],
+        ["gives the same 1 row"],
         ("crm", "stats"),
     )
     assert set(built(place).values()) == {"unchanged"}
