@@ -29,6 +29,7 @@ from mesh_assets.environment import Environment
 from mesh_assets.errors import Problem, UsageError
 
 V = TypeVar("V")
+ADDED = frozenset({Kind.COLUMN_ADDED, Kind.REQUIRED_COLUMN_ADDED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,7 @@ class Answered:
         shims: SQL that keeps the old port alive beside its successor, by port; each binds, and gives the old columns.
         patches: Diffs for readers in SQL, by table; each binds on the new columns.
         failed: Changed tables whose own code or tests failed, by table, with why.
+        not_run: Those whose code could not be run here, likewise.
         by_hand: Lines that a person has to look at, by table, where there is no patch.
         renames: Columns that are gone and look like one that is new.
     """
@@ -47,6 +49,7 @@ class Answered:
     shims: Mapping[str, str] = field(default_factory=dict)
     patches: Mapping[str, str] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
+    not_run: Mapping[str, str] = field(default_factory=dict)
     by_hand: Mapping[str, tuple[Line, ...]] = field(default_factory=dict)
     renames: tuple[Rename, ...] = ()
 
@@ -71,7 +74,7 @@ def ask(
     verdicts = assess(env.mesh, proposed.columns, proposed.start, cache=cache_of(env))
     runs = {name: one for name, one in (ran or {}).items() if name not in proposed.start}
     renames = {(one.port, one.before): one for one in proposed.renames}
-    failed = {}
+    failed, not_run = {}, {}
     if run:
         hit = [each.table for each in verdicts if each.hit and each.table not in proposed.start]
         first = [name for name in env.mesh.tables if made and name in proposed.start]
@@ -84,8 +87,14 @@ def ask(
                 for one in by_rows(env, name, (moved.old, moved.new), relation):
                     renames.setdefault((one.port, one.before), one)
 
-        runs = rehearse(env, env.mesh, order, candidates, look)
-        failed = {name: _why(runs[name]) for name in first if not runs[name].ran or runs[name].failed}
+        # Where nothing is new, rows under the new columns can be made of those that are published.
+        kept = {
+            name: moved for name, moved in proposed.start.items() if not ADDED & {one.kind for one in moved.changes}
+        }
+        instead = candidates_of(env, kept) if made else {}
+        runs = rehearse(env, env.mesh, order, candidates, look, new=first, instead=instead)
+        failed = {name: _why(runs[name]) for name in first if runs[name].failed}
+        not_run = {name: _not_run(runs[name], tried=name in instead) for name in first if not runs[name].ran}
         runs = {name: one for name, one in runs.items() if name not in first}
     answers = {}
     today = datetime.now(UTC).date()
@@ -100,6 +109,7 @@ def ask(
         shims=_shims(env.mesh, proposed),
         patches=offered,
         failed=failed,
+        not_run=not_run,
         by_hand=by_hand(env.mesh, proposed.start, verdicts, offered),
         renames=tuple(renames.values()),
     )
@@ -137,7 +147,8 @@ def told(
         answered = ask(env, change, run=run, made=not port)
     report = to_json(answered.report, base="" if port else base or "HEAD")
     report["renames"] = renames_json(answered.renames, env.mesh)
-    report |= {"shims": _spelt(answered.shims), "patches": _spelt(answered.patches), "failed": _spelt(answered.failed)}
+    report |= {"shims": _spelt(answered.shims), "patches": _spelt(answered.patches)}
+    report |= {"failed": _spelt(answered.failed), "not_run": _spelt(answered.not_run)}
     report["by_hand"] = by_hand_json(answered.by_hand)
     today = datetime.now(UTC).date()
     ending = [
@@ -161,6 +172,11 @@ def _spelt(found: Mapping[str, V]) -> dict[str, V]:
 
 def _why(run: Rehearsed) -> str:
     return run.why or "; ".join(str(item.get("message") or item["name"]) for item in run.failed)
+
+
+def _not_run(run: Rehearsed, *, tried: bool) -> str:
+    readers = "were tried on the published rows, under the new columns" if tried else "were not run either"
+    return f"{run.why}; its readers {readers}"
 
 
 def candidates_of(env: Environment, start: Mapping[str, Moved]) -> dict[str, str]:

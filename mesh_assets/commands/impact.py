@@ -129,6 +129,8 @@ def _next(told: dict[str, Any], answered: "Answered") -> None:
         )
     for name, why in told["failed"].items():
         typer.echo(f"\n{name} itself fails: {why}")
+    for name, why in told["not_run"].items():
+        typer.echo(f"\n{name} was not run: {why}. A kitchen runs it: `mesh kitchen open NAME`.")
     needed = {version["port"]: version["needed"] for version in told["versions"]}
     for name, text in told["shims"].items():
         if needed.get(name) != "major":

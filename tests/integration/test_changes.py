@@ -87,6 +87,64 @@ def test_what_nobody_reads_may_go_and_what_is_new_may_come(place):
     assert {change.kind for change in event.changes} == {"column_removed", "column_added"}
 
 
+ASSET = """
+import dagster as dg
+import polars as pl
+
+
+@dg.asset(ins={"people": dg.AssetIn(["crm", "people"])})
+def letters(%s):
+    %s
+"""
+CALLED = {
+    "people: pl.DataFrame": "return people.select('id', ('Dear ' + pl.col('name')).alias('greeting'))",
+    "people": "return people.select('id', pl.lit('Dear').alias('greeting'))",
+    "people: pl.DataFrame, ": "return dg.Output(people.select('id', pl.col('name').alias('greeting')))",
+}
+ONLY_BY_DAGSTER = {
+    "context: dg.AssetExecutionContext, people: pl.DataFrame": "return people",
+    "people: pl.LazyFrame": "yield dg.Output(people)",
+}
+
+
+@pytest.mark.parametrize(("given", "body"), [*CALLED.items(), *ONLY_BY_DAGSTER.items()])
+def test_a_plain_asset_of_dagsters_is_run_on_candidates(place, given, body):
+    """Its own tests decide, as those of a reader in SQL; what only a run can call stays unknown, and is not called broken."""
+    (place.root / "domains/mail/sql/letters.sql").unlink()
+    place.write("domains/mail/assets.py", ASSET % (given, body))
+    built(place, "crm.people")
+    answered, report = told(place.env(), port="crm/people", drop=["age"], run=True)
+    (mail,) = (one for one in answered.report.readers if one.domain == "mail")
+    expected = ("compatible", (4, 0)) if given in CALLED else ("unknown", None)
+    assert (str(mail.verdict), mail.tests) == expected, report
+    if given in ONLY_BY_DAGSTER:
+        assert mail.evidence[-1].why == "its tests could not be run: its code can be run in Dagster only"
+
+
+def test_a_producer_that_fails_or_cannot_be_run_leaves_its_readers_untried(place):
+    """Their tests would pass on the rows of before, and prove nothing."""
+    built(place)
+    git = ["git", "-C", str(place.root), "-c", "user.name=t", "-c", "user.email=t@example.com"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
+        subprocess.run([*git, *words], check=True)
+    place.sql("crm.people", f"select id, name, grade, cast(age as bigint) as age from {ROWS}")
+    at_most = {"age": "BIGINT; logicalTypeOptions: {maximum: 35}"}
+    place.contract("crm.people", COLUMNS | at_most)
+    answered, report = told(place.env(), run=True)
+    assert report["failed"] == {"crm/people": "1 of 2 rows has an `age` above 35."}
+    assert [one.tests for one in answered.report.readers] == [None, None]
+    (place.root / "domains/crm/sql/people.sql").unlink()
+    only_in_a_run = (
+        "import dagster as dg\n\n\n@dg.asset\ndef people(context: dg.AssetExecutionContext):\n    return 1\n"
+    )
+    place.write("domains/crm/assets.py", only_in_a_run)
+    answered, report = told(place.env(), run=True)
+    why = "its code can be run in Dagster only; its readers were tried on the published rows, under the new columns"
+    assert (report["failed"], report["not_run"]) == ({}, {"crm/people": why})
+    place.contract("crm.people", COLUMNS | at_most | {"town": "VARCHAR"})
+    assert told(place.env(), run=True)[1]["not_run"]["crm/people"].endswith("its readers were not run either")
+
+
 def test_a_table_behind_a_star_is_hit_two_steps_on(place):
     built(place)
     place.sql("crm.people", f"select id, name, age from {ROWS}")
