@@ -1,13 +1,14 @@
 """`mesh impact`: from a proposed change to its report, with the readers' tests run where that is asked for."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from mesh_assets import deprecation
 from mesh_assets.changes import proposed as proposals
+from mesh_assets.changes.adapting import Readers
 from mesh_assets.changes.binding import Bench, DoesNotBind
 from mesh_assets.changes.byhand import Line, by_hand
 from mesh_assets.changes.byhand import to_json as by_hand_json
@@ -22,7 +23,7 @@ from mesh_assets.changes.record import ChangeRecord
 from mesh_assets.changes.rehearse import Rehearsed, rehearse
 from mesh_assets.changes.renames import Rename, possible
 from mesh_assets.changes.renames import to_json as renames_json
-from mesh_assets.changes.shim import patches, shim
+from mesh_assets.changes.shim import shim
 from mesh_assets.changes.texts import Text
 from mesh_assets.domain import Mesh, Table
 from mesh_assets.environment import Environment
@@ -38,7 +39,7 @@ class Answered:
 
     Attributes:
         shims: SQL that keeps the old port alive beside its successor, by port; each binds, and gives the old columns.
-        patches: Diffs for readers in SQL, by table; each binds on the new columns.
+        patches: Diffs for readers, by table; in SQL each binds on the new columns.
         failed: Changed tables whose own code or tests failed, by table, with why.
         not_run: Those whose code could not be run here, likewise.
         by_hand: Lines that a person has to look at, by table, where there is no patch.
@@ -220,7 +221,9 @@ def _major(moved: Moved) -> int:
 
 def _patches(env: Environment, proposed: Proposed, tables: Sequence[str]) -> dict[str, str]:
     now = Over({name: moved.columns for name, moved in proposed.start.items()}, proposed.columns)
-    return patches(env.mesh, proposed.columns, proposed.start, tables, now, cache_of(env))
+    readers = Readers(mesh=env.mesh, columns=proposed.columns, now=now, found=proposed.start, cache=cache_of(env))
+    with closing(readers):
+        return readers.patches(tables)
 
 
 def _binds(table: Table, sql: str, columns: Mapping[str, tuple[tuple[str, str], ...]], inputs: tuple[str, ...]) -> bool:

@@ -1,18 +1,20 @@
 """Changes to one report: who is hit, how sure that is, what the version needs, and whether it may be published."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from mesh_assets.changes import model
+from mesh_assets.changes.adapting import Readers
 from mesh_assets.changes.byhand import by_hand
 from mesh_assets.changes.byhand import to_json as by_hand_json
 from mesh_assets.changes.impact import Evidence, Moved, TableVerdict, Verdict, assess, weakest, worst
 from mesh_assets.changes.known import known_columns
 from mesh_assets.changes.likeness import by_rows
-from mesh_assets.changes.lineage import Columns, Known
+from mesh_assets.changes.lineage import Columns, Known, Over
 from mesh_assets.changes.model import MEANINGS, Change, Effect, Step
 from mesh_assets.changes.record import Answer, ChangeRecord
 from mesh_assets.changes.rehearse import Rehearsed, rehearse
@@ -383,10 +385,15 @@ def _refusals(
         if why := refusal(port, found, id_):
             table = env.mesh.tables[port]
             renames = by_rows(env, port, (moved.old, moved.new), relations[port]) if possible(moved.changes) else ()
-            offered = "".join(f"\n    {one.asks} {one.why}. {one.mend(table)}" for one in renames)
-            refused[port] = why + offered
-            lines = by_hand_json(by_hand(env.mesh, alone, verdicts, ()))
-            told = {"renames": renames_json(renames, env.mesh), "by_hand": lines}
+            refused[port] = why + "".join(f"\n    {one.asks} {one.why}. {one.mend(table)}" for one in renames)
+            now = Over({port: moved.columns}, columns)
+            with closing(Readers(mesh=env.mesh, columns=columns, now=now, found=alone, cache=cache_of(env))) as readers:
+                offered = readers.patches(each.table for each in verdicts if each.hit)
+            told = {
+                "renames": renames_json(renames, env.mesh),
+                "patches": {name.replace(".", "/", 1): text for name, text in offered.items()},
+                "by_hand": by_hand_json(by_hand(env.mesh, alone, verdicts, offered)),
+            }
             record.propose(id_, port, run, to_json(found) | told)
     return refused
 

@@ -91,6 +91,7 @@ def shown(env: Environment, record: ChangeRecord, id_: str) -> Json:
         "changes": changes,
         "readers": list(proposal.report["readers"]) if proposal else [],
         "renames": list(proposal.report.get("renames", ())) if proposal else [],
+        "patches": dict(proposal.report.get("patches", {})) if proposal else {},
         "by_hand": dict(proposal.report.get("by_hand", {})) if proposal else {},
         "answers": [
             {

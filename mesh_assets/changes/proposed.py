@@ -144,7 +144,7 @@ def between(base: Mesh, now: Mesh, columns: Columns, as_built: Callable[[str], b
         columns: What the lake knows, by table.
         as_built: Whether that is what a table's code at the base gives; then it is not bound.
     """
-    before = _Before(base, columns, as_built)
+    before = _Before(base, now, columns, as_built)
     follow = successors(base) | successors(now)
     start: dict[str, Moved] = {}
     renames: list[Rename] = []
@@ -192,8 +192,8 @@ class _Before(Mapping[str, Found]):
     Found when they are asked for. What stands between a table and one that was built just so has to be bound as well.
     """
 
-    def __init__(self, mesh: Mesh, known: Columns, as_built: Callable[[str], bool]) -> None:
-        self.mesh, self.known, self.as_built = mesh, known, as_built
+    def __init__(self, mesh: Mesh, now: Mesh, known: Columns, as_built: Callable[[str], bool]) -> None:
+        self.mesh, self.now, self.known, self.as_built = mesh, now, known, as_built
         self.bench = Bench()
         self.found: dict[str, Found | None] = {}
         self.place = {name: number for number, name in enumerate(mesh.tables)}
@@ -237,9 +237,14 @@ class _Before(Mapping[str, Found]):
         made = _bound(self.mesh, table, inputs, self.bench, None)
         if made is not None:
             return tuple(made)
-        if known is not None:
-            return known
-        return tuple((c.name, canonical(c.type)) for c in table.contract.columns) if table.contract else None
+        promised = (
+            {c.name.lower(): (c.name, canonical(c.type)) for c in table.contract.columns} if table.contract else {}
+        )
+        if known is None or not promised.keys() <= {column.lower() for column, _ in known}:
+            return tuple(promised.values()) or None  # the lake has none, or what later code has made
+        later = self.now.tables.get(table.name)
+        new = {c.name.lower() for c in later.contract.columns} - promised.keys() if later and later.contract else set()
+        return tuple((column, kind) for column, kind in known if column.lower() not in new)
 
 
 def _bound(

@@ -62,6 +62,8 @@ def show(id_: Id, mesh: MeshDir = None, *, as_json: AsJson = False) -> None:
         typer.echo(f"{reader['domain']}: {reader['verdict']} ({reader['known']})")
         for item in reader["evidence"]:
             typer.echo(f"    {item['path']}:{item['line']}:{item['column']}: {item['why']}")
+    for name, text in report["patches"].items():
+        typer.echo(f"\nA patch for {name}:\n{text}")
     for line in by_hand_lines(report["by_hand"]):
         typer.echo(line)
     for entry in report["timeline"]:

@@ -287,6 +287,15 @@ def test_a_rename_is_offered_with_a_shim_and_a_patch_that_stand(place):
     assert mail.verdict == "breaking"
     assert "full_name as name" in answered.shims["crm.people"]
     assert "+select id, 'Dear ' || full_name as greeting" in answered.patches["mail.letters"]
+    # Published, it is refused, and whoever is asked is shown the same patch.
+    place.sql("crm.people", f"select id, name as full_name, grade, age from {ROWS}")
+    came = "VARCHAR; customProperties: [{property: cameFrom, value: name}]"
+    place.contract("crm.people", {"id": COLUMNS["id"], "full_name": came, "grade": "VARCHAR", "age": "INTEGER"})
+    assert built(place, "crm.people")["crm.people"].status == "held"
+    book = record(place)
+    (proposal,) = book.proposals()
+    told = shown(place.env(), book, proposal.id)
+    assert (told["patches"], told["by_hand"]) == ({"mail/letters": answered.patches["mail.letters"]}, {})
 
 
 MANY = "(select i as id, 'n' || i as {name}, 'a' as grade, (i % 90)::INTEGER as age from range(40) t(i))"

@@ -307,7 +307,7 @@ def test_a_reader_moves_and_is_no_reader_of_the_old_version_any_more(place):
     # `city` is an output, too: its name must stay.
     assert (place.root / "domains/mail/sql/letters.sql").read_text() == (
         "select people.id, 'to ' || people.city as address, city\n"
-        "from (select * exclude (town), town as city from crm.people_v2) as people\nwhere people.age > 18"
+        "from (select * rename (town as city) from crm.people_v2) as people\nwhere people.age > 18"
     )
     assert examine(place.root)[1] == ()
     assert "to: crm.people_v2.id" in (place.root / "domains/mail/contracts/letters.odcs.yaml").read_text()

@@ -116,6 +116,7 @@ class OneChange(TypedDict):
     changes: list[Change]
     readers: list[Hit]
     renames: list[dict[str, Any]]
+    patches: dict[str, str]
     by_hand: dict[str, list[ByHand]]
     answers: list[Answered]
     timeline: list[Happened]
