@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from mesh_assets.authoring import dumped, editor
+from mesh_assets.authoring import dumped, editor, with_values
 from mesh_assets.changes import dbtfiles
 from mesh_assets.changes.binding import Bench, DoesNotBind
 from mesh_assets.changes.impact import GONE, TYPES, Moved
@@ -192,22 +192,27 @@ def contracts(mesh: Mesh, domain: Domain, wanted: Reading) -> dict[str, tuple[st
 
 def _asks(text: str, wanted: Reading) -> str:
     """A contract of an input, for what is read instead."""
-    yaml = editor(text)
-    tree = yaml.load(text)
-    schema = tree["schema"][0]
     old, new = (name.partition(".")[2] for name in (wanted.port, wanted.successor))
-    for key in ("name", "physicalName"):
-        if schema.get(key) == old:
-            schema[key] = new
-    for column in schema.get("properties") or ():
-        for key in ("name", "physicalName"):
-            if column.get(key) in wanted.renamed:
-                column[key] = wanted.renamed[column[key]]
-    for rule in schema.get("quality") or ():
-        if isinstance(rule.get("query"), str):
-            for before, name in wanted.renamed.items():
-                rule["query"] = word(rule["query"], before, name)
-    return dumped(yaml, tree)
+    after = with_values(
+        text,
+        lambda tree: [
+            (owner, key, names[owner[key]])
+            for owner, names in [
+                (tree["schema"][0], {old: new} if old != new else {}),
+                *((column, wanted.renamed) for column in tree["schema"][0].get("properties") or ()),
+            ]
+            for key in ("name", "physicalName")
+            if owner.get(key) in names
+        ],
+    )
+    yaml = editor(after)
+    tree = yaml.load(after)
+    rules = [rule for rule in tree["schema"][0].get("quality") or () if isinstance(rule.get("query"), str)]
+    were = [rule["query"] for rule in rules]
+    for rule in rules:
+        for before, name in wanted.renamed.items():
+            rule["query"] = word(rule["query"], before, name)
+    return dumped(yaml, tree) if [rule["query"] for rule in rules] != were else after
 
 
 def kept_names(renamed: Mapping[str, str]) -> str:

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
+from typing import Any
 
 from mesh_assets import deprecation
-from mesh_assets.authoring import dumped, editor
+from mesh_assets.authoring import with_values
 from mesh_assets.changes.adapting import Readers, contracts, project
 from mesh_assets.changes.byhand import naming
 from mesh_assets.changes.impact import Moved, moved
@@ -127,12 +128,12 @@ def _renamed(env: Environment, port: str, successor: str, columns: Columns) -> d
 def _domain_yaml(mesh: Mesh, domain: Domain, ending: deprecation.Deprecated, files: dict[str, tuple[str, str]]) -> None:
     shown = f"domains/{domain.path.name}/domain.yaml"
     text = read_text(mesh.root / shown, shown)
-    yaml = editor(text)
-    tree = yaml.load(text)
-    for entry in tree.get("inputs") or ():
-        if entry.get("port") == ending.table:
-            entry["port"] = ending.successor
-    files[shown] = (text, dumped(yaml, tree))
+
+    def reads(tree: Any) -> list[tuple[Any, str, str]]:  # noqa: ANN401 - ruamel's
+        entries = [entry for entry in tree.get("inputs") or () if entry.get("port") == ending.table]
+        return [(entry, "port", ending.successor) for entry in entries]
+
+    files[shown] = (text, with_values(text, reads))
 
 
 def _code(
