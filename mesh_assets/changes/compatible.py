@@ -78,7 +78,7 @@ def _judged(
     today: date,
 ) -> Compatible:
     last = events[-1]
-    old, new = record.shape(port, events[0].old), record.shape(port, last.new)
+    old, new = record.before_and_after(events[0], last)
     if old is None or new is None:
         return Compatible(reader=reader, port=port, fine=True, why="it has not changed", version=last.version)
     found = moved(port, old, new, successors(env.mesh))

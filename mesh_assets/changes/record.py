@@ -75,8 +75,8 @@ _marks = sa.Table(
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("value", sa.BigInteger, nullable=False),
 )
-PROMISED, SHAPE, WAS = "promised", "shape", "was"
-"""Keys of a version's record: the shape (where it is a new one), its hash, the hash of the shape before."""
+PROMISED, SHAPE, WAS, ORDER = "promised", "shape", "was", "order"
+"""Keys of a version's record: the shape (where it is a new one), its hash, the hash of the shape before and the order of its columns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +152,7 @@ class ChangeRecord:
                 was = record.get(WAS)
                 old = (known.get((table, str(was))) or self.shape(table, str(was))) if was else None
                 if old is not None:
+                    old = _ordered(old, record)
                     at = commit.time.isoformat(timespec="microseconds")
                     events.append(_event(table, old, new, commit.version, at, str(record.get("toolchain")), follow))
         with self._store.writing() as db:
@@ -175,6 +176,15 @@ class ChangeRecord:
             query = sa.select(_shapes.c.shape).where(_shapes.c.table == table, _shapes.c.hash == hash_)
             told = db.execute(query).scalar()
         return from_json(told) if told else None
+
+    def before_and_after(self, first: Event, last: Event) -> tuple[Shape | None, Shape | None]:
+        """The shapes between which two events of a port lie, the columns of each in the order in which they stood."""
+        old, new = self.shape(first.port, first.old), self.shape(last.port, last.new)
+        began, ended = (self._env.ledger.version(event.port, event.version) for event in (first, last))
+        return (
+            _ordered(old, began.record) if old and began else old,
+            in_order(new, columns_of(dict(ended.record))) if new and ended else new,
+        )
 
     def current(self, table: str) -> tuple[Shape | None, bool]:
         """The shape of the last version, and whether its promises are known, or its columns alone; None without a version."""
@@ -254,13 +264,19 @@ class ChangeRecord:
 
 
 def kept(old: Shape | None, new: Shape, *, promises_known: bool) -> dict[str, Any]:
-    """What a version's record says of its shape: the whole of it only where it is a new one."""
+    """What a version's record says of its shape: the whole of it only where it is a new one, or its columns come in another order."""
     told: dict[str, Any] = {SHAPE: new.hash}
-    if old is None or not promises_known or old.hash != new.hash:
+    if old is None or not promises_known or not old.is_like(new):
         told[PROMISED] = to_json(new)
         if old is not None and promises_known:
-            told[WAS] = old.hash
+            told |= {WAS: old.hash, ORDER: [column.name for column in old.columns]}
     return told
+
+
+def _ordered(shape: Shape, record: Mapping[str, Any]) -> Shape:
+    """The shape before a version, its columns as they stood then; versions from before that was kept say nothing of it."""
+    told = record.get(ORDER)
+    return in_order(shape, [(name, "") for name in told]) if isinstance(told, list) else shape
 
 
 def changes_json(changes: Sequence[Change]) -> list[dict[str, Any]]:

@@ -211,6 +211,24 @@ def test_columns_in_another_order_are_broken_for_who_takes_them_by_their_place(p
     place.sql("mail.letters", "select i as id, 'Dear ' || n as greeting from crm.people as p(i, g, n)")
     place.sql("crm.people", f"select * from {ROWS} where id = 1")
     assert built(place, "crm.people")["crm.people"].status == "published"
+    # That they came so is an event, once, of which the sensors of those who read it are told; lost, it is found again.
+    book = record(place)
+    (event,) = book.events(port="crm.people")
+    assert [str(change.kind) for change in event.changes] == ["columns_reordered"]
+    assert event.old == event.new
+    assert book.rebuild() == 1
+    assert book.events(port="crm.people") == (event,)
+    env, today = place.env(), date(2030, 1, 31)
+    mail, stats = (compatible(env, reader, "crm.people", today=today) for reader in ("mail", "stats"))
+    assert (str(mail.verdict), mail.change, stats.fine) == ("breaking", event.id, True)
+    assert "takes columns by their place" in mail.evidence[0].why
+    # And back again: another event, of another id.
+    place.contract("crm.people", COLUMNS)
+    place.sql("mail.letters", "select id, 'Dear ' || name as greeting from crm.people")
+    assert built(place, "crm.people")["crm.people"].status == "published"
+    first, second = record(place).events(port="crm.people")
+    assert (first, [change.after for change in second.changes]) == (event, ["id, name, grade, age"])
+    assert first.id != second.id
 
 
 def test_what_no_test_sees_stays_a_warning_of_the_reader_until_it_has_answered(place):
