@@ -226,6 +226,16 @@ class ChangeRecord:
             rows = db.execute(sa.select(_proposals).order_by(_proposals.c.at.desc()))
             return tuple(Proposal(**row._asdict()) for row in rows)
 
+    def taken_back(self) -> frozenset[str]:
+        """Ids of proposals that wait for nobody any more: what was tried of their port afterwards was something else."""
+        found, newer = set(), set()
+        for one in self.proposals():  # newest first
+            tried = self._env.ledger.attempts(outcomes=("published", "unchanged", "held"), table=one.port).get(one.port)
+            if one.port in newer or (tried is not None and tried.run != one.run and tried.at > one.at):
+                found.add(one.id)
+            newer.add(one.port)
+        return frozenset(found)
+
     def answer(self, answer: Answer) -> None:
         """Keep what a reader says; its last word counts."""
         row = {name: getattr(answer, name) for name in ("id", "reader", "answer", "who", "why", "until")}

@@ -1,5 +1,6 @@
 """A change that would hurt a reader is refused before anybody sees it; the reader's own tests are asked first."""
 
+import itertools
 import shutil
 import subprocess
 from dataclasses import replace
@@ -44,13 +45,16 @@ def place(tmp_path):
     return place
 
 
+RUNS = itertools.count()
+
+
 def built(place, *tables):
     """Build tables one after the other, each in a run of its own: what `mesh run` does, without Dagster."""
     outcomes = {}
     env = place.env()
     for name in tables or env.mesh.tables:
         table = env.mesh.tables[name]
-        run = f"{name} {len(env.ledger.attempts())} {env.lake.head()}"
+        run = f"{name} {next(RUNS)}"
         outcomes[name] = build(env, table, make_of(env.mesh, table, {}), run=run, closure=True, retry=True)
     return outcomes
 

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from mesh_assets.changes import record as records
 from mesh_assets.changes.ask import told
+from mesh_assets.changes.pages import listed, shown
 from mesh_assets.changes.record import Answer
 from mesh_assets.cli import app
 from mesh_assets.errors import ConfigError
@@ -75,10 +76,14 @@ def test_what_is_accepted_of_one_change_is_not_of_the_next(place):
     without(place, "name", "grade")
     held = built(place, PEOPLE)[PEOPLE]
     assert held.status == "held"
-    ids = {one.id for one in record(place).proposals()}
-    assert len(ids) == 2
+    book = record(place)
+    rows = listed(place.env(), book)["changes"]
+    assert [(row["state"], row["id"] == first.id) for row in rows] == [("proposed", False), ("taken back", True)]
+    assert [shown(place.env(), book, row["id"])["state"] for row in rows] == ["proposed", "taken back"]
     without(place, "name")  # back to what was accepted
     assert built(place, PEOPLE)[PEOPLE].status == "published"
+    rows = listed(place.env(), record(place))["changes"]
+    assert [(row["state"], row["id"] == first.id) for row in rows] == [("published", True), ("taken back", False)]
 
 
 def test_a_change_that_makes_a_cycle_is_named_and_nothing_hangs(place):
