@@ -187,6 +187,8 @@ def _github(told: dict[str, Any]) -> None:
     for domain, item in told["unread"].items():
         place = f"file={_property(item['path'])},line={item['line']},title={_property(f'{domain} cannot be loaded')}"
         typer.echo(f"::error {place}::{_data(item['problem'])}; {_data(_unread(domain, item))}")
+    for name, why in told["failed"].items():
+        typer.echo(f"::error title={_property(f'{name} itself fails')}::{_data(why)}")
     for reader in told["readers"]:
         if reader["verdict"] == "compatible":
             continue
@@ -206,7 +208,7 @@ def _property(text: str) -> str:
 
 
 def _junit(told: dict[str, Any]) -> None:
-    """One case per reader: a breaking one failed, an unknown one is an error; and one for each that cannot be asked."""
+    """One case per reader: a breaking one failed, an unknown one is an error. And one for each that cannot be asked, or fails itself."""
     readers = [
         *told["readers"],
         *(
@@ -217,8 +219,9 @@ def _junit(told: dict[str, Any]) -> None:
         *(
             _case(reader, domain, "unknown", f"{item['path']}:{item['line']}: {item['problem']}")
             for domain, item in told["unread"].items()
-            for reader in item["read_by"]
+            for reader in item["read_by"] or (domain,)
         ),
+        *(_case(table, table, "breaking", why) for table, why in told["failed"].items()),
     ]
     counts = {word: sum(reader["verdict"] == word for reader in readers) for word in ("breaking", "unknown")}
     typer.echo('<?xml version="1.0" encoding="UTF-8"?>')
@@ -226,7 +229,8 @@ def _junit(told: dict[str, Any]) -> None:
         f'<testsuite name="mesh impact" tests="{len(readers)}" failures="{counts["breaking"]}" errors="{counts["unknown"]}">'
     )
     for reader in readers:
-        name = quoteattr(f"{reader['domain']} reads {reader['port']}")
+        itself = reader["domain"] == reader["port"]
+        name = quoteattr(f"{reader['domain']} itself" if itself else f"{reader['domain']} reads {reader['port']}")
         why = reader.get("why") or "\n".join(
             f"{e['path']}:{e['line']}:{e['column']}: {e['why']}" for e in reader["evidence"]
         )

@@ -503,3 +503,12 @@ def test_a_domain_that_cannot_be_loaded_any_more_is_no_good_news(place, format_)
     assert "stats" in result.stdout
     if format_ == "junit":
         assert 'tests="2" failures="0" errors="2"' in result.stdout
+    for reader in ("mail", "stats"):
+        shutil.rmtree(place.root / "domains" / reader)
+    subprocess.run([*git, "commit", "-qm", "two", "--", "domains/mail", "domains/stats"], check=True)
+    result = CliRunner().invoke(app, words, env={"MESH_HOME": str(place.root / ".mesh")})
+    assert result.exit_code == 1
+    assert "domains/crm/sql/people.sql" in result.stdout  # nobody else reads it: it is told all the same
+    if format_ == "junit":
+        assert 'tests="1" failures="0" errors="1"' in result.stdout
+        assert 'name="crm itself"' in result.stdout

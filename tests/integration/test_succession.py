@@ -183,6 +183,17 @@ def test_rules_and_columns_that_are_gone_are_left_out_and_told(place):
     assert {one.table for one in found.tried if not one.fine} == set()  # no test of the readers sees that it is null
 
 
+def test_what_is_said_of_another_type_of_column_is_left_out_and_told(place):
+    limits = "INTEGER; logicalTypeOptions: {minimum: 0, format: i32}"
+    place.contract("crm.people", COLUMNS | {"order": limits}, quality=RULE)
+    found = serving(place.env(), "crm/people", sunset=SUNSET, retype=["order:DOUBLE"])
+    assert found.plan.notes == ("`format` of `order` is of the type integer: people_v2 is without it",)
+    assert "minimum: 0" in found.plan.files["domains/crm/contracts/people_v2.odcs.yaml"][1]
+    found = serving(place.env(), "crm/people", sunset=SUNSET, retype=["order:VARCHAR"])
+    assert found.plan.notes == ("`minimum`, `format` of `order` are of the type integer: people_v2 is without them",)
+    assert "logicalTypeOptions" not in found.plan.files["domains/crm/contracts/people_v2.odcs.yaml"][1]
+
+
 def test_code_in_python_keeps_its_rows_under_another_name(place):
     found = served(place, "crm/towns", rename=["people=inhabitants"])
     assert found.plan.rows == "crm.towns_rows"
