@@ -138,6 +138,7 @@ def told(
             "    Example: mesh impact --port customers/physicians --drop-column zip"
         )
     env.sync()
+    were: set[str] | None = None
     with ExitStack() as stack:
         if port:
             change = proposals.asked(env.mesh, known_columns(env), port, drop=drop, rename=rename, retype=retype)
@@ -145,6 +146,7 @@ def told(
             before = stack.enter_context(proposals.mesh_at(env.mesh, base or "HEAD"))
             known = known_columns(env, before)
             change = proposals.between(before, env.mesh, known, known.as_built)
+            were = {one.table for one in deprecation.all_deprecated(before)}
         answered = ask(env, change, run=run, made=not port)
     report = to_json(answered.report, base="" if port else base or "HEAD")
     report["renames"] = renames_json(answered.renames, env.mesh)
@@ -152,14 +154,17 @@ def told(
     report |= {"failed": _spelt(answered.failed), "not_run": _spelt(answered.not_run)}
     report["by_hand"] = by_hand_json(answered.by_hand)
     today = datetime.now(UTC).date()
-    ending = [
-        deprecation.deprecated(env.mesh, env.mesh.tables[name]) for name in change.start if name in env.mesh.tables
-    ]
-    report["deprecated"] = [deprecation.to_json(one, today) for one in ending if one]
+    ending = [one for one in deprecation.all_deprecated(env.mesh) if one.table in change.start or _begins(one, were)]
+    report["deprecated"] = [deprecation.to_json(one, today) for one in ending]
     report["removed_ports"] = list(_spelt(change.gone))
     report["removed_ports_read_by"] = {name: list(who) for name, who in _spelt(change.gone).items()}
     report["unread"] = {name: _unread(env.mesh.broken[name][0], who) for name, who in change.unread.items()}
     return answered, report
+
+
+def _begins(ending: deprecation.Deprecated, were: set[str] | None) -> bool:
+    """Whether a port is deprecated only since the git ref; `were` are those that were so then."""
+    return were is not None and ending.table not in were
 
 
 def _unread(problem: Problem, readers: Sequence[str]) -> Json:

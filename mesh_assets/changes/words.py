@@ -97,9 +97,10 @@ def meant(told: Mapping[str, Any], mode: str, verdicts: Collection[str]) -> str:
         verdicts: Of its readers.
     """
     step, kind = f"a {told['semver']} version step", MEANINGS[Kind(told["kind"])]
-    if told["effect"] == "compatible":
-        return f"compatible; {step}"
     backward = kind.backward is Effect.BREAKING
+    if told["effect"] == "compatible":
+        promised_nothing = mode == "none" and backward
+        return f"refused by nobody (`compatibility: none`); {step}" if promised_nothing else f"compatible; {step}"
     if told["semver"] != "major":
         return f"no reader is hurt by it; {step}"
     if "breaking" in verdicts and backward:

@@ -63,7 +63,7 @@ def _text(told: dict[str, Any], answered: "Answered") -> None:
         typer.echo(f"{port}: is there no longer; {hurt}")
     for domain, item in told["unread"].items():
         typer.echo(f"{_unread(domain, item)}\n    {item['path']}:{item['line']}: {item['problem']}")
-    if not told["changes"] and not told["removed_ports"] and not told["unread"]:
+    if not any(told[key] for key in ("changes", "removed_ports", "unread", "deprecated")):
         note(
             "nothing has changed that a reader could see"
             if told["base"]
@@ -83,6 +83,9 @@ def _text(told: dict[str, Any], answered: "Answered") -> None:
     if quiet := [reader for reader in told["readers"] if not reader["hit"] and not reader["tests"]]:
         spelt = ", ".join(f"{reader['domain']} ({reader['known']})" for reader in quiet)
         typer.echo(f"\nNot hit: {spelt}")
+    owners = {change["port"].partition("/")[0] for change in told["changes"]}
+    if own := [table for table in told["order"] if table.partition("/")[0] in owners]:
+        typer.echo(f"\nIn its own domain it hits {', '.join(own)}")
     _next(told, answered)
 
 

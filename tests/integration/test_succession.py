@@ -1,6 +1,7 @@
 """A breaking change is served as the next version beside the old one, until the old one's readers have moved."""
 
 import json
+import subprocess
 import sys
 from datetime import date
 
@@ -340,6 +341,9 @@ def test_a_reader_moves_and_is_no_reader_of_the_old_version_any_more(place):
 
 
 def test_a_deprecated_port_says_so_wherever_it_is_shown(place):
+    git = ["git", "-C", str(place.root), "-c", "user.name=t", "-c", "user.email=t@example.com"]
+    for words in (["init", "-q"], ["add", "domains", "mesh.yaml"], ["commit", "-qm", "one"]):
+        subprocess.run([*git, *words], check=True)
     served(place, rename=["city=town"])
     said = "deprecated, sunset is on 2099-03-31; read crm/people_v2 instead; still read by chart, crm, mail, stats"
     assert f"crm/people is {said}" in " ".join(command(place, "status").stdout.split())
@@ -349,6 +353,10 @@ def test_a_deprecated_port_says_so_wherever_it_is_shown(place):
     assert f"crm/people is {said}" in impact
     beside = "mesh change serve crm/people --retype 'id:DECIMAL(9,0)' --drop-column age --sunset DATE"
     assert beside in " ".join(impact.split())
+    assert f"crm/people is {said}" in command(place, "impact").stdout  # since the last commit; nothing else has changed
+    subprocess.run([*git, "add", "domains"], check=True)
+    subprocess.run([*git, "commit", "-qm", "two"], check=True)
+    assert command(place, "impact").stdout == ""
     checked = command(place, "check", "--json")
     assert checked.exit_code == 0
     assert [problem["code"] for problem in json.loads(checked.stdout)["warnings"]] == ["M418"] * 4
