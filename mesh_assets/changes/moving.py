@@ -98,7 +98,7 @@ def to_json(found: Move, *, written: bool) -> Json:
 
 def _asked(mesh: Mesh, reader: str, name: str) -> tuple[deprecation.Deprecated, Domain]:
     if name not in mesh.tables:
-        raise UsageError(f"there is no port `{spelt(name)}`\n    {nearest(name, mesh.tables)}")
+        raise UsageError(f"there is no port `{spelt(name)}`\n    {nearest(spelt(name), map(spelt, mesh.tables))}")
     ending = deprecation.deprecated(mesh, mesh.tables[name])
     if ending is None or not ending.successor:
         raise UsageError(f"{spelt(name)} has no successor\n    `mesh change serve {spelt(name)} …` makes one.")

@@ -116,6 +116,8 @@ def serve(
     from mesh_assets.changes.serve import serving, to_json, write
 
     day = _day(sunset)
+    if day < datetime.now(UTC).date():
+        raise UsageError(f"{day} is over\n    Write a day that is still to come.")
     env, _ = environment(mesh)
     found = serving(
         env, port, sunset=day, drop=drop_column or (), rename=rename or (), retype=retype or (), successor=as_

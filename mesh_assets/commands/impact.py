@@ -143,11 +143,14 @@ def _next(told: dict[str, Any], answered: "Answered") -> None:
         typer.echo(f"\nA patch for {name}:\n{text}")
     for line in by_hand_lines(told["by_hand"]):
         typer.echo(line)
-    if hurt := [reader.domain for reader in answered.report.readers if reader.verdict == "breaking"]:
+    hurt = [reader.domain for reader in answered.report.readers if reader.verdict == "breaking" and not reader.answer]
+    if hurt:
         typer.echo(
             f"\nTo go on: change {', '.join(dict.fromkeys(hurt))} in the same commit; or {_beside(told)}; or run it: it is held, "
             "and they are asked (`mesh change list`)."
         )
+    elif any(reader.verdict == "breaking" for reader in answered.report.readers):
+        typer.echo("\nThose for whom it breaks have answered: run it, and it is published.")
     if any(reader.verdict == "unknown" for reader in answered.report.readers):
         note("unknown: the readers' own tests can tell: --run")
 

@@ -69,10 +69,18 @@ def test_two_changes_at_once_are_one_proposal_that_names_both_and_their_readers(
 def test_what_is_accepted_of_one_change_is_not_of_the_next(place):
     """The producer goes on changing while its first change waits for an answer."""
     built(place)
+    git = ["git", "-C", str(place.root), "-c", "user.name=t", "-c", "user.email=t@example.com"]
+    for words in (["init", "-q"], ["add", "domains", "mesh.yaml"], ["commit", "-qm", "one"]):
+        subprocess.run([*git, *words], check=True)
     without(place, "name")
     built(place, PEOPLE)
     (first,) = record(place).proposals()
     record(place).answer(Answer(id=first.id, reader="mail", answer="accept", who="x", why="gone"))
+    impact = CliRunner().invoke(
+        app, ["impact", "--mesh", str(place.root)], env={"MESH_HOME": str(place.root / ".mesh")}
+    )
+    assert impact.exit_code == 1
+    assert "Those for whom it breaks have answered: run it, and it is published." in impact.stdout
     without(place, "name", "grade")
     held = built(place, PEOPLE)[PEOPLE]
     assert held.status == "held"

@@ -265,6 +265,14 @@ def test_wrong_words_are_told(place, port, asked, why):
         serving(place.env(), port, sunset=SUNSET, **asked)
 
 
+def test_a_sunset_that_is_over_and_a_port_that_is_not_there_are_told(place):
+    over = command(place, "change", "serve", "crm/people", "--drop-column", "age", "--sunset", "2020-01-31")
+    assert isinstance(over.exception, UsageError)
+    assert "2020-01-31 is over" in str(over.exception)
+    with pytest.raises(UsageError, match="Did you mean `crm/people`"):
+        moving(place.env(), "mail", "crm/peopel")
+
+
 def test_what_a_program_should_not_write_is_left_to_a_person(place):
     place.domain("log", "outputs: [{port: lines}]\ntables: {lines: {load: append}}\n")
     place.sql("log.lines", "select 1 as id")
