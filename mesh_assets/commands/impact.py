@@ -1,7 +1,7 @@
 """`mesh impact`: what a change does to those who read it, before it is made."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 from xml.sax.saxutils import escape, quoteattr
 
@@ -13,6 +13,7 @@ from mesh_assets.numerals import does
 
 if TYPE_CHECKING:
     from mesh_assets.changes.ask import Answered
+    from mesh_assets.changes.judge import Reader
 
 FORMATS = ("text", "json", "github", "junit")
 
@@ -143,15 +144,20 @@ def _next(told: dict[str, Any], answered: "Answered") -> None:
         typer.echo(f"\nA patch for {name}:\n{text}")
     for line in by_hand_lines(told["by_hand"]):
         typer.echo(line)
-    hurt = [reader.domain for reader in answered.report.readers if reader.verdict == "breaking" and not reader.answer]
+    _to_go_on(told, answered.report.readers)
+
+
+def _to_go_on(told: dict[str, Any], readers: "Sequence[Reader]") -> None:
+    """What to do for those whom it breaks, and how to learn more."""
+    hurt = [reader.domain for reader in readers if reader.verdict == "breaking" and not reader.answer]
     if hurt:
         typer.echo(
             f"\nTo go on: change {', '.join(dict.fromkeys(hurt))} in the same commit; or {_beside(told)}; or run it: it is held, "
             "and they are asked (`mesh change list`)."
         )
-    elif any(reader.verdict == "breaking" for reader in answered.report.readers):
+    elif any(reader.verdict == "breaking" for reader in readers):
         typer.echo("\nThose for whom it breaks have answered: run it, and it is published.")
-    if any(reader.verdict == "unknown" for reader in answered.report.readers):
+    if any(reader.verdict == "unknown" for reader in readers):
         note("unknown: the readers' own tests can tell: --run")
 
 
