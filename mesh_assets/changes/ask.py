@@ -13,7 +13,7 @@ from mesh_assets.changes.binding import Bench, DoesNotBind
 from mesh_assets.changes.byhand import Line, by_hand
 from mesh_assets.changes.byhand import to_json as by_hand_json
 from mesh_assets.changes.impact import Moved, assess
-from mesh_assets.changes.judge import Json, Report, cache_of, report, to_json
+from mesh_assets.changes.judge import Json, Report, cache_of, report, to_json, unread_readers
 from mesh_assets.changes.known import known_columns
 from mesh_assets.changes.likeness import by_rows
 from mesh_assets.changes.lineage import Over
@@ -103,7 +103,10 @@ def ask(
         answers |= {
             who: one for who, one in record.answers(event_id(port, moved.old, moved.new)).items() if one.holds(today)
         }
-    found = report(env.mesh, proposed.columns, proposed.start, runs=runs, answers=answers, verdicts=verdicts)
+    unread = unread_readers(env)
+    found = report(
+        env.mesh, proposed.columns, proposed.start, runs=runs, answers=answers, verdicts=verdicts, unread=unread
+    )
     offered = _patches(env, proposed, [each.table for each in verdicts if each.hit])
     return Answered(
         report=found,

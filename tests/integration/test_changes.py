@@ -48,10 +48,10 @@ def place(tmp_path):
 RUNS = itertools.count()
 
 
-def built(place, *tables):
+def built(place, *tables, tolerant=False):
     """Build tables one after the other, each in a run of its own: what `mesh run` does, without Dagster."""
     outcomes = {}
-    env = place.env()
+    env = place.env(tolerant=tolerant)
     for name in tables or env.mesh.tables:
         table = env.mesh.tables[name]
         run = f"{name} {next(RUNS)}"
@@ -59,8 +59,8 @@ def built(place, *tables):
     return outcomes
 
 
-def record(place):
-    env = place.env()
+def record(place, *, tolerant=False):
+    env = place.env(tolerant=tolerant)
     env.sync()
     found = ChangeRecord(env)
     found.sync()

@@ -37,6 +37,35 @@ def test_a_reader_whose_sql_cannot_be_followed_is_unknown_and_never_compatible(p
     assert built(place, PEOPLE)[PEOPLE].status == "published"  # its own tests have said that they pass
 
 
+def test_a_reader_that_cannot_be_loaded_is_unknown_and_never_compatible(place):
+    """Nobody knows what it reads of the port: it is asked, as any other, and what breaks no old code needs no answer."""
+    built(place)
+    place.sql("mail.letters", "select 5! as id, name as greeting from crm.people")  # DuckDB can, sqlglot cannot
+    rows = lambda **question: {
+        one.domain: (str(one.verdict), one.hit, [found.why for found in one.evidence])
+        for one in told(place.env(tolerant=True), port=PEOPLE, **question)[0].report.readers
+    }
+    why = "its files cannot be read, so nobody can tell: this SQL cannot be read near `!`"
+    assert rows(drop=["age"])["mail"] == ("unknown", True, [why])
+    assert rows(retype=["age:BIGINT"])["mail"] == ("compatible", False, [])
+    path = place.root / "domains/mail/domain.yaml"
+    readable = path.read_text()
+    path.write_text("domain: [")  # then its last versions say what it reads
+    assert rows(drop=["age"])["mail"][0] == "unknown"
+    path.write_text(readable)
+    without(place, "age")
+    held = built(place, PEOPLE, tolerant=True)[PEOPLE]
+    assert held.status == "held"
+    assert f"it would break mail (perhaps) at domains/mail/sql/letters.sql:1: {why}" in held.message
+    result = CliRunner().invoke(
+        app,
+        ["change", "accept", record(place, tolerant=True).proposals()[0].id, "--as", "mail", "--mesh", str(place.root)],
+        env={"MESH_HOME": str(place.root / ".mesh")},
+    )
+    assert result.exit_code == 0
+    assert built(place, PEOPLE, tolerant=True)[PEOPLE].status == "published"
+
+
 @pytest.mark.long
 def test_a_reader_that_was_deleted_stops_nobody(place):
     built(place)
