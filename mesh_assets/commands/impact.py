@@ -157,7 +157,7 @@ def _to_go_on(told: dict[str, Any], readers: "Sequence[Reader]") -> None:
         )
     elif any(reader.verdict == "breaking" for reader in readers):
         typer.echo("\nThose for whom it breaks have answered: run it, and it is published.")
-    if any(reader.verdict == "unknown" for reader in readers):
+    if any(reader.verdict == "unknown" and reader.tables and not reader.tests for reader in readers):
         note("unknown: the readers' own tests can tell: --run")
 
 

@@ -57,10 +57,14 @@ def test_a_reader_that_cannot_be_loaded_is_unknown_and_never_compatible(place):
     held = built(place, PEOPLE, tolerant=True)[PEOPLE]
     assert held.status == "held"
     assert f"it would break mail (perhaps) at domains/mail/sql/letters.sql:1: {why}" in held.message
+    home = {"MESH_HOME": str(place.root / ".mesh")}
+    asked = ["impact", "--port", PEOPLE, "--drop-column", "grade", "--mesh", str(place.root)]
+    result = CliRunner().invoke(app, asked, env=home)
+    assert (result.exit_code, "--run" in result.output) == (1, False)  # its tests cannot be run either
     result = CliRunner().invoke(
         app,
         ["change", "accept", record(place, tolerant=True).proposals()[0].id, "--as", "mail", "--mesh", str(place.root)],
-        env={"MESH_HOME": str(place.root / ".mesh")},
+        env=home,
     )
     assert result.exit_code == 0
     assert built(place, PEOPLE, tolerant=True)[PEOPLE].status == "published"
