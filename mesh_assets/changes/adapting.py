@@ -21,6 +21,7 @@ from mesh_assets.changes.shim import ALIAS, adapted, gives, quoted
 from mesh_assets.changes.succession import word
 from mesh_assets.changes.texts import Text, text_of
 from mesh_assets.domain import Domain, Mesh, Table, Toolchain
+from mesh_assets.errors import ConfigError
 from mesh_assets.reading.source import read_text
 
 
@@ -61,12 +62,10 @@ class Readers:
             mine = [one for one in wanted if one.port in table.inputs]
             if not mine or not self._only_renamed(table, mine):
                 continue
-            files = self.files(table, mine)
-            if files and table.domain not in asked:  # once for all of its tables
+            files = self._offered(table, mine, contracts_too=table.domain not in asked)  # once for all of its tables
+            if files:
                 asked.add(table.domain)
-                for one in mine:
-                    files |= contracts(self.mesh, self.mesh.domains[table.domain], one)
-            diffs = [diff(path, *texts) for path, texts in sorted((files or {}).items()) if texts[0] != texts[1]]
+            diffs = [diff(path, *texts) for path, texts in sorted(files.items()) if texts[0] != texts[1]]
             if diffs:
                 told[name] = "".join(diffs)
         return told
@@ -88,6 +87,18 @@ class Readers:
             case Toolchain.DBT:
                 return self._dbt(table, wanted)
         return None
+
+    def _offered(self, table: Table, wanted: Sequence[Reading], *, contracts_too: bool) -> dict[str, tuple[str, str]]:
+        """What can be offered; nothing where a file is none that can be written again, such as YAML with a key that is there twice."""
+        from ruamel.yaml.error import YAMLError
+
+        try:
+            files = self.files(table, wanted) or {}
+            for one in wanted if files and contracts_too else ():
+                files |= contracts(self.mesh, self.mesh.domains[table.domain], one)
+        except (ConfigError, OSError, YAMLError):
+            return {}
+        return files
 
     def _names(self, port: str) -> dict[str, str]:
         return {one.column: one.after for one in self.found[port].changes if one.kind is Kind.COLUMN_RENAMED}

@@ -124,6 +124,13 @@ def test_there_is_no_patch_where_a_column_is_gone_that_is_read_as_well(place):
     assert set(offered(place, rename=["age=years"], drop=["town"])) == {"crew.members"}
 
 
+def test_there_is_no_patch_of_a_file_that_cannot_be_written_again(place):
+    """It is read all the same: what is offered must not stop what is asked."""
+    twice = "version: 2\nmodels: [{name: members, columns: [], columns: []}]\n"
+    place.write("dbt_projects/crew/models/twice.yml", twice)
+    assert set(offered(place, rename=RENAME)) == {"post.copies", "post.letters", "desk.notes"}
+
+
 def test_a_reader_that_has_followed_in_the_same_change_is_not_hit(place):
     git = ["git", "-C", str(place.root), "-c", "user.name=t", "-c", "user.email=t@example.com"]
     for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
