@@ -10,7 +10,7 @@ import io
 import os
 import re
 import tempfile
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -350,6 +350,36 @@ def dumped(yaml: Any, tree: Any) -> str:  # noqa: ANN401 - ruamel's
     stream = io.StringIO()
     yaml.dump(tree, stream)
     return stream.getvalue()
+
+
+def with_values(text: str, change: Callable[[Any], Iterable[tuple[Any, str, str]]]) -> str:
+    """A document with other values; everything else keeps its owner's spelling.
+
+    Args:
+        change: From the document to mappings in it, a key of each, and the text that it is to have.
+    """
+    yaml = editor(text)
+    tree = yaml.load(text)
+    lines, edits = text.splitlines(keepends=True), list(change(tree))
+    places = [(*owner.lc.value(key), str(owner[key]), new) for owner, key, new in edits]
+    for line, column, old, new in sorted(places, reverse=True):
+        found = re.compile(rf"(['\"]?){re.escape(old)}\1(?=[\s,}}\]]|$)").match(lines[line], column)
+        if found is not None:
+            lines[line] = f"{lines[line][:column]}{found[1]}{new}{found[1]}{lines[line][found.end() :]}"
+    for owner, key, new in edits:
+        owner[key] = new
+    made = "".join(lines)
+    # What is spelt by an escape or an anchor, or needs quotes now, is written anew with the whole document.
+    return made if _means(made) == tree else dumped(yaml, tree)
+
+
+def _means(text: str) -> Any:  # noqa: ANN401 - ruamel's
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return editor(text).load(text)
+    except YAMLError:
+        return None
 
 
 def _put(owner: Any, rule: Any) -> None:  # noqa: ANN401 - ruamel's

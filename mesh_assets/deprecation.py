@@ -4,7 +4,7 @@ The words are the field's: *deprecated* (RFC 9745) is what nobody should begin t
 which it is promised to be there, its *successor* (RFC 5829: `successor-version`) what to read instead.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -70,6 +70,24 @@ def succeeds(mesh: Mesh, table: Table) -> str:
         return ""
     ports = mesh.domains[table.domain].outputs
     return next((f"{table.domain}.{port.table}" for port in ports if port.successor == table.short), "")
+
+
+def successors(mesh: Mesh) -> dict[str, str]:
+    """What to read instead of each port that has a successor, the last of them where that has one, too: as `domain.table`."""
+    found = {
+        name: f"{table.domain}.{table.port.successor}"
+        for name, table in mesh.tables.items()
+        if table.port is not None and table.port.successor
+    }
+    return {name: _last(name, found) for name in found}
+
+
+def _last(name: str, successors: Mapping[str, str]) -> str:
+    for _ in successors:  # not for ever: what they say may be a circle
+        if name not in successors:
+            break
+        name = successors[name]
+    return name
 
 
 def warnings(mesh: Mesh, today: date, base: Mesh | None = None) -> tuple[Problem, ...]:

@@ -73,15 +73,22 @@ class TestsFailed(MeshError):  # noqa: N818 - an outcome
     exit_code = 1
 
 
+LISTED = 40
+"""Names that one sentence lists."""
+
+
 def nearest(word: str, known: Iterable[str], *, otherwise: str = "") -> str:
     """`Did you mean …?` with the nearest known name; else `otherwise`, else the list of the known names."""
     names = sorted(set(known))
+    more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
     if close := difflib.get_close_matches(word, names, n=1, cutoff=0.6):
         return f"Did you mean `{close[0]}`?"
     if otherwise:
         return otherwise
     return (
-        f"Known here: {', '.join(f'`{name}`' for name in names)}." if names else "Nothing of that kind is known here."
+        f"Known here: {', '.join(f'`{name}`' for name in names[:LISTED])}{more}."
+        if names
+        else "Nothing of that kind is known here."
     )
 
 

@@ -1,5 +1,6 @@
 """Tables in Python: the decorators of a domain's `assets.py`, and the frames that go in and out."""
 
+import functools
 import inspect
 import mimetypes
 from collections.abc import Callable, Mapping, Sequence
@@ -76,6 +77,50 @@ def artifact(
 def tables_of(module: ModuleType) -> tuple[PythonTable, ...]:
     """The tables that a domain's module declares, in the order of the file."""
     return tuple(item for item in vars(module).values() if isinstance(item, PythonTable))
+
+
+def function_of(module: ModuleType, name: str, inputs: Sequence[str]) -> PythonTable | None:
+    """The function that builds a table, to be called outside of Dagster; None where only a run can call it.
+
+    That of our own decorators, or a plain `@dg.asset`: one that is given its inputs by their names and nothing else (no context, no
+    resource, no configuration) and returns a frame.
+
+    Args:
+        name: The table's short name.
+        inputs: What it reads, as `domain.table`.
+    """
+    ours = next((item for item in tables_of(module) if item.name == name), None)
+    return ours or next(filter(None, (_plain(item, name, inputs) for item in vars(module).values())), None)
+
+
+def _plain(item: object, name: str, inputs: Sequence[str]) -> PythonTable | None:
+    # Told by its class: this module knows no Dagster.
+    if type(item).__name__ != "AssetsDefinition" or [key.path[-1] for key in getattr(item, "keys", ())] != [name]:
+        return None
+    function = getattr(getattr(getattr(item, "node_def", None), "compute_fn", None), "decorated_fn", None)
+    if (
+        not inspect.isfunction(function)
+        or inspect.isgeneratorfunction(function)
+        or inspect.iscoroutinefunction(function)
+    ):
+        return None
+    parameters = inspect.signature(function).parameters
+    if sorted(one.rpartition(".")[2] for one in inputs) != sorted(parameters):
+        return None
+
+    @functools.wraps(function)
+    def called(**frames: object) -> object:
+        given = {one: _as_dagster_gives(frame, parameters[one].annotation) for one, frame in frames.items()}
+        result = function(**given)
+        return getattr(result, "value", result) if type(result).__name__ == "Output" else result
+
+    return PythonTable(called, tuple(inputs), name)
+
+
+def _as_dagster_gives(frame: object, annotation: object) -> object:
+    """The IO manager gives no relations: a connection ends with the step that reads."""
+    kind = type(frame).__module__.partition(".")[0]
+    return detached(cast("duckdb.DuckDBPyRelation", frame), annotation) if kind in ("duckdb", "_duckdb") else frame
 
 
 def call(item: PythonTable, con: "duckdb.DuckDBPyConnection", domain: str) -> str:

@@ -83,13 +83,13 @@ class Place:
             lines += ["    quality:", textwrap.indent(textwrap.dedent(quality).strip(), "      ")]
         self.write(f"domains/{domain}/contracts/{name or short}.odcs.yaml", "\n".join(lines) + "\n")
 
-    def env(self) -> Environment:
+    def env(self, *, tolerant: bool = False) -> Environment:
         """The environment, read anew from the files."""
-        return Environment.open(read_mesh(self.root), self.settings)
+        return Environment.open(read_mesh(self.root, tolerant=tolerant), self.settings)
 
     def run(self, *names: str, downstream: bool = False, force: bool = False) -> dict:
         """`mesh run --json`."""
-        env = Environment.open(read_mesh(self.root, tolerant=True), self.settings)
+        env = self.env(tolerant=True)
         return run_mesh(env, names, downstream=downstream, force=force, settings=self.settings, progress=Quiet())
 
     def statuses(self, *names: str, **options: bool) -> dict[str, str]:

@@ -32,8 +32,9 @@ def answer(
     Raises:
         UsageError: There is no such domain, it is not asked, or the words of a waiver are missing.
     """
-    if reader not in env.mesh.domains:
-        raise UsageError(f"there is no domain `{reader}`\n    {nearest(reader, env.mesh.domains)}")
+    known = {*env.mesh.domains, *env.mesh.broken}
+    if reader not in known:
+        raise UsageError(f"there is no domain `{reader}`\n    {nearest(reader, known)}")
     proposal = next((one for one in record.proposals() if one.id == id_), None)
     port = proposal.port if proposal else next((one.port for one in record.events() if one.id == id_), "")
     told = list(proposal.report["readers"]) if proposal else []

@@ -12,6 +12,7 @@ from mesh_assets.changes.lineage import Over
 from mesh_assets.changes.model import Change
 from mesh_assets.changes.record import Answer, ChangeRecord, Event
 from mesh_assets.changes.words import said
+from mesh_assets.deprecation import successors
 from mesh_assets.domain import Table
 from mesh_assets.environment import Environment
 
@@ -77,10 +78,10 @@ def _judged(
     today: date,
 ) -> Compatible:
     last = events[-1]
-    old, new = record.shape(port, events[0].old), record.shape(port, last.new)
+    old, new = record.before_and_after(events[0], last)
     if old is None or new is None:
         return Compatible(reader=reader, port=port, fine=True, why="it has not changed", version=last.version)
-    found = moved(port, old, new)
+    found = moved(port, old, new, successors(env.mesh))
     # The reader's own tables alone: what others make of the change is theirs to say.
     own = {name: table for name, table in env.mesh.tables.items() if table.domain == reader or name == port}
     mesh = replace(env.mesh, tables=own)

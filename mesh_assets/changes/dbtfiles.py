@@ -1,7 +1,7 @@
 """The files of a dbt project that change when a port of it gets a next version, or when it reads another one: texts to texts."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from mesh_assets.errors import ConfigError
 from mesh_assets.reading.dbtread import read_models
 from mesh_assets.reading.source import read_text
 
+_PLAIN_JINJA = re.compile(r"\{\{-?\s*(?:source|ref|config)\s*\([^(){}]*\)\s*-?\}\}")
 CONFIG = "{{ config(materialized='table') }}\n"
 
 
@@ -49,7 +50,12 @@ def by_hand(mesh: Mesh, table: Table, new: str) -> str:
 
 
 def reading(
-    folder: Path, root: Path, port: str, successor: str, named: str, renamed: Mapping[str, str]
+    folder: Path,
+    root: Path,
+    port: str,
+    successor: str,
+    kept: Callable[[Mapping[str, str]], str],
+    renamed: Mapping[str, str],
 ) -> dict[str, tuple[str, str]]:
     """The files of a project as they read the successor of a port, by path in the mesh: before and after.
 
@@ -58,7 +64,7 @@ def reading(
         root: Of the mesh.
         port: `domain.table`, as the project reads it now.
         successor: What it is to read.
-        named: SQL in place of the port where columns are to keep their names, with `{}` for the successor; empty: itself.
+        kept: SQL in place of the port where these columns are to keep their names, with `{}` for the successor; empty: itself.
         renamed: The successor's names of columns.
     """
     domain, _, short = port.partition(".")
@@ -69,11 +75,21 @@ def reading(
         shown = path.relative_to(root).as_posix()
         text = read_text(path, shown)
         if call.search(text):
-            files[shown] = (text, _sql(text, domain, short, call, new, named))
+            used = dict(renamed) if path.is_relative_to(folder / "macros") else _used(text, renamed)
+            files[shown] = (text, _sql(text, domain, short, call, new, kept(used)))
     for path, text, tree in _yamls(folder):
         if _sources(tree, domain, short, new) | _tests(tree, call, new, renamed):
             files[path.relative_to(root).as_posix()] = (text, dumped(editor(text), tree))
     return files
+
+
+def _used(text: str, renamed: Mapping[str, str]) -> dict[str, str]:
+    """Of these columns, those that a model may take: all where it takes a `*`, or has Jinja that could write one; else those it writes."""
+    plain = _PLAIN_JINJA.sub("", text)
+    if re.search(r"\*|\{[{%]", plain):
+        return dict(renamed)
+    words = {word.lower() for word in re.findall(r"\w+", plain)}
+    return {name: new for name, new in renamed.items() if not set(re.findall(r"\w+", name.lower())) - words}
 
 
 def _sql(text: str, domain: str, short: str, call: re.Pattern[str], new: str, named: str) -> str:

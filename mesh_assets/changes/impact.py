@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 
 from mesh_assets.changes import model
 from mesh_assets.changes.binding import Bench, DoesNotBind, Found, staged
@@ -117,9 +118,9 @@ class _Finding:
     silent: bool = False
 
 
-def moved(port: str, old: Shape, new: Shape) -> Moved:
-    """The changes between two shapes of a port."""
-    return Moved(old=old, new=new, changes=model.changes(port, old, new))
+def moved(port: str, old: Shape, new: Shape, successors: Mapping[str, str] = MappingProxyType({})) -> Moved:
+    """The changes between two shapes of a port; `successors` as in `model.changes`."""
+    return Moved(old=old, new=new, changes=model.changes(port, old, new, successors))
 
 
 def assess(
@@ -161,10 +162,13 @@ class _Assessment:
     bench: Bench
     now: Over = field(init=False)
     adapted: frozenset[str] = frozenset()
+    written: set[str] = field(default_factory=set)
+    """Tables whose code is that for the columns as they are now."""
 
     def run(self) -> Iterator[TableVerdict]:
         self.now = Over({name: found.columns for name, found in self.state.items()}, self.columns)
-        self.adapted = frozenset(self.state)  # readers whose own files have changed with it
+        self.adapted = frozenset(self.state)  # readers whose own shape has changed with it
+        self.written = set(self.adapted)
         for name, table in self.mesh.tables.items():
             ports = tuple(one for one in table.inputs if one in self.state and self.state[one].changes)
             if ports:
@@ -178,9 +182,12 @@ class _Assessment:
                 yield found
 
     def _table(self, table: Table, ports: tuple[str, ...]) -> TableVerdict:
-        read = lineage(self.mesh, table, self.now if table.name in self.adapted else self.columns, self.cache)
         text = text_of(self.mesh, table)
-        if text is not None and table.name not in self.adapted and self._cannot_notice(text, ports, read):
+        read = lineage(self.mesh, table, self.now if table.name in self.written else self.columns, self.cache)
+        if text is not None and self._is_written_for_it(table, text, read):
+            self.written.add(table.name)
+            read = lineage(self.mesh, table, self.now, self.cache)
+        if text is not None and table.name not in self.written and self._cannot_notice(text, ports, read):
             bound, failed = None, None
         else:
             bound, failed = self._bind(table, text)
@@ -188,7 +195,7 @@ class _Assessment:
         findings = [found for port, change in changes for found in self._change(table, port, change, read, failed)]
         if failed is not None and not any(found.verdict is Verdict.BREAKING for found in findings):
             findings.append(self._unbound(text, failed, changes[0][1]))
-        if failed is None and bound is not None and table.name not in self.adapted:
+        if failed is None and bound is not None and table.name not in self.written:
             findings += self._outputs(table, bound, changes[0][1], read)
             findings += self._captured(table, text, ports, read)
         verdict = worst(found.verdict for found in findings)
@@ -206,6 +213,31 @@ class _Assessment:
             silent=any(found.silent for found in findings),
             moved=after,
         )
+
+    def _is_written_for_it(self, table: Table, text: Text, read: Lineage) -> bool:
+        """Whether its SQL stands on the new columns, and not on the old ones, or names what is new in them: it has followed already."""
+        if table.name in self.written or all(use.known is not Known.ASSUMED for use in read.uses.values()):
+            return False
+        if any(name not in self.now for name in table.inputs) or not self._binds(table, text, self.now):
+            return False
+        if not self._binds(table, text, self.columns):
+            return True
+        # DuckDB lets `* rename (a as b)` pass where there is no `a`: such SQL stands on both.
+        return any(
+            name in use.columns
+            and name not in use.starred
+            and name not in {old.lower() for old, _ in self.columns[port]}
+            for port, use in lineage(self.mesh, table, self.now, self.cache).uses.items()
+            if use.known is Known.PROVEN and port in self.columns
+            for name in (column.lower() for column, _ in self.now[port])
+        )
+
+    def _binds(self, table: Table, text: Text, columns: Columns) -> bool:
+        try:
+            self.bench.bind(text, table, columns)
+        except DoesNotBind:
+            return False
+        return True
 
     def _cannot_notice(self, text: Text, ports: Sequence[str], read: Lineage) -> bool:
         """Whether its SQL surely gives the same columns as before: it need not be bound, which is most of the time."""
@@ -231,7 +263,7 @@ class _Assessment:
         try:
             return self.bench.bind(text, table, self.now), None
         except DoesNotBind as error:
-            if table.name in self.adapted:
+            if table.name in self.written:
                 return None, error
             try:
                 self.bench.bind(text, table, self.columns)

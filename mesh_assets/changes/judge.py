@@ -1,24 +1,28 @@
 """Changes to one report: who is hit, how sure that is, what the version needs, and whether it may be published."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from mesh_assets.changes import model
+from mesh_assets.changes.adapting import Readers
 from mesh_assets.changes.byhand import by_hand
 from mesh_assets.changes.byhand import to_json as by_hand_json
 from mesh_assets.changes.impact import Evidence, Moved, TableVerdict, Verdict, assess, weakest, worst
 from mesh_assets.changes.known import known_columns
 from mesh_assets.changes.likeness import by_rows
-from mesh_assets.changes.lineage import Columns, Known
+from mesh_assets.changes.lineage import Columns, Known, Over
 from mesh_assets.changes.model import MEANINGS, Change, Effect, Step
 from mesh_assets.changes.record import Answer, ChangeRecord
 from mesh_assets.changes.rehearse import Rehearsed, rehearse
 from mesh_assets.changes.renames import possible
 from mesh_assets.changes.renames import to_json as renames_json
 from mesh_assets.changes.shape import Shape, shape_of
+from mesh_assets.deprecation import successors
 from mesh_assets.domain import Mesh, Table
 from mesh_assets.environment import Environment
 
@@ -101,6 +105,7 @@ def report(
     runs: Mapping[str, Rehearsed] | None = None,
     answers: Mapping[str, Answer] | None = None,
     verdicts: Sequence[TableVerdict] | None = None,
+    unread: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Report:
     """The report on changed tables.
 
@@ -112,10 +117,14 @@ def report(
         runs: What readers' tests have said on candidates, by table.
         answers: What readers have said, and still holds, by domain.
         verdicts: Where `assess` was asked already.
+        unread: Domains that cannot be loaded, with the ports that they read: what it means for them is not known.
     """
     found = verdicts if verdicts is not None else assess(mesh, columns, start, cache=cache)
     answered = [_answered(each, (runs or {}).get(each.table)) for each in found]
-    readers = tuple(_readers(answered, runs or {}, answers or {}, frozenset(start)))
+    readers = (
+        *_readers(answered, runs or {}, answers or {}, frozenset(start)),
+        *_unread(mesh, start, unread, answers or {}),
+    )
     modes = {port: _mode(mesh, port) for port in start}
     return Report(
         changes=tuple(change for moved in start.values() for change in moved.changes),
@@ -125,6 +134,41 @@ def report(
         needed={port: needed(moved.changes, modes[port], readers) for port, moved in start.items()},
         declared={port: model.declared(moved.old.version, moved.new.version) for port, moved in start.items()},
     )
+
+
+def unread_readers(env: Environment) -> dict[str, tuple[str, ...]]:
+    """Domains that cannot be loaded, each with the ports that it reads: as its domain.yaml says, else as its last versions have done."""
+    drafts = {draft.name: draft for draft in env.mesh.drafts if draft.name in env.mesh.broken}
+    found = {}
+    for name in env.mesh.broken:
+        if name in drafts and drafts[name].readable:
+            found[name] = tuple(one.table for one in drafts[name].domain.inputs)
+        else:
+            versions = [one for table, one in env.ledger.versions().items() if table.startswith(f"{name}.")]
+            read = {port for one in versions for port in one.record.get("inputs") or ()}
+            found[name] = tuple(sorted(port for port in read if not port.startswith(f"{name}.")))
+    return found
+
+
+def _unread(
+    mesh: Mesh, start: Mapping[str, Moved], unread: Mapping[str, Sequence[str]], answers: Mapping[str, Answer]
+) -> Iterator[Reader]:
+    """A row for each domain that cannot be loaded and reads what has changed: never compatible, where old code may break."""
+    for domain, ports in unread.items():
+        for port in (port for port in ports if port in start):
+            hit = any(MEANINGS[change.kind].backward is Effect.BREAKING for change in start[port].changes)
+            where = mesh.broken[domain][0].where
+            why = f"its files cannot be read, so nobody can tell: {mesh.broken[domain][0].what}"
+            yield Reader(
+                domain=domain,
+                port=port,
+                tables=(),
+                verdict=Verdict.UNKNOWN if hit else Verdict.COMPATIBLE,
+                known=Known.ASSUMED,
+                hit=hit,
+                evidence=(Evidence(where.path, where.line, where.column, why),) if hit else (),
+                answer=answers.get(domain),
+            )
 
 
 def needed(changes: Iterable[Change], mode: str, readers: Iterable[Reader]) -> Step:
@@ -345,7 +389,7 @@ def at_publishing(
             continue
         seen = new if known else shape_of(replace(table, contract=None), columns)
         served = record.served(name, new.version.partition(".")[0]) if known else ()
-        changes = model.against(name, [*served, old], seen, table.port.compatibility)
+        changes = model.against(name, [*served, old], seen, table.port.compatibility, successors(env.mesh))
         if changes:
             start[name] = Moved(old=old, new=seen, changes=changes)
     if start:
@@ -378,14 +422,21 @@ def _refusals(
         runs = with_runs(env, env.mesh, verdicts, relations) if to_run(verdicts) else {}
         id_ = model.event_id(port, moved.old, moved.new)
         answers = {who: one for who, one in record.answers(id_).items() if one.holds(today)}
-        found = report(env.mesh, columns, alone, runs=runs, answers=answers, verdicts=verdicts)
+        found = report(
+            env.mesh, columns, alone, runs=runs, answers=answers, verdicts=verdicts, unread=unread_readers(env)
+        )
         if why := refusal(port, found, id_):
             table = env.mesh.tables[port]
             renames = by_rows(env, port, (moved.old, moved.new), relations[port]) if possible(moved.changes) else ()
-            offered = "".join(f"\n    {one.asks} {one.why}. {one.mend(table)}" for one in renames)
-            refused[port] = why + offered
-            lines = by_hand_json(by_hand(env.mesh, alone, verdicts, ()))
-            told = {"renames": renames_json(renames, env.mesh), "by_hand": lines}
+            refused[port] = why + "".join(f"\n    {one.asks} {one.why}. {one.mend(table)}" for one in renames)
+            now = Over({port: moved.columns}, columns)
+            with closing(Readers(mesh=env.mesh, columns=columns, now=now, found=alone, cache=cache_of(env))) as readers:
+                offered = readers.patches(each.table for each in verdicts if each.hit)
+            told = {
+                "renames": renames_json(renames, env.mesh),
+                "patches": {name.replace(".", "/", 1): text for name, text in offered.items()},
+                "by_hand": by_hand_json(by_hand(env.mesh, alone, verdicts, offered)),
+            }
             record.propose(id_, port, run, to_json(found) | told)
     return refused
 

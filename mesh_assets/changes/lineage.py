@@ -10,7 +10,6 @@ import logging
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
@@ -32,7 +31,7 @@ with warnings.catch_warnings():  # see reading/sqlread.py
 
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
-VERSION = 4
+VERSION = 5
 """Of what is kept on disk: a newer resolver begins anew."""
 Columns = Mapping[str, tuple[tuple[str, str], ...]]
 """(name, type) of every column, by `domain.table`."""
@@ -537,11 +536,13 @@ def _named(table: exp.Table, alias: exp.TableAlias, columns: Sequence[str]) -> e
 
 
 def _left_out(select: exp.Select) -> Iterator[exp.Column]:
-    """Columns that `* exclude (…)` names, with the table that stands before the `*`: DuckDB wants them to be there."""
+    """Columns that `* exclude (…)` and `* rename (…)` name, with the table that stands before the `*`: they should be there."""
     for item in select.expressions:
         star = item.this if isinstance(item, exp.Column) else item
         if isinstance(star, exp.Star):
-            for name in star.args.get("except_") or star.args.get("except") or ():
+            names = [*(star.args.get("except_") or star.args.get("except") or ())]
+            names += [one.this for one in star.args.get("rename") or ()]
+            for name in names:
                 yield exp.Column(this=name.this if isinstance(name, exp.Column) else name, table=item.args.get("table"))
 
 
@@ -568,8 +569,10 @@ class _Resolver:
             for column in scope.columns:
                 self._column(scope, column)
             for column in scope.expression.meta.get(LEFT_OUT, ()):
-                for name in [column.table] if column.table else list(scope.sources):
-                    self._named(scope, name, column)
+                names = [column.table] if column.table else list(scope.sources)
+                found = [self._named(scope, name, column) for name in names]
+                if not any(found):
+                    raise Unresolved(f"`{column.name}` of a `*` is not there")
         self._outputs(self.scopes[-1])
         return self.query
 
@@ -588,11 +591,15 @@ class _Resolver:
         for source in self._sources(scope, column):
             self.query.explicit.setdefault(source, spot)
 
-    def _named(self, scope: Scope, name: str, column: exp.Column) -> None:
-        """Take a column that is left out of a `*` for written, where that source has it."""
-        with suppress(Unresolved):
-            for source in self._of(scope.sources.get(name), column.name):
-                self.query.explicit.setdefault(source, self._spot(column))
+    def _named(self, scope: Scope, name: str, column: exp.Column) -> bool:
+        """Take a column that is left out of a `*` for written, where that source has it; whether it has."""
+        try:
+            found = self._of(scope.sources.get(name), column.name)
+        except Unresolved:
+            return False
+        for source in found:
+            self.query.explicit.setdefault(source, self._spot(column))
+        return True
 
     @staticmethod
     def _is_starred(scope: Scope, column: exp.Column) -> bool:

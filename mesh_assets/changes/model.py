@@ -7,13 +7,15 @@ Forward: rows written under the old shape, read by SQL that is right under the n
 import hashlib
 import json
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
+from types import MappingProxyType
 
 from mesh_assets.changes.formats import includes
 from mesh_assets.changes.shape import Bound, ColumnShape, Rule, Shape
 from mesh_assets.changes.widths import Width, width
+from mesh_assets.contract import Kind as Asks
 
 
 class Kind(StrEnum):
@@ -270,25 +272,32 @@ def effect(kind: Kind, mode: str) -> Effect:
     return Effect.BREAKING if Effect.BREAKING in found else Effect.COMPATIBLE
 
 
-def changes(port: str, old: Shape, new: Shape) -> tuple[Change, ...]:
+def changes(
+    port: str, old: Shape, new: Shape, successors: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Change, ...]:
     """What has changed between two shapes of a port: columns in the order of the old shape, then the table.
 
     A renamed, split or merged column is one only where the new contract says so (`cameFrom`); else it is one column removed
     and another added.
+
+    Args:
+        successors: What to read instead of a deprecated port: a rule that refers to the one refers to the other as well.
     """
     found = list(_columns(port, old, new))
     moved = {name.lower() for change in found for name in change.columns if change.kind in _REPLACED}
     gone = {name.lower() for change in found for name in change.columns if change.kind is Kind.COLUMN_REMOVED} | moved
-    found += _table(port, old, new, frozenset(gone))
+    found += _table(port, _followed(old, successors), _followed(new, successors), frozenset(gone))
     return tuple(dict.fromkeys(found))
 
 
-def against(port: str, served: Iterable[Shape], new: Shape, mode: str) -> tuple[Change, ...]:
+def against(
+    port: str, served: Iterable[Shape], new: Shape, mode: str, successors: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Change, ...]:
     """The changes that a mode asks about: against the last of the served shapes (oldest first), or against all of them."""
     shapes = list(served)
     if not mode.endswith("_transitive"):
         shapes = shapes[-1:]
-    return tuple(dict.fromkeys(change for old in reversed(shapes) for change in changes(port, old, new)))
+    return tuple(dict.fromkeys(change for old in reversed(shapes) for change in changes(port, old, new, successors)))
 
 
 def needed(found: Iterable[Change], mode: str) -> Step:
@@ -487,6 +496,20 @@ def _table(port: str, old: Shape, new: Shape, gone: frozenset[str]) -> Iterator[
         yield change(Kind.SERVICE_LEVEL_CHANGED, "; ".join(old.service_levels), "; ".join(new.service_levels))
     if old.description != new.description or old.warnings != new.warnings:
         yield change(Kind.DESCRIBED, old.description, new.description)
+
+
+def _followed(shape: Shape, successors: Mapping[str, str]) -> Shape:
+    """A shape whose rules refer to what is to be read now."""
+    if not successors:
+        return shape
+    rules, warnings = (tuple(_last(rule, successors) for rule in some) for some in (shape.rules, shape.warnings))
+    return replace(shape, rules=rules, warnings=warnings)
+
+
+def _last(rule: Rule, successors: Mapping[str, str]) -> Rule:
+    told = json.loads(rule.arguments) if rule.kind == Asks.REFERENCE else {}
+    table = successors.get(str(told.get("to_table")))
+    return replace(rule, arguments=json.dumps(told | {"to_table": table}, sort_keys=True)) if table else rule
 
 
 def _reordered(old: Shape, new: Shape) -> tuple[list[str], list[str]] | None:

@@ -1,28 +1,26 @@
 """`mesh change move`: a reader of a deprecated port becomes a reader of its successor, tried on data before it is written."""
 
-import re
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
+from typing import Any
 
 from mesh_assets import deprecation
-from mesh_assets.authoring import dumped, editor
-from mesh_assets.changes import dbtfiles
-from mesh_assets.changes.binding import Bench
+from mesh_assets.authoring import with_values
+from mesh_assets.changes.adapting import Readers, contracts, project
 from mesh_assets.changes.byhand import naming
 from mesh_assets.changes.impact import Moved, moved
 from mesh_assets.changes.judge import cache_of
 from mesh_assets.changes.known import known_columns
 from mesh_assets.changes.lineage import Columns, Over, lineage
-from mesh_assets.changes.pythonfiles import Reading, function_at, reading
+from mesh_assets.changes.pythonfiles import Reading
 from mesh_assets.changes.rehearse import rehearse
 from mesh_assets.changes.serve import Files, Json, Tried, applied, compared, files_json, spelt, told, tried_json
 from mesh_assets.changes.shape import ColumnShape, Shape
-from mesh_assets.changes.shim import ALIAS, adapted, quoted
-from mesh_assets.changes.succession import word
-from mesh_assets.changes.texts import text_of
 from mesh_assets.domain import Domain, Mesh, Table, Toolchain
 from mesh_assets.environment import Environment
 from mesh_assets.errors import UsageError, nearest
+from mesh_assets.numerals import many
 from mesh_assets.reading.source import read_text
 
 
@@ -60,8 +58,9 @@ def moving(env: Environment, reader: str, port: str) -> Move:
         raise UsageError(f"{spelt(ending.successor)} was never published\n    mesh run {spelt(ending.successor)}")
     files: dict[str, tuple[str, str]] = {}
     _domain_yaml(env.mesh, domain, ending, files)
-    _contracts(env.mesh, domain, ending, renamed, files)
-    _code(env, domain, ending, renamed, columns, files)
+    wanted = Reading(port=ending.table, successor=ending.successor, renamed=renamed)
+    files |= contracts(env.mesh, domain, wanted)
+    _code(env, domain, wanted, columns, files)
     with applied(env, files) as after:
         mine = [table for table in after.tables.values() if table.domain == reader]
         if still := next((table for table in mine if name in table.inputs), None):
@@ -99,7 +98,7 @@ def to_json(found: Move, *, written: bool) -> Json:
 
 def _asked(mesh: Mesh, reader: str, name: str) -> tuple[deprecation.Deprecated, Domain]:
     if name not in mesh.tables:
-        raise UsageError(f"there is no port `{spelt(name)}`\n    {nearest(name, mesh.tables)}")
+        raise UsageError(f"there is no port `{spelt(name)}`\n    {nearest(spelt(name), map(spelt, mesh.tables))}")
     ending = deprecation.deprecated(mesh, mesh.tables[name])
     if ending is None or not ending.successor:
         raise UsageError(f"{spelt(name)} has no successor\n    `mesh change serve {spelt(name)} …` makes one.")
@@ -129,124 +128,50 @@ def _renamed(env: Environment, port: str, successor: str, columns: Columns) -> d
 def _domain_yaml(mesh: Mesh, domain: Domain, ending: deprecation.Deprecated, files: dict[str, tuple[str, str]]) -> None:
     shown = f"domains/{domain.path.name}/domain.yaml"
     text = read_text(mesh.root / shown, shown)
-    yaml = editor(text)
-    tree = yaml.load(text)
-    for entry in tree.get("inputs") or ():
-        if entry.get("port") == ending.table:
-            entry["port"] = ending.successor
-    files[shown] = (text, dumped(yaml, tree))
 
+    def reads(tree: Any) -> list[tuple[Any, str, str]]:  # noqa: ANN401 - ruamel's
+        entries = [entry for entry in tree.get("inputs") or () if entry.get("port") == ending.table]
+        return [(entry, "port", ending.successor) for entry in entries]
 
-def _contracts(
-    mesh: Mesh,
-    domain: Domain,
-    ending: deprecation.Deprecated,
-    renamed: Mapping[str, str],
-    files: dict[str, tuple[str, str]],
-) -> None:
-    """What the domain asks of the port, and where its own contracts refer to it."""
-    entry = domain.input(ending.table)
-    asked = entry.contract.where.path if entry and entry.contract else ""
-    old, new = ending.table.partition(".")[2], ending.successor.partition(".")[2]
-    for path in sorted((domain.path / "contracts").glob("*.odcs.yaml")):
-        shown = path.relative_to(mesh.root).as_posix()
-        text = read_text(path, shown)
-        after = text
-        for before, name in renamed.items():
-            after = word(after, f"{ending.table}.{before}", f"{ending.successor}.{name}")
-        after = re.sub(rf"(to:\s*['\"]?){re.escape(ending.table)}(?=\.)", rf"\g<1>{ending.successor}", after)
-        if shown == asked:
-            after = _asks(after, old, new, renamed)
-        if after != text:
-            files[shown] = (text, after)
-
-
-def _asks(text: str, old: str, new: str, renamed: Mapping[str, str]) -> str:
-    """A contract of an input, for the successor."""
-    yaml = editor(text)
-    tree = yaml.load(text)
-    schema = tree["schema"][0]
-    for key in ("name", "physicalName"):
-        if schema.get(key) == old:
-            schema[key] = new
-    for column in schema.get("properties") or ():
-        for key in ("name", "physicalName"):
-            if column.get(key) in renamed:
-                column[key] = renamed[column[key]]
-    for rule in schema.get("quality") or ():
-        if isinstance(rule.get("query"), str):
-            for before, name in renamed.items():
-                rule["query"] = word(rule["query"], before, name)
-    return dumped(yaml, tree)
+    files[shown] = (text, with_values(text, reads))
 
 
 def _code(
     env: Environment,
     domain: Domain,
-    ending: deprecation.Deprecated,
-    renamed: Mapping[str, str],
+    wanted: Reading,
     columns: Columns,
     files: dict[str, tuple[str, str]],
 ) -> None:
-    """SQL that reads the port, reading its successor."""
+    """Code that reads the port, reading its successor."""
     mesh = env.mesh
-    tables = [t for t in mesh.tables.values() if t.domain == domain.name and ending.table in t.inputs]
-    wanted = Reading(port=ending.table, successor=ending.successor, renamed=renamed)
-    by_hand = [table for table in tables if not _written(mesh, table, wanted, files)]
-    if by_hand:
-        listed = ", ".join(f"{spelt(t.name)} ({t.where})" for t in by_hand)
-        mend = f"Read `{ending.successor}` there" + "".join(
-            f", `{name}` for `{before}`" for before, name in renamed.items()
-        )
-        lines = [line for table in by_hand for line in naming(mesh, table, renamed)]
-        places = "".join(f"\n    {one.path}:{one.line}: {one.text}" for one in lines)
-        raise UsageError(
-            f"{listed} {'is' if len(by_hand) == 1 else 'are'} not in SQL, nor declared plainly in Python: a person has to change it\n"
-            f"    {mend}.{places}"
-        )
-    kept = _kept(renamed)
-    if any(table.toolchain is Toolchain.DBT for table in tables):
-        project = mesh.root / "dbt_projects" / domain.name
-        files |= dbtfiles.reading(project, mesh.root, ending.table, ending.successor, kept, renamed)
-    found = {ending.table: _difference(columns[ending.table], renamed, ending.table)}
-    by_new_name = Over({ending.table: found[ending.table].columns}, columns)
-    bench = Bench()
-    try:
+    tables = [t for t in mesh.tables.values() if t.domain == domain.name and wanted.port in t.inputs]
+    found = {wanted.port: _difference(columns[wanted.port], wanted.renamed, wanted.port)}
+    now = Over({wanted.port: found[wanted.port].columns}, columns)
+    by_hand = []
+    with closing(Readers(mesh=mesh, columns=columns, now=now, found=found)) as readers:
         for table in tables:
-            text = text_of(mesh, table)
-            if text is None or table.toolchain is not Toolchain.SQL:
-                continue
-            read = lineage(mesh, table, columns)
-            lines = adapted(bench, table, text, read, found, columns, by_new_name)
-            named = ending.successor
-            if lines is None:
-                lines = text.source.splitlines(keepends=True)
-                named = kept.replace("{}", ending.successor) or named
-            files[text.path] = (text.source, _named("".join(lines), ending, named))
-    finally:
-        bench.close()
+            if table.toolchain is Toolchain.DBT:
+                continue  # one project makes all of them
+            if (made := readers.files(table, [wanted], files)) is None:
+                by_hand.append(table)
+            else:
+                files |= made
+    if any(table.toolchain is Toolchain.DBT for table in tables):
+        files |= project(mesh, domain.name, wanted)
+    if by_hand:
+        raise UsageError(_for_a_person(mesh, by_hand, wanted))
 
 
-def _written(mesh: Mesh, table: Table, wanted: Reading, files: dict[str, tuple[str, str]]) -> bool:
-    """Whether a program can write it; a function in Python is put into the files."""
-    if table.toolchain is not Toolchain.PYTHON:
-        return table.toolchain in (Toolchain.SQL, Toolchain.DBT)
-    shown = table.path.relative_to(mesh.root).as_posix()
-    before = read_text(table.path, shown)
-    after = reading(files[shown][1] if shown in files else before, function_at(before, table.where.line), wanted)
-    if after is None:
-        return False
-    files[shown] = (before, after)
-    return True
-
-
-def _kept(renamed: Mapping[str, str]) -> str:
-    """SQL in which the new names end where they come in: for what a `*` takes along, and what has to keep its name."""
-    if not renamed:
-        return ""
-    gone = ", ".join(quoted(name) for name in renamed.values())
-    back = ", ".join(f"{quoted(name)} as {quoted(before)}" for before, name in renamed.items())
-    return f"(select * exclude ({gone}), {back} from {{}})"
+def _for_a_person(mesh: Mesh, tables: list[Table], wanted: Reading) -> str:
+    listed = ", ".join(f"{spelt(t.name)} ({t.where})" for t in tables)
+    mend = f"Read `{wanted.successor}` there"
+    mend += "".join(f", `{name}` for `{before}`" for before, name in wanted.renamed.items())
+    places = "".join(
+        f"\n    {one.path}:{one.line}: {one.text}" for table in tables for one in naming(mesh, table, wanted.renamed)
+    )
+    is_ = "is" if len(tables) == 1 else "are"
+    return f"{listed} {is_} not in SQL, nor declared plainly in Python: a person has to change it\n    {mend}.{places}"
 
 
 def _difference(columns: tuple[tuple[str, str], ...], renamed: Mapping[str, str], port: str) -> Moved:
@@ -256,19 +181,6 @@ def _difference(columns: tuple[tuple[str, str], ...], renamed: Mapping[str, str]
         for column in old.columns
     )
     return moved(port, old, replace(old, columns=new))
-
-
-def _named(text: str, ending: deprecation.Deprecated, named: str) -> str:
-    """SQL that reads the successor; where columns are qualified by the port's bare name, that stays as an alias."""
-    short = ending.table.partition(".")[2]
-    needs = named.startswith("(") or re.search(rf"(?<![\w.]){re.escape(short)}\.[\w\"*]", text) is not None
-    called = re.compile(rf"(?<![\w.]){re.escape(ending.table)}(?![\w.])(?P<alias>{ALIAS})?", re.IGNORECASE)
-    lines = []
-    for line in text.splitlines(keepends=True):
-        code, dashes, comment = line.partition("--")
-        code = called.sub(lambda match: named + (match["alias"] or (f" as {short}" if needs else "")), code)
-        lines.append(code + dashes + comment)
-    return "".join(lines)
 
 
 # -- on data ---------------------------------------------------------------------------------------------------------------
@@ -283,9 +195,9 @@ def _tried(env: Environment, after: Mesh, tables: list[str]) -> tuple[Tried, ...
         if name in seen:
             rows, differ = compared(env, env.lake.relation(name, seen[name].version), relation)
             alike[name] = (
-                f"gives the same {rows:,} rows"
+                f"gives the same {many(rows, 'row')}"
                 if not differ
-                else f"gives {differ:,} rows otherwise than the {rows:,} published"
+                else f"gives {many(differ, 'row')} otherwise than the {rows:,} published"
             )
 
     runs = rehearse(env, after, tables, {}, look)

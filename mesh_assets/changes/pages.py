@@ -14,17 +14,17 @@ Json = dict[str, Any]
 
 
 def listed(env: Environment, record: ChangeRecord) -> Json:
-    """Every change, proposed ones first, newest first."""
+    """Every change, those that wait for an answer first, newest first."""
     events = record.events()
     published = {event.id for event in events}
-    asked = {one.id for one in record.proposals()}
+    asked, past = {one.id for one in record.proposals()}, record.taken_back()
     rows = [
         {
             "id": p.id,
             "port": _spelt(p.port),
             "at": p.at,
             "version": None,
-            "state": "proposed",
+            "state": "taken back" if p.id in past else "proposed",
             "changes": p.report["changes"],
         }
         for p in record.proposals()
@@ -41,6 +41,8 @@ def listed(env: Environment, record: ChangeRecord) -> Json:
         }
         for event in reversed(events)
     ]
+    rows.sort(key=_at, reverse=True)
+    rows.sort(key=lambda row: row["state"] != "proposed")
     today = datetime.now(UTC).date()
     ending = [deprecation.to_json(one, today) for one in deprecation.all_deprecated(env.mesh)]
     return {"schema_version": SCHEMA_VERSION, "changes": rows, "deprecated": ending}
@@ -86,11 +88,12 @@ def shown(env: Environment, record: ChangeRecord, id_: str) -> Json:
         "schema_version": SCHEMA_VERSION,
         "id": id_,
         "port": _spelt(events[-1].port if events else proposal.port if proposal else ""),
-        "state": "published" if events else "proposed",
+        "state": "published" if events else "taken back" if id_ in record.taken_back() else "proposed",
         "versions": [event.version for event in events],
         "changes": changes,
         "readers": list(proposal.report["readers"]) if proposal else [],
         "renames": list(proposal.report.get("renames", ())) if proposal else [],
+        "patches": dict(proposal.report.get("patches", {})) if proposal else {},
         "by_hand": dict(proposal.report.get("by_hand", {})) if proposal else {},
         "answers": [
             {

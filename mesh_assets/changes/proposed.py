@@ -16,9 +16,11 @@ from mesh_assets.changes.renames import Rename, by_code, possible
 from mesh_assets.changes.shape import ColumnShape, Shape, shape_of
 from mesh_assets.changes.texts import text_of
 from mesh_assets.changes.widths import canonical
+from mesh_assets.deprecation import successors
 from mesh_assets.domain import Mesh, Table
 from mesh_assets.errors import Problem, UsageError, nearest
 from mesh_assets.mesh import read_mesh
+from mesh_assets.reading.columntype import NotAType, parse_type
 
 NOT_READ = frozenset({"raw", "__pycache__", "target", "logs", "dbt_packages"})
 """Folders of which no file decides what a mesh is."""
@@ -40,7 +42,14 @@ def mesh_at(now: Mesh, ref: str) -> Generator[Mesh]:
     where = Path(_git(root, "rev-parse", "--show-toplevel", why=f"{root} is in no git repository", mend=NO_GIT).strip())
     if ref.startswith("-"):
         raise UsageError(f"`{ref}` is no git ref\n    {STOPS}")
-    _git(root, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", why=f"there is no git ref `{ref}`")
+    if ref == "HEAD":
+        none_yet = (
+            f"the git repository {where} has no commit yet",
+            "Commit the mesh as it is: a change is told against that.",
+        )
+    else:
+        none_yet = f"there is no git ref `{ref}`", STOPS
+    _git(root, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", why=none_yet[0], mend=none_yet[1])
     inner = root.resolve().relative_to(where.resolve()).as_posix()
     at = "" if inner == "." else f"{inner}/"
     then = {
@@ -135,7 +144,8 @@ def between(base: Mesh, now: Mesh, columns: Columns, as_built: Callable[[str], b
         columns: What the lake knows, by table.
         as_built: Whether that is what a table's code at the base gives; then it is not bound.
     """
-    before = _Before(base, columns, as_built)
+    before = _Before(base, now, columns, as_built)
+    follow = successors(base) | successors(now)
     start: dict[str, Moved] = {}
     renames: list[Rename] = []
     for name, table in now.tables.items():
@@ -147,7 +157,7 @@ def between(base: Mesh, now: Mesh, columns: Columns, as_built: Callable[[str], b
         own = _bound(base, was, before, before.bench, None) or before.get(name)
         old = shape_of(was, own or None)
         new = shape_of(table, _bound(now, table, before, before.bench, was))
-        found = moved(name, old, new)
+        found = moved(name, old, new, follow)
         if found.changes:
             start[name] = found
         if possible(found.changes):
@@ -182,8 +192,8 @@ class _Before(Mapping[str, Found]):
     Found when they are asked for. What stands between a table and one that was built just so has to be bound as well.
     """
 
-    def __init__(self, mesh: Mesh, known: Columns, as_built: Callable[[str], bool]) -> None:
-        self.mesh, self.known, self.as_built = mesh, known, as_built
+    def __init__(self, mesh: Mesh, now: Mesh, known: Columns, as_built: Callable[[str], bool]) -> None:
+        self.mesh, self.now, self.known, self.as_built = mesh, now, known, as_built
         self.bench = Bench()
         self.found: dict[str, Found | None] = {}
         self.place = {name: number for number, name in enumerate(mesh.tables)}
@@ -227,9 +237,14 @@ class _Before(Mapping[str, Found]):
         made = _bound(self.mesh, table, inputs, self.bench, None)
         if made is not None:
             return tuple(made)
-        if known is not None:
-            return known
-        return tuple((c.name, canonical(c.type)) for c in table.contract.columns) if table.contract else None
+        promised = (
+            {c.name.lower(): (c.name, canonical(c.type)) for c in table.contract.columns} if table.contract else {}
+        )
+        if known is None or not promised.keys() <= {column.lower() for column, _ in known}:
+            return tuple(promised.values()) or None  # the lake has none, or what later code has made
+        later = self.now.tables.get(table.name)
+        new = {c.name.lower() for c in later.contract.columns} - promised.keys() if later and later.contract else set()
+        return tuple((column, kind) for column, kind in known if column.lower() not in new)
 
 
 def _bound(
@@ -273,21 +288,7 @@ def asked(
         raise UsageError(f"there is no table `{port}`\n    {nearest(port, names)}")
     table = mesh.tables[name]
     old = shape_of(table, columns.get(name))
-    found: dict[str, ColumnShape | None] = {}
-    for word in drop:
-        found[_column(old, word).name] = None
-    for word in rename:
-        before, _, after = word.partition("=")
-        column = _column(old, before)
-        if not after or after.lower() in old.names:
-            raise UsageError(f"`{word}` renames nothing\n    Write `--rename OLD=NEW`, with a new name.")
-        found[column.name] = replace(column, name=after, came_from=(column.name,))
-    for word in retype:
-        before, _, kind = word.partition(":")
-        if not kind.strip():
-            raise UsageError(f"`{word}` is no type\n    Write `--retype COLUMN:TYPE`.")
-        column = _column(old, before)
-        found[column.name] = replace(found.get(column.name) or column, type=canonical(kind))
+    found = _changed(name, old, drop, rename, retype)
     changed = tuple(new for column in old.columns if (new := found.get(column.name, column)) is not None)
     return Proposed(
         columns=Over({name: tuple((c.name, c.type) for c in old.columns)}, columns),
@@ -295,10 +296,58 @@ def asked(
     )
 
 
-def _column(shape: Shape, word: str) -> ColumnShape:
+def _changed(
+    table: str, old: Shape, drop: Sequence[str], rename: Sequence[str], retype: Sequence[str]
+) -> dict[str, ColumnShape | None]:
+    """The columns that become others, by their names before; None: it would be gone."""
+    found: dict[str, ColumnShape | None] = {}
+    for word in rename:
+        column, after = _renamed(table, old, word)
+        if column.name in found:
+            raise UsageError(f"`{column.name}` is given two names\n    Write one `--rename` for a column.")
+        names = {**old.names, **{new.name.lower(): new for new in found.values() if new}}
+        if taken := names.get(after.lower()):
+            mend = f"Give `{column.name}` another name."
+            raise UsageError(f"{_spelt(table)} has a column `{taken.name}` already\n    {mend}")
+        found[column.name] = replace(column, name=after, came_from=(column.name,))
+    for word in retype:
+        column, kind = _retyped(table, old, word)
+        found[column.name] = replace(found.get(column.name) or column, type=kind)
+    for word in drop:
+        column = _column(table, old, word)
+        if found.get(column.name):
+            raise UsageError(f"`{column.name}` cannot be dropped and changed at once\n    Ask about one of both.")
+        found[column.name] = None
+    if len(found) == len(old.columns) and not any(found.values()):
+        mend = "To end it, delete it: `mesh impact` says who reads it."
+        raise UsageError(f"{_spelt(table)} would have no column left\n    {mend}")
+    return found
+
+
+def _renamed(table: str, old: Shape, word: str) -> tuple[ColumnShape, str]:
+    before, _, after = (part.strip() for part in word.partition("="))
+    column = _column(table, old, before)
+    if not after or "=" in after:
+        raise UsageError(f"`{word}` is no pair of names\n    Write `--rename OLD=NEW`.")
+    return column, after
+
+
+def _retyped(table: str, old: Shape, word: str) -> tuple[ColumnShape, str]:
+    before, _, kind = word.partition(":")
+    if not kind.strip():
+        raise UsageError(f"`{word}` names no type\n    Write `--retype COLUMN:TYPE`.")
+    column = _column(table, old, before)
+    try:
+        return column, canonical(parse_type(kind))
+    except NotAType as refused:
+        raise UsageError(f"`{column.name}` {refused.what}\n    {refused.mend}") from None
+
+
+def _column(table: str, shape: Shape, word: str) -> ColumnShape:
     found = shape.names.get(word.strip().lower())
     if found is None:
-        raise UsageError(f"there is no column `{word}`\n    {nearest(word, [column.name for column in shape.columns])}")
+        mend = nearest(word, [column.name for column in shape.columns])
+        raise UsageError(f"{_spelt(table)} has no column `{word}`\n    {mend}")
     return found
 
 
@@ -321,7 +370,7 @@ def steps(base: Mesh, now: Mesh, needed: Mapping[str, Step]) -> list[Problem]:
             continue
         made = declared(was.contract.version, table.contract.version)
         if order.index(made) < order.index(step):
-            what = f"{name.replace('.', '/', 1)} needs a {step} step of its version, and goes from {was.contract.version} to {table.contract.version}"
+            what = f"{_spelt(name)} needs a {step} step of its version, and goes from {was.contract.version} to {table.contract.version}"
             mend = f"Write `version: {_next(was.contract.version, step)}`, or take the change back; `mesh impact --base REF` lists it."
             found.append(Problem("M701", what, table.contract.where, mend))
     return found
@@ -336,3 +385,7 @@ def _next(version: str, step: Step) -> str:
         case Step.MINOR:
             return f"{major}.{minor + 1}.0"
     return f"{major}.{minor}.{patch + 1}"
+
+
+def _spelt(table: str) -> str:
+    return table.replace(".", "/", 1)

@@ -15,6 +15,7 @@ from mesh_assets.changes import model
 from mesh_assets.changes.binding import columns_of
 from mesh_assets.changes.model import Change, Kind
 from mesh_assets.changes.shape import Shape, from_json, in_order, of_contract, to_json
+from mesh_assets.deprecation import successors
 from mesh_assets.environment import Environment
 from mesh_assets.store import now
 
@@ -74,8 +75,8 @@ _marks = sa.Table(
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("value", sa.BigInteger, nullable=False),
 )
-PROMISED, SHAPE, WAS = "promised", "shape", "was"
-"""Keys of a version's record: the shape (where it is a new one), its hash, the hash of the shape before."""
+PROMISED, SHAPE, WAS, ORDER = "promised", "shape", "was", "order"
+"""Keys of a version's record: the shape (where it is a new one), its hash, the hash of the shape before and the order of its columns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +140,7 @@ class ChangeRecord:
             return
         shapes, events = [], []
         known: dict[tuple[str, str], Shape] = {}
+        follow = successors(self._env.mesh)
         for commit in commits:
             for table, record in commit.tables.items():
                 told = record.get(PROMISED)
@@ -150,8 +152,9 @@ class ChangeRecord:
                 was = record.get(WAS)
                 old = (known.get((table, str(was))) or self.shape(table, str(was))) if was else None
                 if old is not None:
+                    old = _ordered(old, record)
                     at = commit.time.isoformat(timespec="microseconds")
-                    events.append(_event(table, old, new, commit.version, at, str(record.get("toolchain"))))
+                    events.append(_event(table, old, new, commit.version, at, str(record.get("toolchain")), follow))
         with self._store.writing() as db:
             if shapes:
                 self._store.put(db, _shapes, shapes)
@@ -173,6 +176,15 @@ class ChangeRecord:
             query = sa.select(_shapes.c.shape).where(_shapes.c.table == table, _shapes.c.hash == hash_)
             told = db.execute(query).scalar()
         return from_json(told) if told else None
+
+    def before_and_after(self, first: Event, last: Event) -> tuple[Shape | None, Shape | None]:
+        """The shapes between which two events of a port lie, the columns of each in the order in which they stood."""
+        old, new = self.shape(first.port, first.old), self.shape(last.port, last.new)
+        began, ended = (self._env.ledger.version(event.port, event.version) for event in (first, last))
+        return (
+            _ordered(old, began.record) if old and began else old,
+            in_order(new, columns_of(dict(ended.record))) if new and ended else new,
+        )
 
     def current(self, table: str) -> tuple[Shape | None, bool]:
         """The shape of the last version, and whether its promises are known, or its columns alone; None without a version."""
@@ -214,6 +226,16 @@ class ChangeRecord:
             rows = db.execute(sa.select(_proposals).order_by(_proposals.c.at.desc()))
             return tuple(Proposal(**row._asdict()) for row in rows)
 
+    def taken_back(self) -> frozenset[str]:
+        """Ids of proposals that wait for nobody any more: what was tried of their port afterwards was something else."""
+        found, newer = set(), set()
+        for one in self.proposals():  # newest first
+            tried = self._env.ledger.attempts(outcomes=("published", "unchanged", "held"), table=one.port).get(one.port)
+            if one.port in newer or (tried is not None and tried.run != one.run and tried.at > one.at):
+                found.add(one.id)
+            newer.add(one.port)
+        return frozenset(found)
+
     def answer(self, answer: Answer) -> None:
         """Keep what a reader says; its last word counts."""
         row = {name: getattr(answer, name) for name in ("id", "reader", "answer", "who", "why", "until")}
@@ -252,13 +274,19 @@ class ChangeRecord:
 
 
 def kept(old: Shape | None, new: Shape, *, promises_known: bool) -> dict[str, Any]:
-    """What a version's record says of its shape: the whole of it only where it is a new one."""
+    """What a version's record says of its shape: the whole of it only where it is a new one, or its columns come in another order."""
     told: dict[str, Any] = {SHAPE: new.hash}
-    if old is None or not promises_known or old.hash != new.hash:
+    if old is None or not promises_known or not old.is_like(new):
         told[PROMISED] = to_json(new)
         if old is not None and promises_known:
-            told[WAS] = old.hash
+            told |= {WAS: old.hash, ORDER: [column.name for column in old.columns]}
     return told
+
+
+def _ordered(shape: Shape, record: Mapping[str, Any]) -> Shape:
+    """The shape before a version, its columns as they stood then; versions from before that was kept say nothing of it."""
+    told = record.get(ORDER)
+    return in_order(shape, [(name, "") for name in told]) if isinstance(told, list) else shape
 
 
 def changes_json(changes: Sequence[Change]) -> list[dict[str, Any]]:
@@ -269,7 +297,9 @@ def changes_json(changes: Sequence[Change]) -> list[dict[str, Any]]:
     ]
 
 
-def _event(table: str, old: Shape, new: Shape, version: int, at: str, toolchain: str) -> dict[str, Any]:
+def _event(
+    table: str, old: Shape, new: Shape, version: int, at: str, toolchain: str, successors: Mapping[str, str]
+) -> dict[str, Any]:
     return {
         "id": model.event_id(table, old, new),
         "version": version,
@@ -278,7 +308,7 @@ def _event(table: str, old: Shape, new: Shape, version: int, at: str, toolchain:
         "old": old.hash,
         "new": new.hash,
         "at": at,
-        "changes": changes_json(model.changes(table, old, new)),
+        "changes": changes_json(model.changes(table, old, new, successors)),
     }
 
 

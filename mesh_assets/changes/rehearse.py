@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from mesh_assets import modules, programs, python
@@ -46,6 +47,7 @@ def rehearse(
     look: Callable[[str, str], None] | None = None,
     *,
     new: Collection[str] = (),
+    instead: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Rehearsed]:
     """Run these tables on candidates, upstream before downstream; what one gives, the next reads.
 
@@ -54,13 +56,20 @@ def rehearse(
         tables: In the order in which they are built.
         candidates: SQL that can stand after FROM, by table; what is not among them is read as it is published.
         look: Given each table that could be built, and SQL that reads what it gives, while that is there.
-        new: Tables of these that were not there before: whatever fails in them fails now.
+        new: Tables of these that are other ones than before: whatever fails in them fails now, and what reads one that could not be made
+            is not run, for its rows would be those of before.
+        instead: What is read of one of these whose code cannot be run here, as in `candidates`.
     """
     with tempfile.TemporaryDirectory(prefix=".rehearsal.", dir=env.home) as folder:
         stage, beside = _Stage(env, mesh, Path(folder, "now")), _Stage(env, mesh, Path(folder, "before"))
         now, found = dict(candidates), {}
+        lost: dict[str, str] = {}
         for name in tables:
             table = mesh.tables[name]
+            if without := next((lost[one] for one in table.inputs if one in lost), ""):
+                lost[name] = without
+                found[name] = Rehearsed(table=name, ran=False, why=without)
+                continue
             tried = stage.run(table, now)
             if tried.failing and name not in new:
                 # What fails on the published rows as well does not fail for this change.
@@ -71,6 +80,10 @@ def rehearse(
             found[name] = Rehearsed(table=name, ran=tried.ran, passed=tried.passed, failed=tried.failing, why=tried.why)
             if tried.relation and not tried.failing:
                 now[name] = tried.relation
+            elif name in instead and not tried.ran:
+                now[name] = instead[name]
+            elif name in new:
+                lost[name] = f"{name.replace('.', '/', 1)} {'fails' if tried.ran else 'cannot be run here'}"
         return found
 
 
@@ -99,7 +112,7 @@ class _Stage:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the domain's own module raises at import
             return _Tried(ran=False, why=f"its code cannot be imported here: {error}")
         if make is None:
-            return _Tried(ran=False, why="its code cannot be run outside of its toolchain")
+            return _Tried(ran=False, why="its code can be run in Dagster only")
 
         def relation(name: str) -> str | None:
             if name in candidates:
@@ -170,8 +183,7 @@ class _Stage:
     def _make(self, table: Table) -> Callable[["duckdb.DuckDBPyConnection"], str] | None:
         if table.toolchain is Toolchain.PYTHON:
             module = modules.load(table.domain, self.mesh.domains[table.domain].path)
-            functions = {item.name: item for item in python.tables_of(module)} if module else {}
-            item = functions.get(table.short)
+            item = python.function_of(module, table.short, table.inputs) if module else None
             if item is None:
                 return None
 

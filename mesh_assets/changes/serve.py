@@ -7,11 +7,11 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from difflib import unified_diff
 from pathlib import Path
 from typing import Any
 
 from mesh_assets.changes import proposed as proposals
+from mesh_assets.changes.adapting import diff
 from mesh_assets.changes.ask import candidates_of
 from mesh_assets.changes.impact import Verdict, assess
 from mesh_assets.changes.judge import SCHEMA_VERSION, cache_of
@@ -302,17 +302,6 @@ def _linked(source: str, target: str) -> str:
     except OSError:
         shutil.copy2(source, target, follow_symlinks=False)
     return target
-
-
-def diff(name: str, before: str, after: str) -> str:
-    """One file's change as a unified diff."""
-    lines = unified_diff(
-        before.splitlines(keepends=True),
-        after.splitlines(keepends=True),
-        f"a/{name}" if before else "/dev/null",
-        f"b/{name}",
-    )
-    return "".join(lines)
 
 
 def spelt(table: str) -> str:

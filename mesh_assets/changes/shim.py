@@ -1,17 +1,15 @@
-"""What keeps old readers alive beside a new version, and what they would change: SQL from new to old, and a diff."""
+"""What keeps old readers alive beside a new version: SQL from new to old; and SQL of a reader that follows new names."""
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from mesh_assets.changes.binding import Bench, DoesNotBind
 from mesh_assets.changes.impact import Moved
-from mesh_assets.changes.lineage import Columns, Lineage, lineage
+from mesh_assets.changes.lineage import Columns, Lineage
 from mesh_assets.changes.model import Kind
-from mesh_assets.changes.texts import Text, text_of
-from mesh_assets.domain import Mesh, Table
+from mesh_assets.changes.texts import Text
+from mesh_assets.domain import Table
 from mesh_assets.reading.columntype import RESERVED
 
 ALIAS = (
@@ -46,36 +44,6 @@ def shim(port: str, found: Moved, successor: str) -> str | None:
     return f"{head}select\n" + ",\n".join(lines) + f"\nfrom {successor}\n"
 
 
-def patches(
-    mesh: Mesh,
-    columns: Columns,
-    found: Mapping[str, Moved],
-    tables: Iterable[str],
-    now: Columns,
-    cache: Path | None = None,
-) -> dict[str, str]:
-    """A diff for each reader in SQL that can follow a new name, by table; each binds on the new columns."""
-    renamed = {port for port, moved in found.items() if any(one.kind is Kind.COLUMN_RENAMED for one in moved.changes)}
-    tables = [name for name in tables if renamed.intersection(mesh.tables[name].inputs)]
-    if not tables:
-        return {}
-    told = {}
-    bench = Bench()
-    try:
-        for name in tables:
-            table = mesh.tables[name]
-            text = text_of(mesh, table)
-            if text is None or text.parts or text.incremental:
-                continue
-            lines = adapted(bench, table, text, lineage(mesh, table, columns, cache), found, columns, now)
-            before = text.source.splitlines(keepends=True)
-            if lines is not None and lines != before:
-                told[name] = "".join(difflib.unified_diff(before, lines, f"a/{text.path}", f"b/{text.path}"))
-    finally:
-        bench.close()
-    return told
-
-
 def adapted(
     bench: Bench, table: Table, text: Text, read: Lineage, found: Mapping[str, Moved], before: Columns, now: Columns
 ) -> list[str] | None:
@@ -90,9 +58,12 @@ def adapted(
     except DoesNotBind:
         return None
     for everywhere in (True, False):
-        lines = followed(read, text, found, everywhere=everywhere)
-        if gives(bench, table, text, lines, now) == gave:
-            return lines
+        sql, source = (followed(read, one, found, everywhere=everywhere) for one in (text.sql, text.source))
+        same = all(
+            one == other for one, other in zip(sql.renamed, source.renamed, strict=False)
+        )  # nothing that Jinja writes
+        if same and gives(bench, table, text, sql.lines, now) == gave:
+            return list(source.lines)
     return None
 
 
@@ -104,13 +75,21 @@ def gives(bench: Bench, table: Table, text: Text, lines: Iterable[str], columns:
         return None
 
 
-def followed(read: Lineage, text: Text, found: Mapping[str, Moved], *, everywhere: bool = True) -> list[str]:
-    """The text with the new names in place of the old ones: where they are the inputs' own, not an alias or another table's.
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """Lines with new names in them, and how many names were put into each."""
+
+    lines: tuple[str, ...]
+    renamed: tuple[int, ...]
+
+
+def followed(read: Lineage, sql: str, found: Mapping[str, Moved], *, everywhere: bool = True) -> Followed:
+    """SQL with the new names in place of the old ones: where they are the inputs' own, not an alias or another table's.
 
     Args:
         everywhere: On every line; else on the one where the column is read first: further on it may be handed on by its old name.
     """
-    lines = text.source.splitlines(keepends=True)
+    lines = [(line, 0) for line in sql.splitlines(keepends=True)]
     for port, moved in found.items():
         use = read.uses.get(port)
         for change in moved.changes:
@@ -121,17 +100,19 @@ def followed(read: Lineage, text: Text, found: Mapping[str, Moved], *, everywher
             spot = use.columns.get(change.column.lower())
             only = spot.line if spot and not everywhere else 0
             lines = [
-                _renamed(line, change.column, change.after) if only in (0, number) else line
-                for number, line in enumerate(lines, start=1)
+                _renamed(line, count, change.column, change.after) if only in (0, number) else (line, count)
+                for number, (line, count) in enumerate(lines, start=1)
             ]
-    return lines
+    return Followed(tuple(line for line, _ in lines), tuple(count for _, count in lines))
 
 
-def _renamed(line: str, old: str, new: str) -> str:
+def _renamed(line: str, before: int, old: str, new: str) -> tuple[str, int]:
     code, dashes, comment = line.partition("--")
     word = re.compile(rf"(?<![\w.'])((?:\w+\.)?){re.escape(old)}(?![\w'])", re.IGNORECASE)
     alone = re.fullmatch(rf"\s*(?:\w+\.)?{re.escape(old)}\s*,?\s*", code, re.IGNORECASE)
-    return word.sub(rf"\g<1>{new} as {old}" if alone else rf"\g<1>{new}", code) + dashes + comment
+    spelt = quoted(new)
+    code, count = word.subn(lambda match: f"{match[1]}{spelt}{f' as {old}' if alone else ''}", code)
+    return code + dashes + comment, before + count
 
 
 def quoted(name: str) -> str:

@@ -286,8 +286,24 @@ class _Writer:
                     else LOGICAL.get(bare, "integer" if "INT" in bare else "")
                 )
                 if logical:
+                    self._options_of(column, str(column.get("logicalType", "")), logical)
                     column["logicalType"] = logical
         return properties
+
+    def _options_of(self, column: Any, before: str, after: str) -> None:  # noqa: ANN401 - ruamel's
+        """Options of one logical type are none of another's; numbers have the same."""
+        options = column.get("logicalTypeOptions")
+        if not options or before == after:
+            return
+        left = [key for key in options if key == "format" or {before, after} != {"integer", "number"}]
+        for key in left:
+            del options[key]
+        if not options:
+            del column["logicalTypeOptions"]
+        if left:
+            named = ", ".join(f"`{key}`" for key in left)
+            are, them = ("is", "it") if len(left) == 1 else ("are", "them")
+            self.notes.append(f"{named} of `{column['name']}` {are} of the type {before}: {self.new} is without {them}")
 
     def _rules(self, schema: Any, key: str) -> None:  # noqa: ANN401 - ruamel's
         """Rules of the table follow the new names; those that need a column that is gone are left out."""

@@ -97,9 +97,10 @@ def meant(told: Mapping[str, Any], mode: str, verdicts: Collection[str]) -> str:
         verdicts: Of its readers.
     """
     step, kind = f"a {told['semver']} version step", MEANINGS[Kind(told["kind"])]
-    if told["effect"] == "compatible":
-        return f"compatible; {step}"
     backward = kind.backward is Effect.BREAKING
+    if told["effect"] == "compatible":
+        promised_nothing = mode == "none" and backward
+        return f"refused by nobody (`compatibility: none`); {step}" if promised_nothing else f"compatible; {step}"
     if told["semver"] != "major":
         return f"no reader is hurt by it; {step}"
     if "breaking" in verdicts and backward:
@@ -145,7 +146,13 @@ def arguments(told: str) -> str:
         return told
     operator, threshold, unit = (found.pop(key, "") for key in ("operator", "threshold", "unit"))
     limit = " and ".join(map(str, threshold)) if isinstance(threshold, list) else str(threshold)
-    words = [f"{OPERATORS.get(str(operator), operator)} {limit}{f' {unit}' if unit and unit != 'rows' else ''}".strip()]
+    columns, table = found.pop("to_columns", ()), str(found.pop("to_table", ""))
+    named = ", ".join(map(str, columns)) if isinstance(columns, list) else str(columns)
+    to = f"to {named} of {table.replace('.', '/', 1)}" if table else ""
+    compared = (
+        f"{OPERATORS.get(str(operator), operator)} {limit}{f' {unit}' if unit and unit != 'rows' else ''}".strip()
+    )
+    words = [to, compared]
     words += [
         _short(f"{key.replace('_', ' ')} {value}" if key != "value" else str(value)) for key, value in found.items()
     ]

@@ -20,7 +20,7 @@ Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="Kept with the a
 
 @app.command("list", epilog="Example: `mesh change list --json`")
 def list_(mesh: MeshDir = None, *, as_json: AsJson = False) -> None:
-    """Changes that wait for their readers, then those that were published, newest first."""
+    """Changes that wait for their readers, then those that were published or taken back, newest first."""
     from mesh_assets.changes.pages import listed
     from mesh_assets.changes.words import from_json, said
 
@@ -33,7 +33,7 @@ def list_(mesh: MeshDir = None, *, as_json: AsJson = False) -> None:
         kinds = "; ".join(said(from_json(change)) for change in item["changes"][:4])
         more = f" and {len(item['changes']) - 4} more" if len(item["changes"]) > 4 else ""  # noqa: PLR2004 - a line
         version = f"version {item['version']}" if item["version"] else ""
-        typer.echo(f"{item['id']}  {item['at'][:16]}  {item['state']:9}  {item['port']}  {version}  {kinds}{more}")
+        typer.echo(f"{item['id']}  {item['at'][:16]}  {item['state']:10}  {item['port']}  {version}  {kinds}{more}")
     for item in report["deprecated"]:
         typer.echo(f"{item['port']} is {item['says']}")
     if not report["changes"]:
@@ -62,6 +62,8 @@ def show(id_: Id, mesh: MeshDir = None, *, as_json: AsJson = False) -> None:
         typer.echo(f"{reader['domain']}: {reader['verdict']} ({reader['known']})")
         for item in reader["evidence"]:
             typer.echo(f"    {item['path']}:{item['line']}:{item['column']}: {item['why']}")
+    for name, text in report["patches"].items():
+        typer.echo(f"\nA patch for {name}:\n{text}")
     for line in by_hand_lines(report["by_hand"]):
         typer.echo(line)
     for entry in report["timeline"]:
@@ -114,6 +116,8 @@ def serve(
     from mesh_assets.changes.serve import serving, to_json, write
 
     day = _day(sunset)
+    if day < datetime.now(UTC).date():
+        raise UsageError(f"{day} is over\n    Write a day that is still to come.")
     env, _ = environment(mesh)
     found = serving(
         env, port, sunset=day, drop=drop_column or (), rename=rename or (), retype=retype or (), successor=as_

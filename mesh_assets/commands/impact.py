@@ -1,7 +1,7 @@
 """`mesh impact`: what a change does to those who read it, before it is made."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 from xml.sax.saxutils import escape, quoteattr
 
@@ -13,6 +13,7 @@ from mesh_assets.numerals import does
 
 if TYPE_CHECKING:
     from mesh_assets.changes.ask import Answered
+    from mesh_assets.changes.judge import Reader
 
 FORMATS = ("text", "json", "github", "junit")
 
@@ -63,7 +64,7 @@ def _text(told: dict[str, Any], answered: "Answered") -> None:
         typer.echo(f"{port}: is there no longer; {hurt}")
     for domain, item in told["unread"].items():
         typer.echo(f"{_unread(domain, item)}\n    {item['path']}:{item['line']}: {item['problem']}")
-    if not told["changes"] and not told["removed_ports"] and not told["unread"]:
+    if not any(told[key] for key in ("changes", "removed_ports", "unread", "deprecated")):
         note(
             "nothing has changed that a reader could see"
             if told["base"]
@@ -83,6 +84,9 @@ def _text(told: dict[str, Any], answered: "Answered") -> None:
     if quiet := [reader for reader in told["readers"] if not reader["hit"] and not reader["tests"]]:
         spelt = ", ".join(f"{reader['domain']} ({reader['known']})" for reader in quiet)
         typer.echo(f"\nNot hit: {spelt}")
+    owners = {change["port"].partition("/")[0] for change in told["changes"]}
+    if own := [table for table in told["order"] if table.partition("/")[0] in owners]:
+        typer.echo(f"\nIn its own domain it hits {', '.join(own)}")
     _next(told, answered)
 
 
@@ -129,6 +133,8 @@ def _next(told: dict[str, Any], answered: "Answered") -> None:
         )
     for name, why in told["failed"].items():
         typer.echo(f"\n{name} itself fails: {why}")
+    for name, why in told["not_run"].items():
+        typer.echo(f"\n{name} was not run: {why}. A kitchen runs it: `mesh kitchen open NAME`.")
     needed = {version["port"]: version["needed"] for version in told["versions"]}
     for name, text in told["shims"].items():
         if needed.get(name) != "major":
@@ -138,12 +144,20 @@ def _next(told: dict[str, Any], answered: "Answered") -> None:
         typer.echo(f"\nA patch for {name}:\n{text}")
     for line in by_hand_lines(told["by_hand"]):
         typer.echo(line)
-    if hurt := [reader.domain for reader in answered.report.readers if reader.verdict == "breaking"]:
+    _to_go_on(told, answered.report.readers)
+
+
+def _to_go_on(told: dict[str, Any], readers: "Sequence[Reader]") -> None:
+    """What to do for those whom it breaks, and how to learn more."""
+    hurt = [reader.domain for reader in readers if reader.verdict == "breaking" and not reader.answer]
+    if hurt:
         typer.echo(
             f"\nTo go on: change {', '.join(dict.fromkeys(hurt))} in the same commit; or {_beside(told)}; or run it: it is held, "
             "and they are asked (`mesh change list`)."
         )
-    if any(reader.verdict == "unknown" for reader in answered.report.readers):
+    elif any(reader.verdict == "breaking" for reader in readers):
+        typer.echo("\nThose for whom it breaks have answered: run it, and it is published.")
+    if any(reader.verdict == "unknown" and reader.tables and not reader.tests for reader in readers):
         note("unknown: the readers' own tests can tell: --run")
 
 
@@ -185,6 +199,8 @@ def _github(told: dict[str, Any]) -> None:
     for domain, item in told["unread"].items():
         place = f"file={_property(item['path'])},line={item['line']},title={_property(f'{domain} cannot be loaded')}"
         typer.echo(f"::error {place}::{_data(item['problem'])}; {_data(_unread(domain, item))}")
+    for name, why in told["failed"].items():
+        typer.echo(f"::error title={_property(f'{name} itself fails')}::{_data(why)}")
     for reader in told["readers"]:
         if reader["verdict"] == "compatible":
             continue
@@ -204,7 +220,7 @@ def _property(text: str) -> str:
 
 
 def _junit(told: dict[str, Any]) -> None:
-    """One case per reader: a breaking one failed, an unknown one is an error; and one for each that cannot be asked."""
+    """One case per reader: a breaking one failed, an unknown one is an error. And one for each that cannot be asked, or fails itself."""
     readers = [
         *told["readers"],
         *(
@@ -215,8 +231,9 @@ def _junit(told: dict[str, Any]) -> None:
         *(
             _case(reader, domain, "unknown", f"{item['path']}:{item['line']}: {item['problem']}")
             for domain, item in told["unread"].items()
-            for reader in item["read_by"]
+            for reader in item["read_by"] or (domain,)
         ),
+        *(_case(table, table, "breaking", why) for table, why in told["failed"].items()),
     ]
     counts = {word: sum(reader["verdict"] == word for reader in readers) for word in ("breaking", "unknown")}
     typer.echo('<?xml version="1.0" encoding="UTF-8"?>')
@@ -224,7 +241,8 @@ def _junit(told: dict[str, Any]) -> None:
         f'<testsuite name="mesh impact" tests="{len(readers)}" failures="{counts["breaking"]}" errors="{counts["unknown"]}">'
     )
     for reader in readers:
-        name = quoteattr(f"{reader['domain']} reads {reader['port']}")
+        itself = reader["domain"] == reader["port"]
+        name = quoteattr(f"{reader['domain']} itself" if itself else f"{reader['domain']} reads {reader['port']}")
         why = reader.get("why") or "\n".join(
             f"{e['path']}:{e['line']}:{e['column']}: {e['why']}" for e in reader["evidence"]
         )

@@ -1,5 +1,6 @@
 """A change that would hurt a reader is refused before anybody sees it; the reader's own tests are asked first."""
 
+import itertools
 import shutil
 import subprocess
 from dataclasses import replace
@@ -44,19 +45,22 @@ def place(tmp_path):
     return place
 
 
-def built(place, *tables):
+RUNS = itertools.count()
+
+
+def built(place, *tables, tolerant=False):
     """Build tables one after the other, each in a run of its own: what `mesh run` does, without Dagster."""
     outcomes = {}
-    env = place.env()
+    env = place.env(tolerant=tolerant)
     for name in tables or env.mesh.tables:
         table = env.mesh.tables[name]
-        run = f"{name} {len(env.ledger.attempts())} {env.lake.head()}"
+        run = f"{name} {next(RUNS)}"
         outcomes[name] = build(env, table, make_of(env.mesh, table, {}), run=run, closure=True, retry=True)
     return outcomes
 
 
-def record(place):
-    env = place.env()
+def record(place, *, tolerant=False):
+    env = place.env(tolerant=tolerant)
     env.sync()
     found = ChangeRecord(env)
     found.sync()
@@ -85,6 +89,64 @@ def test_what_nobody_reads_may_go_and_what_is_new_may_come(place):
     assert built(place, "crm.people")["crm.people"].status == "published"
     (event,) = record(place).events(port="crm.people")
     assert {change.kind for change in event.changes} == {"column_removed", "column_added"}
+
+
+ASSET = """
+import dagster as dg
+import polars as pl
+
+
+@dg.asset(ins={"people": dg.AssetIn(["crm", "people"])})
+def letters(%s):
+    %s
+"""
+CALLED = {
+    "people: pl.DataFrame": "return people.select('id', ('Dear ' + pl.col('name')).alias('greeting'))",
+    "people": "return people.select('id', pl.lit('Dear').alias('greeting'))",
+    "people: pl.DataFrame, ": "return dg.Output(people.select('id', pl.col('name').alias('greeting')))",
+}
+ONLY_BY_DAGSTER = {
+    "context: dg.AssetExecutionContext, people: pl.DataFrame": "return people",
+    "people: pl.LazyFrame": "yield dg.Output(people)",
+}
+
+
+@pytest.mark.parametrize(("given", "body"), [*CALLED.items(), *ONLY_BY_DAGSTER.items()])
+def test_a_plain_asset_of_dagsters_is_run_on_candidates(place, given, body):
+    """Its own tests decide, as those of a reader in SQL; what only a run can call stays unknown, and is not called broken."""
+    (place.root / "domains/mail/sql/letters.sql").unlink()
+    place.write("domains/mail/assets.py", ASSET % (given, body))
+    built(place, "crm.people")
+    answered, report = told(place.env(), port="crm/people", drop=["age"], run=True)
+    (mail,) = (one for one in answered.report.readers if one.domain == "mail")
+    expected = ("compatible", (4, 0)) if given in CALLED else ("unknown", None)
+    assert (str(mail.verdict), mail.tests) == expected, report
+    if given in ONLY_BY_DAGSTER:
+        assert mail.evidence[-1].why == "its tests could not be run: its code can be run in Dagster only"
+
+
+def test_a_producer_that_fails_or_cannot_be_run_leaves_its_readers_untried(place):
+    """Their tests would pass on the rows of before, and prove nothing."""
+    built(place)
+    git = ["git", "-C", str(place.root), "-c", "user.name=t", "-c", "user.email=t@example.com"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
+        subprocess.run([*git, *words], check=True)
+    place.sql("crm.people", f"select id, name, grade, cast(age as bigint) as age from {ROWS}")
+    at_most = {"age": "BIGINT; logicalTypeOptions: {maximum: 35}"}
+    place.contract("crm.people", COLUMNS | at_most)
+    answered, report = told(place.env(), run=True)
+    assert report["failed"] == {"crm/people": "1 of 2 rows has an `age` above 35."}
+    assert [one.tests for one in answered.report.readers] == [None, None]
+    (place.root / "domains/crm/sql/people.sql").unlink()
+    only_in_a_run = (
+        "import dagster as dg\n\n\n@dg.asset\ndef people(context: dg.AssetExecutionContext):\n    return 1\n"
+    )
+    place.write("domains/crm/assets.py", only_in_a_run)
+    answered, report = told(place.env(), run=True)
+    why = "its code can be run in Dagster only; its readers were tried on the published rows, under the new columns"
+    assert (report["failed"], report["not_run"]) == ({}, {"crm/people": why})
+    place.contract("crm.people", COLUMNS | at_most | {"town": "VARCHAR"})
+    assert told(place.env(), run=True)[1]["not_run"]["crm/people"].endswith("its readers were not run either")
 
 
 def test_a_table_behind_a_star_is_hit_two_steps_on(place):
@@ -153,6 +215,24 @@ def test_columns_in_another_order_are_broken_for_who_takes_them_by_their_place(p
     place.sql("mail.letters", "select i as id, 'Dear ' || n as greeting from crm.people as p(i, g, n)")
     place.sql("crm.people", f"select * from {ROWS} where id = 1")
     assert built(place, "crm.people")["crm.people"].status == "published"
+    # That they came so is an event, once, of which the sensors of those who read it are told; lost, it is found again.
+    book = record(place)
+    (event,) = book.events(port="crm.people")
+    assert [str(change.kind) for change in event.changes] == ["columns_reordered"]
+    assert event.old == event.new
+    assert book.rebuild() == 1
+    assert book.events(port="crm.people") == (event,)
+    env, today = place.env(), date(2030, 1, 31)
+    mail, stats = (compatible(env, reader, "crm.people", today=today) for reader in ("mail", "stats"))
+    assert (str(mail.verdict), mail.change, stats.fine) == ("breaking", event.id, True)
+    assert "takes columns by their place" in mail.evidence[0].why
+    # And back again: another event, of another id.
+    place.contract("crm.people", COLUMNS)
+    place.sql("mail.letters", "select id, 'Dear ' || name as greeting from crm.people")
+    assert built(place, "crm.people")["crm.people"].status == "published"
+    first, second = record(place).events(port="crm.people")
+    assert (first, [change.after for change in second.changes]) == (event, ["id, name, grade, age"])
+    assert first.id != second.id
 
 
 def test_what_no_test_sees_stays_a_warning_of_the_reader_until_it_has_answered(place):
@@ -229,6 +309,15 @@ def test_a_rename_is_offered_with_a_shim_and_a_patch_that_stand(place):
     assert mail.verdict == "breaking"
     assert "full_name as name" in answered.shims["crm.people"]
     assert "+select id, 'Dear ' || full_name as greeting" in answered.patches["mail.letters"]
+    # Published, it is refused, and whoever is asked is shown the same patch.
+    place.sql("crm.people", f"select id, name as full_name, grade, age from {ROWS}")
+    came = "VARCHAR; customProperties: [{property: cameFrom, value: name}]"
+    place.contract("crm.people", {"id": COLUMNS["id"], "full_name": came, "grade": "VARCHAR", "age": "INTEGER"})
+    assert built(place, "crm.people")["crm.people"].status == "held"
+    book = record(place)
+    (proposal,) = book.proposals()
+    told = shown(place.env(), book, proposal.id)
+    assert (told["patches"], told["by_hand"]) == ({"mail/letters": answered.patches["mail.letters"]}, {})
 
 
 MANY = "(select i as id, 'n' || i as {name}, 'a' as grade, (i % 90)::INTEGER as age from range(40) t(i))"
@@ -299,6 +388,8 @@ def test_the_working_tree_against_a_ref(place):
     with pytest.raises(UsageError, match="no git repository"), mesh_at(place.env().mesh, "HEAD"):
         pass
     subprocess.run([*git, "init", "-q"], check=True)
+    with pytest.raises(UsageError, match="has no commit yet"), mesh_at(place.env().mesh, "HEAD"):
+        pass
     subprocess.run([*git, "add", "."], check=True)
     subprocess.run([*git, "commit", "-qm", "one"], check=True)
     with pytest.raises(UsageError, match="no git ref `nope`"), mesh_at(place.env().mesh, "nope"):
@@ -412,3 +503,12 @@ def test_a_domain_that_cannot_be_loaded_any_more_is_no_good_news(place, format_)
     assert "stats" in result.stdout
     if format_ == "junit":
         assert 'tests="2" failures="0" errors="2"' in result.stdout
+    for reader in ("mail", "stats"):
+        shutil.rmtree(place.root / "domains" / reader)
+    subprocess.run([*git, "commit", "-qm", "two", "--", "domains/mail", "domains/stats"], check=True)
+    result = CliRunner().invoke(app, words, env={"MESH_HOME": str(place.root / ".mesh")})
+    assert result.exit_code == 1
+    assert "domains/crm/sql/people.sql" in result.stdout  # nobody else reads it: it is told all the same
+    if format_ == "junit":
+        assert 'tests="1" failures="0" errors="1"' in result.stdout
+        assert 'name="crm itself"' in result.stdout

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from mesh_assets.changes import record as records
 from mesh_assets.changes.ask import told
+from mesh_assets.changes.pages import listed, shown
 from mesh_assets.changes.record import Answer
 from mesh_assets.cli import app
 from mesh_assets.errors import ConfigError
@@ -34,6 +35,39 @@ def test_a_reader_whose_sql_cannot_be_followed_is_unknown_and_never_compatible(p
     assert found["mail"] == ("unknown", "assumed")
     without(place, "age")
     assert built(place, PEOPLE)[PEOPLE].status == "published"  # its own tests have said that they pass
+
+
+def test_a_reader_that_cannot_be_loaded_is_unknown_and_never_compatible(place):
+    """Nobody knows what it reads of the port: it is asked, as any other, and what breaks no old code needs no answer."""
+    built(place)
+    place.sql("mail.letters", "select 5! as id, name as greeting from crm.people")  # DuckDB can, sqlglot cannot
+    rows = lambda **question: {
+        one.domain: (str(one.verdict), one.hit, [found.why for found in one.evidence])
+        for one in told(place.env(tolerant=True), port=PEOPLE, **question)[0].report.readers
+    }
+    why = "its files cannot be read, so nobody can tell: this SQL cannot be read near `!`"
+    assert rows(drop=["age"])["mail"] == ("unknown", True, [why])
+    assert rows(retype=["age:BIGINT"])["mail"] == ("compatible", False, [])
+    path = place.root / "domains/mail/domain.yaml"
+    readable = path.read_text()
+    path.write_text("domain: [")  # then its last versions say what it reads
+    assert rows(drop=["age"])["mail"][0] == "unknown"
+    path.write_text(readable)
+    without(place, "age")
+    held = built(place, PEOPLE, tolerant=True)[PEOPLE]
+    assert held.status == "held"
+    assert f"it would break mail (perhaps) at domains/mail/sql/letters.sql:1: {why}" in held.message
+    home = {"MESH_HOME": str(place.root / ".mesh")}
+    asked = ["impact", "--port", PEOPLE, "--drop-column", "grade", "--mesh", str(place.root)]
+    result = CliRunner().invoke(app, asked, env=home)
+    assert (result.exit_code, "--run" in result.output) == (1, False)  # its tests cannot be run either
+    result = CliRunner().invoke(
+        app,
+        ["change", "accept", record(place, tolerant=True).proposals()[0].id, "--as", "mail", "--mesh", str(place.root)],
+        env=home,
+    )
+    assert result.exit_code == 0
+    assert built(place, PEOPLE, tolerant=True)[PEOPLE].status == "published"
 
 
 @pytest.mark.long
@@ -68,17 +102,29 @@ def test_two_changes_at_once_are_one_proposal_that_names_both_and_their_readers(
 def test_what_is_accepted_of_one_change_is_not_of_the_next(place):
     """The producer goes on changing while its first change waits for an answer."""
     built(place)
+    git = ["git", "-C", str(place.root), "-c", "user.name=t", "-c", "user.email=t@example.com"]
+    for words in (["init", "-q"], ["add", "domains", "mesh.yaml"], ["commit", "-qm", "one"]):
+        subprocess.run([*git, *words], check=True)
     without(place, "name")
     built(place, PEOPLE)
     (first,) = record(place).proposals()
     record(place).answer(Answer(id=first.id, reader="mail", answer="accept", who="x", why="gone"))
+    impact = CliRunner().invoke(
+        app, ["impact", "--mesh", str(place.root)], env={"MESH_HOME": str(place.root / ".mesh")}
+    )
+    assert impact.exit_code == 1
+    assert "Those for whom it breaks have answered: run it, and it is published." in impact.stdout
     without(place, "name", "grade")
     held = built(place, PEOPLE)[PEOPLE]
     assert held.status == "held"
-    ids = {one.id for one in record(place).proposals()}
-    assert len(ids) == 2
+    book = record(place)
+    rows = listed(place.env(), book)["changes"]
+    assert [(row["state"], row["id"] == first.id) for row in rows] == [("proposed", False), ("taken back", True)]
+    assert [shown(place.env(), book, row["id"])["state"] for row in rows] == ["proposed", "taken back"]
     without(place, "name")  # back to what was accepted
     assert built(place, PEOPLE)[PEOPLE].status == "published"
+    rows = listed(place.env(), record(place))["changes"]
+    assert [(row["state"], row["id"] == first.id) for row in rows] == [("published", True), ("taken back", False)]
 
 
 def test_a_change_that_makes_a_cycle_is_named_and_nothing_hangs(place):

@@ -1,6 +1,7 @@
 """A breaking change is served as the next version beside the old one, until the old one's readers have moved."""
 
 import json
+import subprocess
 import sys
 from datetime import date
 
@@ -183,6 +184,17 @@ def test_rules_and_columns_that_are_gone_are_left_out_and_told(place):
     assert {one.table for one in found.tried if not one.fine} == set()  # no test of the readers sees that it is null
 
 
+def test_what_is_said_of_another_type_of_column_is_left_out_and_told(place):
+    limits = "INTEGER; logicalTypeOptions: {minimum: 0, format: i32}"
+    place.contract("crm.people", COLUMNS | {"order": limits}, quality=RULE)
+    found = serving(place.env(), "crm/people", sunset=SUNSET, retype=["order:DOUBLE"])
+    assert found.plan.notes == ("`format` of `order` is of the type integer: people_v2 is without it",)
+    assert "minimum: 0" in found.plan.files["domains/crm/contracts/people_v2.odcs.yaml"][1]
+    found = serving(place.env(), "crm/people", sunset=SUNSET, retype=["order:VARCHAR"])
+    assert found.plan.notes == ("`minimum`, `format` of `order` are of the type integer: people_v2 is without them",)
+    assert "logicalTypeOptions" not in found.plan.files["domains/crm/contracts/people_v2.odcs.yaml"][1]
+
+
 def test_code_in_python_keeps_its_rows_under_another_name(place):
     found = served(place, "crm/towns", rename=["people=inhabitants"])
     assert found.plan.rows == "crm.towns_rows"
@@ -229,7 +241,21 @@ def test_what_the_old_version_could_not_be_made_of_is_not_written(place):
     [
         ("crm/people", {}, "nothing is to be changed"),
         ("crm/peopel", {"drop": ["age"]}, "there is no table `crm/peopel`"),
-        ("crm/people", {"drop": ["aeg"]}, "there is no column `aeg`"),
+        ("crm/people", {"drop": ["aeg"]}, "crm/people has no column `aeg`"),
+        ("crm/people", {"retype": ["age:INTEGERS"]}, "`age` has the type `INTEGERS`, which is no type of DuckDB"),
+        (
+            "crm/people",
+            {"retype": ["age:HUGEINT"]},
+            "`age` has the type `HUGEINT`, which the lake cannot hold without loss",
+        ),
+        ("crm/people", {"retype": ["age:DECIMAL(50,2)"]}, "`age` has the type `DECIMAL"),
+        ("crm/people", {"retype": ["age"]}, "`age` names no type"),
+        ("crm/people", {"rename": ["age"]}, "`age` is no pair of names"),
+        ("crm/people", {"rename": ["age=a=b"]}, "`age=a=b` is no pair of names"),
+        ("crm/people", {"rename": ["age=City"]}, "crm/people has a column `city` already"),
+        ("crm/people", {"rename": ["age=x", "city=X"]}, "crm/people has a column `x` already"),
+        ("crm/people", {"rename": ["age=x", "AGE=y"]}, "`age` is given two names"),
+        ("crm/people", {"rename": ["age=x"], "drop": ["age"]}, "`age` cannot be dropped and changed at once"),
         ("crm/people", {"drop": ["age"], "successor": "towns"}, "there is a table crm/towns already"),
         ("stats/mirror", {"retype": ["people:BIGINT"]}, "nothing would change"),
     ],
@@ -237,6 +263,14 @@ def test_what_the_old_version_could_not_be_made_of_is_not_written(place):
 def test_wrong_words_are_told(place, port, asked, why):
     with pytest.raises(UsageError, match=why):
         serving(place.env(), port, sunset=SUNSET, **asked)
+
+
+def test_a_sunset_that_is_over_and_a_port_that_is_not_there_are_told(place):
+    over = command(place, "change", "serve", "crm/people", "--drop-column", "age", "--sunset", "2020-01-31")
+    assert isinstance(over.exception, UsageError)
+    assert "2020-01-31 is over" in str(over.exception)
+    with pytest.raises(UsageError, match="Did you mean `crm/people`"):
+        moving(place.env(), "mail", "crm/peopel")
 
 
 def test_what_a_program_should_not_write_is_left_to_a_person(place):
@@ -293,7 +327,7 @@ def test_a_reader_moves_and_is_no_reader_of_the_old_version_any_more(place):
     # `city` is an output, too: its name must stay.
     assert (place.root / "domains/mail/sql/letters.sql").read_text() == (
         "select people.id, 'to ' || people.city as address, city\n"
-        "from (select * exclude (town), town as city from crm.people_v2) as people\nwhere people.age > 18"
+        "from (select * rename (town as city) from crm.people_v2) as people\nwhere people.age > 18"
     )
     assert examine(place.root)[1] == ()
     assert "to: crm.people_v2.id" in (place.root / "domains/mail/contracts/letters.odcs.yaml").read_text()
@@ -306,7 +340,7 @@ def test_a_reader_moves_and_is_no_reader_of_the_old_version_any_more(place):
     found = moving(place.env(), "chart", "crm/people")  # a function in Python is called with what it was called with
     assert (found.fine, [one.why for one in found.tried], found.left) == (
         True,
-        ["gives the same 1 rows"],
+        ["gives the same 1 row"],
         ("crm", "stats"),
     )
     assert set(built(place).values()) == {"unchanged"}
@@ -315,6 +349,9 @@ def test_a_reader_moves_and_is_no_reader_of_the_old_version_any_more(place):
 
 
 def test_a_deprecated_port_says_so_wherever_it_is_shown(place):
+    git = ["git", "-C", str(place.root), "-c", "user.name=t", "-c", "user.email=t@example.com"]
+    for words in (["init", "-q"], ["add", "domains", "mesh.yaml"], ["commit", "-qm", "one"]):
+        subprocess.run([*git, *words], check=True)
     served(place, rename=["city=town"])
     said = "deprecated, sunset is on 2099-03-31; read crm/people_v2 instead; still read by chart, crm, mail, stats"
     assert f"crm/people is {said}" in " ".join(command(place, "status").stdout.split())
@@ -324,6 +361,10 @@ def test_a_deprecated_port_says_so_wherever_it_is_shown(place):
     assert f"crm/people is {said}" in impact
     beside = "mesh change serve crm/people --retype 'id:DECIMAL(9,0)' --drop-column age --sunset DATE"
     assert beside in " ".join(impact.split())
+    assert f"crm/people is {said}" in command(place, "impact").stdout  # since the last commit; nothing else has changed
+    subprocess.run([*git, "add", "domains"], check=True)
+    subprocess.run([*git, "commit", "-qm", "two"], check=True)
+    assert command(place, "impact").stdout == ""
     checked = command(place, "check", "--json")
     assert checked.exit_code == 0
     assert [problem["code"] for problem in json.loads(checked.stdout)["warnings"]] == ["M418"] * 4

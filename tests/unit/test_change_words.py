@@ -67,6 +67,9 @@ def test_a_step_is_never_called_breaking_and_minor():
     added = told | {"kind": "required_column_added", "semver": "major"}
     why = "breaking for old rows: old rows have no value for it, and new SQL relies on one (`compatibility: full`); a major version step"
     assert meant(added, MODE, {"compatible"}) == why
+    private = told | {"effect": "compatible", "semver": "minor"}
+    assert meant(private, "none", set()) == "refused by nobody (`compatibility: none`); a minor version step"
+    assert meant(private | {"kind": "column_added"}, "none", set()) == "compatible; a minor version step"
     assert MODE in MODES
     assert from_json(told | {"from": "DATE", "to": None}).before == "DATE"
 

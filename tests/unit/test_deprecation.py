@@ -1,11 +1,16 @@
 """A port that is served beside its next version: who still reads it, and who is warned when."""
 
+import json
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
 
-from mesh_assets.deprecation import all_deprecated, deprecated, succeeds, to_json, warnings
+from mesh_assets.changes.model import changes
+from mesh_assets.changes.shape import Rule, Shape
+from mesh_assets.changes.words import said as in_words
+from mesh_assets.deprecation import all_deprecated, deprecated, succeeds, successors, to_json, warnings
 from mesh_assets.mesh import read_mesh
 from tests.making import Place
 
@@ -28,6 +33,9 @@ def written(root, *, mail="crm.clients"):
     place.sql("mail.letters", f"select count(*) as n from {mail}")
     place.contract("mail.letters", {"n": "BIGINT"})
     return read_mesh(root)
+
+
+CHAIN = {"a": "b", "b": "c", "c": "", "x": "y", "y": "x"}
 
 
 @pytest.fixture
@@ -84,3 +92,30 @@ def test_a_reader_that_has_moved_is_no_reader_any_more(tmp_path):
 
 def _examples():
     return [part.strip() for part in PROBLEMS.read_text().split("```text\n")[1:] for part in [part.partition("```")[0]]]
+
+
+def test_a_rule_that_refers_to_the_successor_is_the_rule_that_it_was():
+    """Else a reader that moves would break its own readers, and need a major step of its version."""
+    to = lambda table: Rule(
+        name="r",
+        kind="reference",
+        columns=("id",),
+        arguments=json.dumps({"to_columns": ["id"], "to_table": f"crm.{table}"}),
+    )
+    old, new = (Shape(columns=(), rules=(to(table),), warnings=(to(table),)) for table in ("people", "people_v3"))
+    assert [change.kind for change in changes("mail.letters", old, new)] == ["rule_loosened", "described"]
+    assert in_words(changes("mail.letters", old, new)[0]) == (
+        "the rule `r` of `id` is looser: to id of crm/people_v3, no longer to id of crm/people"
+    )
+    following = {"crm.people": "crm.people_v3", "crm.people_v2": "crm.people_v3"}
+    assert changes("mail.letters", old, new, following) == ()
+
+
+def test_what_to_read_instead_is_the_last_of_several_successors(mesh):
+    ports = {name: replace(mesh.tables["crm.clients"].port, successor=after) for name, after in CHAIN.items()}
+    tables = {
+        f"crm.{name}": replace(mesh.tables["crm.clients"], name=f"crm.{name}", port=ports[name]) for name in CHAIN
+    }
+    found = successors(replace(mesh, tables=tables))
+    assert {name: found[name] for name in ("crm.a", "crm.b")} == {"crm.a": "crm.c", "crm.b": "crm.c"}
+    assert set(found) == {"crm.a", "crm.b", "crm.x", "crm.y"}  # a circle is a mistake of its own, and no endless loop

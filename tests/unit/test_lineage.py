@@ -39,6 +39,7 @@ QUERIES = {
     "exclude of one": "select x.* exclude (a), b from d.x join d.y using (k)",
     "exclude further in": "with c as (select * from d.x) select * exclude (unused) from c",
     "replace": "select * replace (a + 1 as a) from d.x",
+    "rename": "select r.z from (select * rename (a as z) from d.x) as r",
     "alias used again": "select a + 1 as c, c * 2 as e from d.x",
     "case": "select CASE WHEN K > 1 THEN A END AS z FROM D.X",
     "quoted": 'select "Order" from d.x',
@@ -54,6 +55,7 @@ ASSUMED = {
     "pivot": "pivot d.x on k using sum(a)",
     "pattern": "select columns('a.*') from d.x",
     "positional": "select #1 from d.x",
+    "rename of nothing": "select * rename (nothing as z) from d.x",
 }
 
 

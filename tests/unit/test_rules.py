@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mesh_assets.errors import PROBLEMS
+from mesh_assets.errors import PROBLEMS, nearest
 from mesh_assets.mesh import examine
 from mesh_assets.rules import RULES
 
@@ -47,3 +47,11 @@ def test_the_examples_of_the_documentation_are_what_we_say(folder):
     for problem in examine(folder)[1]:
         if f"<!-- {folder.name} -->" in docs:
             assert any(str(problem) in said for said in says[problem.code])
+
+
+def test_a_sentence_lists_so_many_names_and_says_how_many_more_there_are():
+    told = nearest("xyz", [f"table_{number:05}" for number in range(10_000)])
+    assert told.startswith("Known here: `table_00000`, `table_00001`, ")
+    assert told.endswith("`table_00039` and 9,960 more.")
+    assert nearest("xyz", ["b", "a"]) == "Known here: `a`, `b`."
+    assert nearest("tabel", ["table", "chair"]) == "Did you mean `table`?"

@@ -22,7 +22,7 @@ class ChangeRow(TypedDict):
     port: str
     at: Moment
     version: int | None
-    state: Literal["proposed", "published", "outside"]
+    state: Literal["proposed", "taken back", "published", "outside"]
     changes: list[Change]
 
 
@@ -111,11 +111,12 @@ class OneChange(TypedDict):
     schema_version: Schema
     id: str
     port: str
-    state: Literal["proposed", "published"]
+    state: Literal["proposed", "taken back", "published"]
     versions: list[int]
     changes: list[Change]
     readers: list[Hit]
     renames: list[dict[str, Any]]
+    patches: dict[str, str]
     by_hand: dict[str, list[ByHand]]
     answers: list[Answered]
     timeline: list[Happened]
