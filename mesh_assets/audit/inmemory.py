@@ -20,6 +20,8 @@ MANY = 1_000_000
 """Rows from which it pays to import numpy and pyarrow, which takes about as long as DuckDB for 800,000."""
 LOADED = 100_000
 """Rows from which it pays where they are imported."""
+SPARSE = 1_000_000
+"""Bytes that a range may take beside twenty for each row."""
 BATCH = 1_000_000
 SLICE = 2**28
 """Numbers of a range that are looked at in one pass: 256 MB."""
@@ -54,7 +56,7 @@ def alone(
         return "", ""
     numbers = _Numbers(con, keys, quoted(column), signed=type_.low < 0)
     try:
-        if found[1] - found[0] < min(DENSE, 20 * rows + MANY):
+        if found[1] - found[0] < min(DENSE, 20 * rows + SPARSE):
             how, repeated = "a bitmap holds each value once", _crowded(numbers, *found)
         else:
             how, repeated = "sorted, no value is the next one too", _neighbours(numbers, rows)

@@ -96,6 +96,9 @@ def fails(test: Test, types: Types) -> str:  # noqa: C901 - one line per kind
         raise CannotAnswer(msg)
     (name,) = test.columns
     type_, column = types[name], quoted(name)
+    pattern = pattern_of(test, type_)
+    if pattern is not None:
+        return _unlike(column, type_, compiled(pattern, Engine.DUCKDB))
     match test.kind:
         case kind if kind in HOLDS:
             operator, value = bound(kind, test.arguments.get("value"), type_)
@@ -104,7 +107,7 @@ def fails(test: Test, types: Types) -> str:  # noqa: C901 - one line per kind
         case Kind.MULTIPLE_OF:
             return _no_multiple(column, type_, test.arguments.get("value"))
         case Kind.PATTERN:
-            return _unlike(column, type_, compiled(test.arguments.get("pattern"), Engine.DUCKDB))
+            return compiled(None, Engine.DUCKDB)  # and so says that it has none
         case Kind.FORMAT:
             return _misformed(column, type_, test.arguments.get("format"))
         case Kind.MIN_LENGTH | Kind.MAX_LENGTH:
@@ -207,9 +210,19 @@ def _unlike(column: str, type_: ColumnType, pattern: str) -> str:
     return f"NOT regexp_matches({as_text(type_).format(column)}, {text(pattern)})"
 
 
+def pattern_of(test: Test, type_: ColumnType) -> object:
+    """The pattern that every text of a column must match, as it is written; None where a test asks for something else, or for more."""
+    match test.kind:
+        case Kind.PATTERN:
+            return test.arguments.get("pattern")
+        case Kind.FORMAT:
+            return pattern_of_format(test.arguments.get("format"), type_) or None
+        case Kind.INVALID_VALUES if "valid_values" not in test.arguments:
+            return test.arguments.get("pattern")
+    return None
+
+
 def _misformed(column: str, type_: ColumnType, name: object) -> str:
-    if pattern := pattern_of_format(name, type_):
-        return _unlike(column, type_, compiled(pattern, Engine.DUCKDB))
     if type_.family is Family.INTEGER:
         low, high = INTEGER_FORMATS[str(name)]
         low, high = literal(max(low, type_.low), type_), literal(min(high, type_.high), type_)

@@ -40,7 +40,7 @@ _SCALE = re.compile(
     r"(^|_)(level|priority|grade|tier|class|band|type|kind|status|rank|rating|score|segment|decile|quartile|quarter|month|weekday|day|hour)($|_)"
 )
 """Numbers that stand for something, from the first to the last: there is none above."""
-_KEY = re.compile(r"_(id|key|code|no|number)$")
+_KEY = re.compile(r"_(id|key|no|number)$")
 THINS = 0.7
 """Where counts end, the last is seen so much less often than the one before it; a scale ends all at once."""
 
@@ -92,7 +92,7 @@ def _of_text(one: Figures, name: str) -> Meaning:
 
 def known_by(one: str, columns: Iterable[str]) -> str:
     """The column beside it that is the key of what it names, such as `campaign_id` of `campaign`; empty: there is none."""
-    stem = re.sub(r"_?(name|title|label|text|description)$", "", one.lower())
+    stem = re.sub(r"_(name|title|label|text|description)$", "", one.lower())
     return next(
         (each for each in columns if each != one and _KEY.sub("", each.lower()) in {one.lower(), stem} - {""}), ""
     )

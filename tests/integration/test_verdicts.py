@@ -40,6 +40,7 @@ def polars_looks_first(monkeypatch):
     """At texts of any number, as it does where there are very many."""
     monkeypatch.setattr(texts, "LOADED", 1)
     monkeypatch.setattr(texts, "MANY", 1)
+    monkeypatch.setattr(texts, "PER_FILE", 1)
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ def columns(draw):
     return name, [*values, *[None] * draw(st.sampled_from([0, 0, 1, 2]))]
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(columns())
 @example(("BIGINT", [-(2**63), 2**63 - 1, 7, 2**63 - 1]))
 @example(("UBIGINT", [2**64 - 1, 0, 2**63, None, None]))

@@ -547,6 +547,15 @@ def test_rows_of_the_same_day_are_counted_in_whatever_order_they_lie(con, name, 
         assert result.failing_rows == failing, rows
 
 
+def test_a_run_of_rows_that_tie_is_one_run(con):
+    """In several threads, windows see such rows in another order each."""
+    test = Test(name="t", kind=Kind.LIBRARY, type="not_stuck", columns=("x",), arguments={"by": ("d",), "times": 4999})
+    for order in ("i", "-i", "hash(i)"):
+        table = f"(SELECT i // 100 AS d, 7 AS x FROM range(5000) AS r(i) ORDER BY {order})"
+        (result,) = audit(con, table, contract(test, {"d": "INTEGER", "x": "INTEGER"}))
+        assert result.failing_rows == 5000, order
+
+
 def test_every_measure_and_group_is_counted_by_hand_or_has_a_history():
     counted = {name for name, *_ in FIXED}
     assert {kind.name for kind in KINDS if kind.name not in REFERENCE and not kind.history} == counted

@@ -25,7 +25,7 @@ def test_counts_that_thin_out_are_no_list(name, times, meant):
 
 @pytest.mark.parametrize(("name", "beside", "key"), [
     ("campaign", ["campaign_id", "specialty"], "campaign_id"), ("campaign_name", ["day", "campaign_id"], "campaign_id"),
-    ("specialty_name", ["specialty"], "specialty"), ("campaign_id", ["campaign"], ""), ("status", ["order_id"], ""), ("name", ["id"], ""),
+    ("specialty_name", ["specialty"], "specialty"), ("campaign_id", ["campaign"], ""), ("status", ["order_id"], ""), ("name", ["id"], ""), ("context", ["con_id"], ""), ("status", ["status_code"], ""),
 ])  # fmt: skip
 def test_what_a_key_beside_it_names(name, beside, key):
     assert known_by(name, [name, *beside]) == key

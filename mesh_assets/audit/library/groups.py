@@ -98,7 +98,8 @@ def _jump(asked: Asked) -> Found:
 def _stuck(asked: Asked) -> Found:
     times, within = int(asked.number("times")), asked.named("within")
     per_value = f"PARTITION BY {listed((*within, asked.name))} ORDER BY {listed(asked.named('by'))}"
-    run = f"row_number() OVER {_over(asked)} - row_number() OVER ({per_value})"
+    # How many rows with another value lie before: one number for all of a run. `row_number` would give rows that tie any.
+    run = f"rank() OVER {_over(asked)} - rank() OVER ({per_value})"
     counted = f"count(*) OVER (PARTITION BY {listed((*within, asked.name))}, _mesh_run)"
     inner = f"SELECT *, {run} AS _mesh_run FROM {subject(asked)} WHERE {asked.column} IS NOT NULL"
     return Found(f"SELECT * EXCLUDE (_mesh_run) FROM ({inner}) QUALIFY {counted} > {times}")
