@@ -165,6 +165,15 @@ def lake(tmp_path: Path, lake_config: LakeConfig) -> Iterator[Lake]:
 
 
 @pytest.fixture
+def polars_looks_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At texts of any number, as it does where there are very many."""
+    from mesh_assets.audit import texts
+
+    for name in ("LOADED", "MANY", "PER_FILE"):
+        monkeypatch.setattr(texts, name, 1)
+
+
+@pytest.fixture
 def sqlite_lake(tmp_path: Path) -> Iterator[Lake]:
     """An empty lake, embedded; for tests to which the catalog does not matter."""
     made = Lake(tmp_path / "home")

@@ -520,7 +520,7 @@ class _Assessment:
             elif name in use.columns and name not in use.starred and name not in read.uses[port].columns:
                 spot = use.columns[name]
                 yield _Finding(
-                    Verdict.BREAKING, _at(spot, f"`{name}` now means the new column of {_spelt(port)}", change)
+                    Verdict.BREAKING, _at(spot, f"`{name}` now means the new column of {spelt(port)}", change)
                 )
 
     def _outputs(self, table: Table, bound: Found, change: Change, read: Lineage) -> Iterator[_Finding]:
@@ -534,7 +534,7 @@ class _Assessment:
             name = column.name.lower()
             if name in was and name not in now:
                 spot = self._star(read) or _spot(column.where)
-                why = f"`{column.name}` comes by a `*` and is gone; {_spelt(table.name)} promises it"
+                why = f"`{column.name}` comes by a `*` and is gone; {spelt(table.name)} promises it"
                 yield _Finding(Verdict.BREAKING, replace(_at(spot, why, change), test="columns"))
             elif (
                 name in was
@@ -766,5 +766,6 @@ def _spot(place: Place) -> Spot:
     return Spot(place.path, place.line, place.column)
 
 
-def _spelt(table: str) -> str:
+def spelt(table: str) -> str:
+    """`domain/table`, as people see it."""
     return table.replace(".", "/", 1)

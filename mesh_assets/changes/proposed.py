@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mesh_assets.changes.binding import Bench, DoesNotBind, Found, staged
-from mesh_assets.changes.impact import Moved, moved
+from mesh_assets.changes.impact import Moved, moved, spelt
 from mesh_assets.changes.lineage import Columns, Over, expressions
 from mesh_assets.changes.model import Step, declared
 from mesh_assets.changes.renames import Rename, by_code, possible
@@ -308,7 +308,7 @@ def _changed(
         names = {**old.names, **{new.name.lower(): new for new in found.values() if new}}
         if taken := names.get(after.lower()):
             mend = f"Give `{column.name}` another name."
-            raise UsageError(f"{_spelt(table)} has a column `{taken.name}` already\n    {mend}")
+            raise UsageError(f"{spelt(table)} has a column `{taken.name}` already\n    {mend}")
         found[column.name] = replace(column, name=after, came_from=(column.name,))
     for word in retype:
         column, kind = _retyped(table, old, word)
@@ -320,7 +320,7 @@ def _changed(
         found[column.name] = None
     if len(found) == len(old.columns) and not any(found.values()):
         mend = "To end it, delete it: `mesh impact` says who reads it."
-        raise UsageError(f"{_spelt(table)} would have no column left\n    {mend}")
+        raise UsageError(f"{spelt(table)} would have no column left\n    {mend}")
     return found
 
 
@@ -347,7 +347,7 @@ def _column(table: str, shape: Shape, word: str) -> ColumnShape:
     found = shape.names.get(word.strip().lower())
     if found is None:
         mend = nearest(word, [column.name for column in shape.columns])
-        raise UsageError(f"{_spelt(table)} has no column `{word}`\n    {mend}")
+        raise UsageError(f"{spelt(table)} has no column `{word}`\n    {mend}")
     return found
 
 
@@ -370,7 +370,7 @@ def steps(base: Mesh, now: Mesh, needed: Mapping[str, Step]) -> list[Problem]:
             continue
         made = declared(was.contract.version, table.contract.version)
         if order.index(made) < order.index(step):
-            what = f"{_spelt(name)} needs a {step} step of its version, and goes from {was.contract.version} to {table.contract.version}"
+            what = f"{spelt(name)} needs a {step} step of its version, and goes from {was.contract.version} to {table.contract.version}"
             mend = f"Write `version: {_next(was.contract.version, step)}`, or take the change back; `mesh impact --base REF` lists it."
             found.append(Problem("M701", what, table.contract.where, mend))
     return found
@@ -385,7 +385,3 @@ def _next(version: str, step: Step) -> str:
         case Step.MINOR:
             return f"{major}.{minor + 1}.0"
     return f"{major}.{minor}.{patch + 1}"
-
-
-def _spelt(table: str) -> str:
-    return table.replace(".", "/", 1)

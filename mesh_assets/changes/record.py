@@ -229,8 +229,9 @@ class ChangeRecord:
     def taken_back(self) -> frozenset[str]:
         """Ids of proposals that wait for nobody any more: what was tried of their port afterwards was something else."""
         found, newer = set(), set()
+        last = self._env.ledger.attempts(outcomes=("published", "unchanged", "held"))
         for one in self.proposals():  # newest first
-            tried = self._env.ledger.attempts(outcomes=("published", "unchanged", "held"), table=one.port).get(one.port)
+            tried = last.get(one.port)
             if one.port in newer or (tried is not None and tried.run != one.run and tried.at > one.at):
                 found.add(one.id)
             newer.add(one.port)

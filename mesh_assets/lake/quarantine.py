@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from mesh_assets.contract import ASIDE_COLUMNS, QUARANTINE
 from mesh_assets.errors import RunError
 from mesh_assets.lake.publishing import same_key, within
-from mesh_assets.lake.sqltext import as_parquet, in_lake, parquet, quoted, text
-from mesh_assets.lake.staging import described
+from mesh_assets.lake.sqltext import in_lake, parquet, quoted, text
+from mesh_assets.lake.staging import described, write
 from mesh_assets.lake.trouble import explained
 from mesh_assets.lake.values import Mode, Publication, Staged
 
@@ -175,9 +175,7 @@ class _Apart:
         target.parent.mkdir(parents=True, exist_ok=True)
         self.made.append(str(target))
         picked = f"SELECT * EXCLUDE ({exclude}) FROM ({query})" if exclude else query
-        written = as_parquet(kind for _, kind in self.staged.columns)
-        done = self.con.execute(f"COPY ({picked}) TO {text(str(target))} ({written})").fetchone()
-        return str(target), int(done[0]) if done else 0
+        return str(target), write(self.con, picked, [kind for _, kind in self.staged.columns], target)
 
     def _link(self, file: str) -> str:
         target = self.lake.folder(self.staged.table) / f"{uuid.uuid4()}.parquet"

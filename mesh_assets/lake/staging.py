@@ -1,7 +1,7 @@
 """A query's result as Parquet files of the contract's types, outside the published tables."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -173,8 +173,12 @@ def _cells(
 
 def _copy(con: "duckdb.DuckDBPyConnection", cells: Sequence[Cell], relation: str, file: Path) -> int:
     picked = ", ".join(f"CAST({quoted(cell.source)} AS {cell.type}) AS {quoted(cell.name)}" for cell in cells)
-    written = as_parquet(cell.type for cell in cells)
-    done = con.execute(f"COPY (SELECT {picked} FROM {relation}) TO {text(str(file))} ({written})").fetchone()
+    return write(con, f"SELECT {picked} FROM {relation}", [cell.type for cell in cells], file)
+
+
+def write(con: "duckdb.DuckDBPyConnection", query: str, types: Iterable[str], file: Path) -> int:
+    """Put what a query gives, with columns of these types, into a file; how many rows that are."""
+    done = con.execute(f"COPY ({query}) TO {text(str(file))} ({as_parquet(types)})").fetchone()
     return int(done[0]) if done else 0
 
 
@@ -202,10 +206,9 @@ def _cast_and_copy(
                 )
                 raise RunError(message)
         picked = ", ".join(f"{cell.cast} AS {quoted(cell.name)}" for cell in cells)
-        written = as_parquet(cell.type for cell in cells)
-        done = con.execute(f"COPY (SELECT {picked} FROM {temporary}) TO {text(str(file))} ({written})").fetchone()
+        rows = write(con, f"SELECT {picked} FROM {temporary}", [cell.type for cell in cells], file)
         samples = {cell.name: _sample(con, cells, temporary, cell) for cell in risky if cell.name in lost}
-        return int(done[0]) if done else 0, lost, samples
+        return rows, lost, samples
     finally:
         con.execute(f"DROP TABLE IF EXISTS {temporary}")
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from mesh_assets.audit import texts
 from mesh_assets.audit.contents import Contents, DataFile, Knowledge, Layer
 from mesh_assets.audit.execute import audit, planned
 from mesh_assets.audit.plan import Rung
@@ -22,6 +21,8 @@ from mesh_assets.store import Store
 from mesh_assets.verdicts import Verdicts
 from tests.verdict_rules import TYPES, contract, library, rows, rule, rules, shows_failing_rows, told
 
+pytestmark = pytest.mark.usefixtures("polars_looks_first")
+
 
 class Counting(Verdicts):
     """A memory that says what it was asked to keep."""
@@ -33,14 +34,6 @@ class Counting(Verdicts):
     def keep(self, counts):
         self.kept.append(dict(counts))
         super().keep(counts)
-
-
-@pytest.fixture(autouse=True)
-def polars_looks_first(monkeypatch):
-    """At texts of any number, as it does where there are very many."""
-    monkeypatch.setattr(texts, "LOADED", 1)
-    monkeypatch.setattr(texts, "MANY", 1)
-    monkeypatch.setattr(texts, "PER_FILE", 1)
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from mesh_assets.audit import texts
 from mesh_assets.audit.contents import Contents, Knowledge, Layer
 from mesh_assets.audit.execute import audit
 from mesh_assets.lake.files import _footers
@@ -21,13 +20,7 @@ from mesh_assets.store import Store
 from mesh_assets.verdicts import Verdicts
 from tests.verdict_rules import TYPES, contract, rows, rules, shows_failing_rows, told
 
-
-@pytest.fixture(autouse=True)
-def polars_looks_first(monkeypatch):
-    """At texts of any number, as it does where there are very many."""
-    monkeypatch.setattr(texts, "LOADED", 1)
-    monkeypatch.setattr(texts, "MANY", 1)
-    monkeypatch.setattr(texts, "PER_FILE", 1)
+pytestmark = pytest.mark.usefixtures("polars_looks_first")
 
 
 @dataclass

@@ -20,6 +20,7 @@ from mesh_assets.lake.files import _footers
 from mesh_assets.lake.sqltext import as_parquet, parquet
 from tests.verdict_rules import contract, rule, shows_failing_rows, told
 
+pytestmark = pytest.mark.usefixtures("polars_looks_first")
 CON = duckdb.connect()
 TYPES = {"code": column_type("VARCHAR")}
 PATTERNS = [r"^[a-z]+$", r"^A-\d{2}$", r"\S", r"^.$", r"^(a|b)?$", r"\bx\b", "^[^']*$", r"^\p{L}*$", "é", "^$"]
@@ -44,13 +45,6 @@ WORDS = [
     "z" * 300,
     "nul\0",
 ]
-
-
-@pytest.fixture(autouse=True)
-def any_number(monkeypatch):
-    monkeypatch.setattr(texts, "LOADED", 1)
-    monkeypatch.setattr(texts, "MANY", 1)
-    monkeypatch.setattr(texts, "PER_FILE", 1)
 
 
 def files(folder: Path, *parts: str, listed: bool = False) -> tuple[str, Knowledge]:
